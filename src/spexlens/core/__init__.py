@@ -1,0 +1,1 @@
+"""What everything speaks: masks, games, spectra, interactions."""

@@ -1,0 +1,215 @@
+"""Masks over players: bool arrays `(m, n)`, `True` = the player is **present**.
+
+This is the one place that states the convention; everything else speaks it. All functions are
+vectorised over masks and take their randomness as an explicit `numpy.random.Generator`.
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Iterable
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from spexlens.errors import InvalidInputError
+
+BoolArray = NDArray[np.bool_]
+FloatArray = NDArray[np.float64]
+IntArray = NDArray[np.int64]
+Rng = int | np.random.Generator | None
+
+MAX_ENUMERATED_PLAYERS = 24
+
+
+def as_generator(rng: Rng) -> np.random.Generator:
+    """Normalise an `rng` argument: an int seeds, a Generator is used as it is, None is random."""
+    return rng if isinstance(rng, np.random.Generator) else np.random.default_rng(rng)
+
+
+def as_masks(masks: Any, n: int | None = None) -> BoolArray:
+    """Check and return masks as a C-contiguous bool array.
+
+    Parameters
+    ----------
+    masks : bool array (m, n)
+        `True` = present. No other dtype is accepted: 0/1 and -1/+1 codes mean different things in
+        different papers, and a silent guess would flip signs.
+    n : int, optional
+        The number of players the masks must have.
+
+    Raises
+    ------
+    InvalidInputError
+        When the dtype is not bool, the array is not two-dimensional, or n differs.
+
+    Examples
+    --------
+    >>> as_masks([[True, False]]).shape
+    (1, 2)
+    """
+    array = np.asarray(masks)
+    if array.ndim != 2:
+        raise InvalidInputError(
+            f"masks have shape {array.shape}; needed a two-dimensional array (masks, players). "
+            "For one mask, pass masks[None, :]."
+        )
+    if array.dtype != np.bool_:
+        raise InvalidInputError(
+            f"masks have dtype {array.dtype}; needed bool with True = player present. "
+            "Convert 0/1 masks with masks.astype(bool); for -1/+1 codes say which one is present."
+        )
+    if n is not None and array.shape[1] != n:
+        raise InvalidInputError(
+            f"masks have {array.shape[1]} columns; needed one for each of the {n} players."
+        )
+    return np.ascontiguousarray(array)
+
+
+def masks_from_sets(present: Iterable[Iterable[int]], n: int) -> BoolArray:
+    """One mask for each collection of present player indices.
+
+    >>> masks_from_sets([[], [0, 2]], 3).astype(int).tolist()
+    [[0, 0, 0], [1, 0, 1]]
+    """
+    sets = [np.fromiter(players, dtype=np.int64) for players in present]
+    masks = np.zeros((len(sets), n), dtype=bool)
+    rows = np.repeat(np.arange(len(sets)), [len(players) for players in sets])
+    columns = np.concatenate(sets) if sets else np.zeros(0, dtype=np.int64)
+    if columns.size and (columns.min() < 0 or columns.max() >= n):
+        bad = columns[(columns < 0) | (columns >= n)][0]
+        raise InvalidInputError(f"player index {bad} is outside 0 … {n - 1}.")
+    masks[rows, columns] = True
+    return masks
+
+
+def all_masks(n: int) -> BoolArray:
+    """All 2^n masks; row r holds the bits of r, player 0 being the least significant.
+
+    >>> all_masks(2).astype(int).tolist()
+    [[0, 0], [1, 0], [0, 1], [1, 1]]
+    """
+    if not 0 <= n <= MAX_ENUMERATED_PLAYERS:
+        raise InvalidInputError(
+            f"all 2^n masks were asked for n = {n} players; possible up to "
+            f"{MAX_ENUMERATED_PLAYERS}. Sample masks instead, or group players."
+        )
+    return ((np.arange(2**n)[:, None] >> np.arange(n)) & 1).astype(bool)
+
+
+def sample_masks(
+    n: int,
+    count: int,
+    rng: np.random.Generator,
+    p: float | FloatArray = 0.5,
+    *,
+    paired: bool = False,
+    distinct: bool = True,
+) -> BoolArray:
+    """Random masks in which player i is present with probability p_i.
+
+    Parameters
+    ----------
+    n : int
+        Number of players.
+    count : int
+        Number of masks. With `distinct`, at most 2^n.
+    rng : numpy.random.Generator
+        Source of randomness.
+    p : float or float array (n,), default 0.5
+        Keep probability, strictly between 0 and 1.
+    paired : bool, default False
+        Every second mask is the complement of the one before it. Pairs cancel all odd or all even
+        orders when summed; only sensible at p = 1/2.
+    distinct : bool, default True
+        Never return the same mask twice: an ablation is paid for, and a repeated one tells nothing.
+
+    Returns
+    -------
+    bool array (count, n)
+    """
+    keep = np.broadcast_to(np.asarray(p, dtype=np.float64), (n,))
+    if not np.all((keep > 0) & (keep < 1)):
+        raise InvalidInputError(f"keep probability p = {p} given; needed strictly within 0 and 1.")
+    if distinct and n <= MAX_ENUMERATED_PLAYERS and count > 2 ** (n - 2):
+        return _sample_enumerated(n, count, rng, keep)
+    masks = np.zeros((0, n), dtype=bool)
+    while len(masks) < count:
+        missing = count - len(masks)
+        fresh = rng.random(((missing + 1) // 2 if paired else missing, n)) < keep
+        if paired:
+            fresh = np.stack([fresh, ~fresh], axis=1).reshape(-1, n)[:missing]
+        masks = np.concatenate([masks, fresh])
+        if not distinct:
+            break
+        masks = masks[first_occurrences(masks)]
+    return masks
+
+
+def _sample_enumerated(n: int, count: int, rng: np.random.Generator, keep: FloatArray) -> BoolArray:
+    """Distinct masks where they are a large share of all: weighted draws without replacement."""
+    if count > 2**n:
+        raise InvalidInputError(
+            f"{count} distinct masks were asked for, but {n} players have only 2^{n} = {2**n}."
+        )
+    masks = all_masks(n)
+    log_weight = np.where(masks, np.log(keep), np.log1p(-keep)).sum(axis=1)
+    # Gumbel-top-k: ordering by perturbed log-weights is sampling without replacement.
+    order = np.argsort(-(log_weight + rng.gumbel(size=len(masks))))
+    return masks[order[:count]]
+
+
+def pack_masks(masks: BoolArray) -> NDArray[np.uint8]:
+    """Masks packed eight players to a byte, `(m, ceil(n / 8))`; see `unpack_masks`."""
+    return np.packbits(masks, axis=1, bitorder="little")
+
+
+def unpack_masks(packed: NDArray[np.uint8], n: int) -> BoolArray:
+    """Inverse of `pack_masks`.
+
+    >>> masks = all_masks(3)
+    >>> bool((unpack_masks(pack_masks(masks), 3) == masks).all())
+    True
+    """
+    if packed.ndim != 2 or packed.shape[1] != math.ceil(n / 8):
+        raise InvalidInputError(
+            f"packed masks have shape {packed.shape}; {n} players need (m, {math.ceil(n / 8)})."
+        )
+    return np.unpackbits(packed, axis=1, count=n, bitorder="little").astype(bool)
+
+
+def mask_keys(masks: BoolArray) -> NDArray[np.void]:
+    """One opaque, comparable key a mask, `(m,)`: its packed bytes."""
+    packed = np.ascontiguousarray(pack_masks(masks))
+    if packed.shape[1] == 0:
+        packed = np.zeros((len(masks), 1), dtype=np.uint8)
+    return packed.view(np.dtype((np.void, packed.shape[1]))).ravel()
+
+
+def unique_masks(masks: BoolArray) -> tuple[BoolArray, IntArray]:
+    """The distinct masks in order of first occurrence, and for every mask its row among them.
+
+    Returns
+    -------
+    unique : bool array (k, n)
+    inverse : int array (m,)
+        `unique[inverse]` equals `masks`.
+    """
+    _, first, inverse = np.unique(mask_keys(masks), return_index=True, return_inverse=True)
+    order = np.argsort(first)
+    rank = np.empty_like(order)
+    rank[order] = np.arange(len(order))
+    return masks[first[order]], rank[inverse.ravel()]
+
+
+def first_occurrences(masks: BoolArray) -> IntArray:
+    """Row numbers, ascending, of the first occurrence of every distinct mask."""
+    return np.sort(np.unique(mask_keys(masks), return_index=True)[1])
+
+
+def read_only(array: NDArray[Any]) -> NDArray[Any]:
+    """A read-only view of `array`, for the frozen types."""
+    view = array.view()
+    view.flags.writeable = False
+    return view
