@@ -1,0 +1,1 @@
+"""Running a game: the only place that calls one."""

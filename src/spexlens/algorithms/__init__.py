@@ -1,0 +1,1 @@
+"""Algorithms: choose the masks, recover a sparse spectrum from their values."""

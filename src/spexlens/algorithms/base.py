@@ -1,0 +1,131 @@
+"""The algorithm contract: design the masks, recover a spectrum from their values. Both are pure.
+
+An algorithm never sees a model. It is a frozen bag of hyper-parameters; everything that depends on
+data flows through `Design` and `Recovery`.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from types import MappingProxyType
+from typing import Any, ClassVar, Protocol
+
+import numpy as np
+
+from spexlens.core.masks import BoolArray, FloatArray, as_masks, read_only, sample_masks
+from spexlens.core.spectrum import FourierSpectrum
+from spexlens.errors import InvalidInputError
+
+MIN_MASKS = 4  # fewer values cannot be split into a part to fit and a part to judge
+
+
+@dataclass(frozen=True, eq=False)
+class Design:
+    """The masks to measure, and how they were made.
+
+    Attributes
+    ----------
+    masks : bool array (m, n)
+        All masks to measure, distinct.
+    p : float or float array (n,)
+        Keep probability they were drawn with, and so the basis of the spectrum.
+    seed : int
+        Seeds every random choice of `recover` (folds, trees).
+    held_out : int
+        The last so many masks are kept from `recover`, to judge its result.
+    plan : object, optional
+        What the algorithm needs to know of a structured design.
+    notes : tuple of str
+        Choices a user should hear of.
+    """
+
+    masks: BoolArray
+    p: float | FloatArray = 0.5
+    seed: int = 0
+    held_out: int = 0
+    plan: Any = None
+    notes: tuple[str, ...] = ()
+
+    def __post_init__(self) -> None:
+        object.__setattr__(self, "masks", read_only(as_masks(self.masks)))
+
+    @property
+    def n(self) -> int:
+        """Number of players."""
+        return int(self.masks.shape[1])
+
+    @property
+    def fitted(self) -> slice:
+        """The rows `recover` may use."""
+        return slice(0, len(self.masks) - self.held_out)
+
+
+@dataclass(frozen=True, eq=False)
+class Recovery:
+    """What an algorithm made of the values.
+
+    Attributes
+    ----------
+    spectrum : FourierSpectrum
+    tuned : Algorithm
+        The same algorithm with its data-driven choices fixed: what cross-validation refits.
+    chosen : mapping
+        Those choices by name, for people (`{"depth": 3, "trees": 500}`).
+    notes : tuple of str
+        What was downgraded or deserves a second look.
+    """
+
+    spectrum: FourierSpectrum
+    tuned: Algorithm
+    chosen: Mapping[str, Any] = field(default_factory=dict)
+    notes: tuple[str, ...] = ()
+
+    def __post_init__(self) -> None:
+        object.__setattr__(self, "chosen", MappingProxyType(dict(self.chosen)))
+
+
+class Algorithm(Protocol):
+    """A frozen dataclass of hyper-parameters with two pure functions.
+
+    `name` is its key in `spexlens.ALGORITHMS`; `any_masks` tells whether `recover` works on masks
+    that it did not design.
+    """
+
+    name: ClassVar[str]
+    any_masks: ClassVar[bool]
+
+    def design(self, n: int, budget: int, rng: np.random.Generator) -> Design:
+        """At most `budget` distinct masks over n players; an error where that is too few."""
+        ...
+
+    def recover(self, design: Design, values: FloatArray) -> Recovery:
+        """A spectrum from the values `(m,)` or `(m, q)` of all the design's masks.
+
+        Rows beyond `design.fitted` must not be used.
+        """
+        ...
+
+
+def draw_seed(rng: np.random.Generator) -> int:
+    """A seed for `Design.seed`."""
+    return int(rng.integers(2**31))
+
+
+def random_design(
+    n: int, budget: int, rng: np.random.Generator, p: float | FloatArray = 0.5
+) -> Design:
+    """Distinct masks at keep probability p: the design of every regression-type algorithm."""
+    if budget < MIN_MASKS:
+        raise InvalidInputError(
+            f"budget = {budget} given; a fitted proxy needs at least {MIN_MASKS} ablations "
+            f"(about {suggested_budget(n)} for {n} players)."
+        )
+    masks = sample_masks(n, budget, rng, p)
+    return Design(masks, p=p, seed=draw_seed(rng))
+
+
+def suggested_budget(n: int) -> int:
+    """About `2 n log2 n` ablations (ProxySPEX, arXiv 2505.17495, section 5), at most all 2^n."""
+    suggestion = max(32, round(2 * n * np.log2(max(n, 2))))
+    return min(suggestion, 2**n) if n < 24 else suggestion

@@ -1,0 +1,1 @@
+"""Lenses: what is ablated. Each turns masks over its players into interventions on a subject."""

@@ -1,0 +1,1 @@
+"""Regressors from masks to values whose spectrum can be read."""
