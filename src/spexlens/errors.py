@@ -60,6 +60,10 @@ class AblationError(SpexlensError, RuntimeError):
         self.values = values
 
 
+class InvalidValuesError(AblationError, InvalidInputError):
+    """The game returned values that cannot be used: NaN, infinite, or the wrong number."""
+
+
 class SpexlensWarning(UserWarning):
     """Something was downgraded or deserves a second look; the message says what and why."""
 

@@ -6,6 +6,7 @@ data flows through `Design` and `Recovery`.
 
 from __future__ import annotations
 
+import math
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from types import MappingProxyType
@@ -74,12 +75,16 @@ class Recovery:
         Those choices by name, for people (`{"depth": 3, "trees": 500}`).
     notes : tuple of str
         What was downgraded or deserves a second look.
+    out_of_fold : float array (rows of `Design.fitted`,), optional
+        Prediction of every fitted row by a fit that did not see it (folds of `proxies.folds`),
+        where the algorithm has them anyway; otherwise cross-validation refits `tuned`.
     """
 
     spectrum: FourierSpectrum
     tuned: Algorithm
     chosen: Mapping[str, Any] = field(default_factory=dict)
     notes: tuple[str, ...] = ()
+    out_of_fold: FloatArray | None = None
 
     def __post_init__(self) -> None:
         object.__setattr__(self, "chosen", MappingProxyType(dict(self.chosen)))
@@ -109,7 +114,7 @@ class Algorithm(Protocol):
 
 def draw_seed(rng: np.random.Generator) -> int:
     """A seed for `Design.seed`."""
-    return int(rng.integers(2**31))
+    return int(rng.integers(2**31, dtype=np.int64))
 
 
 def random_design(
@@ -127,5 +132,5 @@ def random_design(
 
 def suggested_budget(n: int) -> int:
     """About `2 n log2 n` ablations (ProxySPEX, arXiv 2505.17495, section 5), at most all 2^n."""
-    suggestion = max(32, round(2 * n * np.log2(max(n, 2))))
+    suggestion = max(32, round(2 * n * math.log2(max(n, 2))))
     return min(suggestion, 2**n) if n < 24 else suggestion

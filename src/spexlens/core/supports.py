@@ -132,10 +132,9 @@ def collect_terms(
         rows = np.concatenate([part for part, _ in by_order[order]])
         weights = np.concatenate([part for _, part in by_order[order]])
         _check_rows(rows, n)
-        keys = row_keys(rows, n)
-        unique, first, inverse = np.unique(keys, return_index=True, return_inverse=True)
-        groups.append(read_only(np.ascontiguousarray(rows[first])))
-        sums.append(np.bincount(inverse.ravel(), weights, len(unique)).astype(np.float64))
+        group, inverse = unique_rows(rows, n)
+        groups.append(read_only(group))
+        sums.append(np.bincount(inverse, weights, len(group)).astype(np.float64))
     return Supports(n, tuple(groups)), np.concatenate(sums)
 
 
@@ -150,6 +149,12 @@ def terms_from_dict(terms: Mapping[tuple[int, ...], float], n: int) -> tuple[Sup
         weights = np.array([weight for _, weight in entries])
         parts.append((rows.reshape(len(entries), order), weights))
     return collect_terms(n, parts)
+
+
+def unique_rows(rows: IntArray, n: int) -> tuple[IntArray, IntArray]:
+    """The distinct rows in lexicographic order, and for every row its number among them."""
+    _, first, inverse = np.unique(row_keys(rows, n), return_index=True, return_inverse=True)
+    return np.ascontiguousarray(rows[first]), inverse.ravel()
 
 
 def row_keys(rows: IntArray, n: int) -> IntArray:

@@ -1,0 +1,33 @@
+"""The one table of algorithms."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+from typing import Any, cast
+
+from spexlens.algorithms.auto import Auto
+from spexlens.algorithms.base import Algorithm
+from spexlens.algorithms.exact import Exact
+from spexlens.algorithms.proxyspex import ProxySPEX
+from spexlens.algorithms.regression import Lasso, Pairwise
+from spexlens.core.masks import FloatArray
+from spexlens.errors import UnknownNameError
+
+ALGORITHMS: dict[str, type[Any]] = {
+    cls.name: cls for cls in (Auto, Exact, ProxySPEX, Pairwise, Lasso)
+}
+
+
+def find_algorithm(algorithm: str | Algorithm, p: float | FloatArray | None = None) -> Algorithm:
+    """An algorithm by name (any case) with its defaults, or the given one; at keep probability p.
+
+    >>> find_algorithm("lasso").name
+    'lasso'
+    """
+    if isinstance(algorithm, str):
+        if algorithm.lower() not in ALGORITHMS:
+            raise UnknownNameError("algorithm", algorithm, ALGORITHMS)
+        algorithm = cast(Algorithm, ALGORITHMS[algorithm.lower()]())
+    if not hasattr(algorithm, "recover"):
+        raise UnknownNameError("algorithm", algorithm, ALGORITHMS)
+    return algorithm if p is None else cast(Algorithm, replace(cast(Any, algorithm), p=p))

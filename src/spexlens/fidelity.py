@@ -1,0 +1,125 @@
+"""Fidelity: how well a spectrum predicts masks it was not fitted to, beside a linear one."""
+
+from __future__ import annotations
+
+import math
+from dataclasses import asdict, dataclass
+from typing import Any
+
+import numpy as np
+
+from spexlens.algorithms.base import Algorithm, Design
+from spexlens.core.game import score_column
+from spexlens.core.masks import FloatArray
+from spexlens.proxies.folds import FOLDS, fold_rows, r2_score
+
+_RESAMPLES = 1000
+
+
+@dataclass(frozen=True)
+class Fidelity:
+    """R2 on masks that were not used for the fit, with 90 % bootstrap intervals.
+
+    Attributes
+    ----------
+    r2, r2_lower, r2_upper : float
+        Of the explanation. NaN where the values are constant.
+    linear_r2, linear_lower, linear_upper : float
+        Of the order-1 (LASSO) explanation of the same masks.
+    gain_lower, gain_upper : float
+        Paired interval of `r2 - linear_r2`; above zero, interactions are needed.
+    masks : int
+        Number of masks judged on.
+    method : str
+        "5-fold cross-validation", "held-out masks", or why there is nothing to judge.
+    """
+
+    r2: float
+    r2_lower: float
+    r2_upper: float
+    linear_r2: float
+    linear_lower: float
+    linear_upper: float
+    gain_lower: float
+    gain_upper: float
+    masks: int
+    method: str
+
+    def __str__(self) -> str:
+        if math.isnan(self.r2):
+            return f"R2 undefined ({self.method})"
+        return (
+            f"R2 {self.r2:.3f} [{self.r2_lower:.3f}, {self.r2_upper:.3f}], "
+            f"linear {self.linear_r2:.3f} [{self.linear_lower:.3f}, {self.linear_upper:.3f}] "
+            f"({self.method}, {self.masks} masks)"
+        )
+
+    def to_dict(self) -> dict[str, Any]:
+        """Plain values, NaN as None."""
+        return {
+            name: None if isinstance(value, float) and math.isnan(value) else value
+            for name, value in asdict(self).items()
+        }
+
+    @staticmethod
+    def from_dict(data: dict[str, Any]) -> Fidelity:
+        """Inverse of `to_dict`."""
+        fields: dict[str, Any] = {k: math.nan if v is None else v for k, v in data.items()}
+        return Fidelity(**fields)
+
+
+def compare(
+    truth: FloatArray, prediction: FloatArray, linear: FloatArray, method: str, seed: int = 0
+) -> Fidelity:
+    """Fidelity of predictions `(m,)` and linear predictions `(m,)` of unseen values `(m,)`.
+
+    The intervals are percentile bootstraps over masks, drawn jointly for both predictions.
+    """
+    r2, linear_r2 = r2_score(truth, prediction), r2_score(truth, linear)
+    if math.isnan(r2):
+        nan = math.nan
+        reason = "all values are equal, so there is no variance to explain"
+        return Fidelity(nan, nan, nan, nan, nan, nan, nan, nan, len(truth), reason)
+    rows = np.random.default_rng(seed).integers(len(truth), size=(_RESAMPLES, len(truth)))
+    drawn = truth[rows]
+    total = np.sum((drawn - drawn.mean(axis=1, keepdims=True)) ** 2, axis=1)
+    valid = total > 0
+    ratios = [
+        1 - np.sum(((truth - guess) ** 2)[rows][valid], axis=1) / total[valid]
+        for guess in (prediction, linear)
+    ]
+    (lower, upper), (linear_lower, linear_upper), (gain_lower, gain_upper) = (
+        np.quantile(sample, [0.05, 0.95]).tolist() for sample in (*ratios, ratios[0] - ratios[1])
+    )
+    return Fidelity(
+        r2, lower, upper, linear_r2, linear_lower, linear_upper, gain_lower, gain_upper,
+        len(truth), method,
+    )  # fmt: skip
+
+
+def cross_validated(
+    algorithm: Algorithm, design: Design, values: FloatArray, folds: int = FOLDS
+) -> FloatArray:
+    """Out-of-fold predictions `(rows,)` of the design's fitted rows by refits of `algorithm`.
+
+    Give it the `tuned` algorithm of a recovery: then a refit is one fit, and what the folds share
+    is only the few hyper-parameters.
+    """
+    masks = design.masks[design.fitted]
+    fitted = values[design.fitted]
+    predicted = np.empty(len(masks))
+    for fit, judge in fold_rows(len(masks), folds, design.seed):
+        part = Design(masks[fit], p=design.p, seed=design.seed)
+        predicted[judge] = algorithm.recover(part, fitted[fit]).spectrum(masks[judge])
+    return predicted
+
+
+def exact_fidelity(values: FloatArray, linear_share: float, masks: int) -> Fidelity:
+    """Fidelity where every mask was measured: nothing is left to predict, R2 is 1."""
+    score = score_column(values)
+    if math.isnan(r2_score(score, score)):
+        return compare(score, score, score, "")
+    return Fidelity(
+        1.0, 1.0, 1.0, linear_share, linear_share, linear_share, 1 - linear_share,
+        1 - linear_share, masks, "all masks measured, nothing held out",
+    )  # fmt: skip

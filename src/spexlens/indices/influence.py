@@ -1,0 +1,33 @@
+"""Influence: the share of the output's variance that a player takes part in."""
+
+from __future__ import annotations
+
+import numpy as np
+
+from spexlens.core.masks import FloatArray
+from spexlens.core.spectrum import FourierSpectrum
+from spexlens.core.supports import Supports
+
+
+def influence(spectrum: FourierSpectrum) -> tuple[Supports, FloatArray, FloatArray | None]:
+    """`Influence_i = sum_{S holds i} F(S)^2`, in the squared units of the values.
+
+    O'Donnell 2014, Analysis of Boolean functions, section 2.2; for p other than 1/2 the p-biased
+    coefficients are used (section 8.4), so it stays the total variance that player i takes part in
+    under the masks' own distribution. Standard errors by the delta method, taking the coefficients'
+    errors as independent.
+    """
+    energy = np.zeros(spectrum.n)
+    variance = np.zeros(spectrum.n)
+    present = np.zeros(spectrum.n, dtype=bool)
+    errors = spectrum.std_errors
+    for group, part in spectrum.supports.slices():
+        coefficients = spectrum.coefficients[part]
+        for players in group.T:
+            present[players] = True
+            np.add.at(energy, players, coefficients**2)
+            if errors is not None:
+                np.add.at(variance, players, (2 * coefficients * errors[part]) ** 2)
+    players = np.flatnonzero(present)
+    supports = Supports(spectrum.n, (players[:, None],) if len(players) else ())
+    return supports, energy[players], None if errors is None else np.sqrt(variance[players])

@@ -1,0 +1,186 @@
+"""Linear maps from a sparse spectrum to the subsets of its sets: change of basis, and indices.
+
+In every basis of this library a term on S becomes, in another basis, terms on the subsets T of S.
+`spread_to_subsets` builds that map once as a sparse matrix, so that effects and their standard
+errors go through the same numbers.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass
+from itertools import combinations
+from math import comb
+
+import numpy as np
+from scipy.sparse import csr_array
+
+from spexlens.core.masks import FloatArray, IntArray, read_only
+from spexlens.core.spectrum import FourierSpectrum, MoebiusSpectrum, keep_probabilities
+from spexlens.core.supports import Supports, unique_rows
+from spexlens.errors import BlowUpError
+
+MAX_SPREAD_TERMS = 10_000_000
+
+SubsetWeight = Callable[[IntArray, IntArray], FloatArray]
+"""(members of T `(k, P, t)`, members of S not in T `(k, P, s - t)`) -> weights `(k, P)`."""
+
+
+@dataclass(frozen=True, eq=False)
+class SubsetMap:
+    """A linear map from weights on sets to weights on some of their subsets.
+
+    Attributes
+    ----------
+    subsets : Supports
+        The L target sets.
+    matrix : sparse array (L, K)
+        Row T, column S: what one unit on S contributes to T.
+    """
+
+    subsets: Supports
+    matrix: csr_array
+
+    def apply(self, weights: FloatArray) -> FloatArray:
+        """Weights on the subsets, `(L,)`, of weights on the sets, `(K,)`."""
+        return np.asarray(self.matrix @ weights, dtype=np.float64)
+
+    def std_errors(self, std_errors: FloatArray) -> FloatArray:
+        """Standard errors `(L,)` of the result for independent errors `(K,)` of the weights."""
+        variance = np.asarray(self.matrix.power(2) @ std_errors**2, dtype=np.float64)
+        return np.sqrt(variance)
+
+    def after(self, first: SubsetMap) -> SubsetMap:
+        """This map applied to the result of `first`."""
+        return SubsetMap(self.subsets, csr_array(self.matrix @ first.matrix))
+
+
+def spread_to_subsets(
+    supports: Supports,
+    weight: SubsetWeight,
+    *,
+    min_order: int = 0,
+    max_order: int | None = None,
+) -> SubsetMap:
+    """The map that gives every set's weight to its subsets of `min_order` … `max_order` players.
+
+    Raises
+    ------
+    BlowUpError
+        When there are more than `MAX_SPREAD_TERMS` pairs of set and subset; names a largest set.
+    """
+    _guard(supports, min_order, max_order)
+    by_order: dict[int, list[tuple[IntArray, FloatArray, IntArray]]] = {}
+    for group, part in supports.slices():
+        order = group.shape[1]
+        top = order if max_order is None else min(order, max_order)
+        for size in range(min_order, top + 1):
+            chosen = np.array(list(combinations(range(order), size)), dtype=np.int64)
+            chosen = chosen.reshape(comb(order, size), size)
+            left = np.array(
+                [[i for i in range(order) if i not in set(row)] for row in chosen.tolist()],
+                dtype=np.int64,
+            ).reshape(len(chosen), order - size)
+            members = group[:, chosen]
+            weights = weight(members, group[:, left])
+            if not weights.any():  # structurally zero: absent, not an effect of zero
+                continue
+            columns = np.repeat(np.arange(part.start, part.stop), len(chosen))
+            by_order.setdefault(size, []).append(
+                (members.reshape(len(columns), size), np.ravel(weights), columns)
+            )
+    groups: list[IntArray] = []
+    rows, columns_, data = [np.zeros(0, int)], [np.zeros(0, int)], [np.zeros(0)]
+    offset = 0
+    for size in sorted(by_order):
+        members = np.concatenate([entry[0] for entry in by_order[size]])
+        group, inverse = unique_rows(members, supports.n)
+        groups.append(read_only(group))
+        rows.append(inverse + offset)
+        data += [entry[1] for entry in by_order[size]]
+        columns_ += [entry[2] for entry in by_order[size]]
+        offset += len(group)
+    matrix = csr_array(
+        (np.concatenate(data), (np.concatenate(rows), np.concatenate(columns_))),
+        shape=(offset, len(supports)),
+    )
+    return SubsetMap(Supports(supports.n, tuple(groups)), matrix)
+
+
+def change_of_basis(supports: Supports, shift: FloatArray, factor: FloatArray) -> SubsetMap:
+    """The map for `old_i = shift_i + factor_i * new_i`, both `(n,)`.
+
+    `prod_{i in S} old_i = sum_{T <= S} prod_{T} factor prod_{S - T} shift * prod_{T} new_i`.
+    """
+    return spread_to_subsets(
+        supports, lambda inside, rest: factor[inside].prod(axis=2) * shift[rest].prod(axis=2)
+    )
+
+
+def fourier_to_moebius(spectrum: FourierSpectrum) -> MoebiusSpectrum:
+    """The same function in the Moebius basis, exactly, for any p.
+
+    At p = 1/2: `m(T) = (-2)^|T| sum_{S >= T} F(S)`.
+
+    Raises
+    ------
+    BlowUpError
+        When a set is so large that its 2^|S| subsets cannot be listed; the message names it.
+    """
+    keep, deviation = _moments(spectrum.p, spectrum.n)
+    subset_map = change_of_basis(spectrum.supports, keep / deviation, -1 / deviation)
+    return MoebiusSpectrum(subset_map.subsets, subset_map.apply(spectrum.coefficients))
+
+
+def moebius_to_fourier(moebius: MoebiusSpectrum, p: float | FloatArray = 0.5) -> FourierSpectrum:
+    """The same function in the p-biased Fourier basis, exactly.
+
+    At p = 1/2: `F(T) = (-1)^|T| sum_{S >= T} m(S) / 2^|S|`.
+    """
+    keep, deviation = _moments(p, moebius.n)
+    subset_map = change_of_basis(moebius.supports, keep, -deviation)
+    return FourierSpectrum(subset_map.subsets, subset_map.apply(moebius.coefficients), p=p)
+
+
+def rebase_map(supports: Supports, p: float | FloatArray, new_p: float | FloatArray) -> SubsetMap:
+    """The map from Fourier coefficients at keep probability p to those at `new_p`."""
+    keep, deviation = _moments(p, supports.n)
+    new_keep, new_deviation = _moments(new_p, supports.n)
+    return change_of_basis(supports, (keep - new_keep) / deviation, new_deviation / deviation)
+
+
+def rebase(spectrum: FourierSpectrum, p: float | FloatArray) -> FourierSpectrum:
+    """The same function in the Fourier basis of another keep probability, exactly."""
+    if np.array_equal(
+        keep_probabilities(spectrum.p, spectrum.n), keep_probabilities(p, spectrum.n)
+    ):
+        return spectrum
+    subset_map = rebase_map(spectrum.supports, spectrum.p, p)
+    errors = spectrum.std_errors
+    return FourierSpectrum(
+        subset_map.subsets,
+        subset_map.apply(spectrum.coefficients),
+        None if errors is None else subset_map.std_errors(errors),
+        p,
+    )
+
+
+def _moments(p: float | FloatArray, n: int) -> tuple[FloatArray, FloatArray]:
+    keep = keep_probabilities(p, n)
+    return keep, np.sqrt(keep * (1 - keep))
+
+
+def _guard(supports: Supports, min_order: int, max_order: int | None) -> None:
+    total = 0
+    for group in supports.groups:
+        order = group.shape[1]
+        top = order if max_order is None else min(order, max_order)
+        total += len(group) * sum(comb(order, size) for size in range(min_order, top + 1))
+    if total > MAX_SPREAD_TERMS:
+        largest = tuple(supports.groups[-1][0].tolist())
+        raise BlowUpError(
+            f"listing the subsets of {len(supports)} sets gives {total:.3g} terms, more than "
+            f"{MAX_SPREAD_TERMS:.0e}; a largest set is {largest}, of {len(largest)} players. "
+            "Truncate the spectrum (spectrum.up_to_order, spectrum.truncate) or ask for a lower "
+            "order."
+        )
