@@ -36,7 +36,11 @@ class Auto:
         Keep probability of the masks.
     """
 
-    candidates: tuple[Algorithm, ...] = (ProxySPEX(QUICK_GRID), Pairwise(), Lasso())
+    candidates: tuple[Algorithm, ...] = (
+        ProxySPEX(QUICK_GRID, energy=0.99),
+        Pairwise(),
+        Lasso(),
+    )
     weights: tuple[float, ...] | None = None
     p: float | FloatArray = 0.5
 

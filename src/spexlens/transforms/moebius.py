@@ -11,14 +11,17 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from itertools import combinations
 from math import comb
+from typing import TYPE_CHECKING
 
 import numpy as np
-from scipy.sparse import csr_array
 
 from spexlens.core.masks import FloatArray, IntArray, read_only
 from spexlens.core.spectrum import FourierSpectrum, MoebiusSpectrum, keep_probabilities
 from spexlens.core.supports import Supports, unique_rows
 from spexlens.errors import BlowUpError
+
+if TYPE_CHECKING:
+    from scipy.sparse import csr_array
 
 MAX_SPREAD_TERMS = 10_000_000
 
@@ -52,7 +55,7 @@ class SubsetMap:
 
     def after(self, first: SubsetMap) -> SubsetMap:
         """This map applied to the result of `first`."""
-        return SubsetMap(self.subsets, csr_array(self.matrix @ first.matrix))
+        return SubsetMap(self.subsets, self.matrix @ first.matrix)
 
 
 def spread_to_subsets(
@@ -69,6 +72,8 @@ def spread_to_subsets(
     BlowUpError
         When there are more than `MAX_SPREAD_TERMS` pairs of set and subset; names a largest set.
     """
+    from scipy.sparse import csr_array  # 0.2 s to import: only where a map is built
+
     _guard(supports, min_order, max_order)
     by_order: dict[int, list[tuple[IntArray, FloatArray, IntArray]]] = {}
     for group, part in supports.slices():

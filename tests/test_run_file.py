@@ -1,0 +1,67 @@
+import json
+
+import numpy as np
+import pytest
+
+import spexlens as sx
+from spexlens.files import write_text
+
+from .strategies import random_sparse
+
+
+@pytest.fixture(scope="module")
+def explanation():
+    truth = random_sparse(11, 6, 2, np.random.default_rng(0))
+    game = sx.FunctionGame(lambda m: np.stack([truth(m), m[:, 0]], axis=1), list("abcdé\"<'\n✓k"))
+    return sx.explain(game, 150, "pairwise", rng=0, p=np.linspace(0.4, 0.6, 11))
+
+
+def test_a_saved_explanation_loads_without_loss(explanation, tmp_path):
+    path = explanation.save(tmp_path / "run.json")
+    again = sx.load(path)
+    assert (again.masks == explanation.masks).all()
+    assert (again.values == explanation.values).all()
+    assert again.spectrum.to_dict() == explanation.spectrum.to_dict()
+    assert (again.spectrum.p == explanation.spectrum.p).all()
+    assert again.fidelity == explanation.fidelity
+    for name in ("players", "algorithm", "notes", "budget", "calls", "full_value", "seed"):
+        assert getattr(again, name) == getattr(explanation, name)
+    assert dict(again.chosen) == dict(explanation.chosen)
+    assert again.interactions("SII") == explanation.interactions("SII")
+
+
+def test_an_undefined_fidelity_is_valid_json(tmp_path):
+    flat = sx.explain(sx.FunctionGame(lambda m: np.ones(len(m)), 8), 50, "lasso", rng=0)
+    path = flat.save(tmp_path / "flat.json")
+    json.loads(path.read_text(), parse_constant=pytest.fail)
+    assert np.isnan(sx.load(path).fidelity.r2)
+
+
+def test_other_files_are_refused(explanation, tmp_path):
+    path = tmp_path / "other.json"
+    path.write_text("no json")
+    with pytest.raises(sx.InvalidInputError, match="not a JSON file"):
+        sx.load(path)
+    path.write_text('{"format": "other"}')
+    with pytest.raises(sx.InvalidInputError, match="not an explanation"):
+        sx.load(path)
+    newer = json.loads(explanation.save(path).read_text()) | {"version": 99}
+    path.write_text(json.dumps(newer))
+    with pytest.raises(sx.InvalidInputError, match="version 99"):
+        sx.load(path)
+    with pytest.raises(FileNotFoundError):
+        sx.load(tmp_path / "absent.json")
+
+
+def test_a_failed_write_leaves_the_old_file(explanation, tmp_path, monkeypatch):
+    path = tmp_path / "run.json"
+    path.write_text("old")
+    monkeypatch.setattr("pathlib.Path.replace", _fail)
+    with pytest.raises(OSError, match="disk"):
+        write_text(path, "new")
+    assert path.read_text() == "old"
+    assert [file.name for file in tmp_path.iterdir()] == ["run.json"]
+
+
+def _fail(*_):
+    raise OSError("disk full")
