@@ -30,7 +30,17 @@ class UnknownNameError(InvalidInputError):
 
 
 class BlowUpError(SpexlensError, ValueError):
-    """An exact computation would need exponentially many terms: the message names the set."""
+    """An exact computation would need exponentially many terms: the message names the set.
+
+    Attributes
+    ----------
+    fits : int, optional
+        The highest order up to which the computation would be affordable.
+    """
+
+    def __init__(self, message: str, fits: int | None = None) -> None:
+        super().__init__(message)
+        self.fits = fits
 
 
 class MissingExtraError(SpexlensError, ImportError):
