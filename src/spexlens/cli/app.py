@@ -9,6 +9,7 @@ from typing import Annotated
 
 import typer
 from rich.console import Console
+from rich.markup import escape
 
 from spexlens import __version__
 from spexlens.cli import demo as demo_case
@@ -43,7 +44,7 @@ def demo(
     out: Annotated[Path, typer.Option(help="Folder for the results.")] = Path("spexlens-demo"),
 ) -> None:
     """Explain why SmolLM2 calls a movie review positive: about two minutes on a laptop."""
-    console.print(f"[bold]Review[/bold]  {demo_case.TEXT}")
+    console.print(f"[bold]Review[/bold]  {demo_case.TEXT}", highlight=False)
     explanation = _explain_prompt(
         "smollm2", demo_case.TEXT, demo_case.TEMPLATE, demo_case.ANSWERS, budget, algorithm, seed
     )
@@ -104,7 +105,7 @@ def main() -> None:
             warnings.showwarning = show_warning
             app()
     except (SpexlensError, FileNotFoundError) as error:
-        Console(stderr=True).print(f"[red]error:[/red] {error}", highlight=False, markup=True)
+        Console(stderr=True).print(f"[red]error:[/red] {escape(str(error))}", highlight=False)
         raise SystemExit(2) from error
 
 
