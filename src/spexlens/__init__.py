@@ -25,6 +25,7 @@ from spexlens.algorithms import (
     Recovery,
     find_algorithm,
 )
+from spexlens.algorithms.minimal_sets import MinimalSet, minimal_set
 from spexlens.core.game import FunctionGame, Game, TableGame
 from spexlens.core.interactions import Interactions
 from spexlens.core.spectrum import FourierSpectrum, MoebiusSpectrum
@@ -44,6 +45,7 @@ from spexlens.explanation import Explanation, load
 from spexlens.fidelity import Fidelity
 from spexlens.front_door import explain, fit
 from spexlens.indices import INDICES, Index, compute_index
+from spexlens.selection import GreedySelection, greedy, verify_minimal_set
 
 if TYPE_CHECKING:
     from spexlens import lenses, models, plots
@@ -64,11 +66,13 @@ __all__ = [
     "FourierSpectrum",
     "FunctionGame",
     "Game",
+    "GreedySelection",
     "Index",
     "Interactions",
     "InvalidInputError",
     "InvalidValuesError",
     "Lasso",
+    "MinimalSet",
     "MissingExtraError",
     "MissingModelError",
     "MoebiusSpectrum",
@@ -84,10 +88,13 @@ __all__ = [
     "explain",
     "find_algorithm",
     "fit",
+    "greedy",
     "lenses",
     "load",
+    "minimal_set",
     "models",
     "plots",
+    "verify_minimal_set",
 ]
 
 _LAZY = ("lenses", "models", "plots")
