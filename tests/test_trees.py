@@ -18,7 +18,7 @@ from threadpoolctl import threadpool_limits
 
 from spexlens.core.spectrum import FourierSpectrum
 from spexlens.errors import BlowUpError, InvalidInputError
-from spexlens.transforms.trees import TreeEnsemble, affordable_order, ensemble_spectrum
+from spexlens.transforms.trees import TreeEnsemble, ensemble_spectrum
 
 from .reference import enumerate_masks, fourier_by_definition, tree_fourier_by_recursion
 
@@ -442,7 +442,7 @@ class TestLargeModels:
         with pytest.raises(BlowUpError, match="max_order=3, which needs 298 terms"):
             ensemble_spectrum(hand_built(chain), 12, max_terms=298)
         assert len(ensemble_spectrum(hand_built(chain), 12, max_order=3, max_terms=298)) == 299
-        assert affordable_order(hand_built(chain), 12, max_terms=298) == 3
-        assert affordable_order(hand_built(chain), 12, max_terms=297) == 2
-        assert affordable_order(hand_built(chain), 12) == 12
-        assert affordable_order(hand_built(3.0), 12) == 0
+        for limit, fits in ((298, 3), (297, 2)):
+            with pytest.raises(BlowUpError) as error:
+                ensemble_spectrum(hand_built(chain), 12, max_terms=limit)
+            assert error.value.fits == fits

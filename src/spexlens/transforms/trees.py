@@ -27,7 +27,7 @@ from spexlens.errors import BlowUpError, InvalidInputError, shown
 from spexlens.transforms.tree_ensemble import TreeEnsemble
 from spexlens.transforms.tree_readers import LEAF
 
-__all__ = ["MAX_TERMS", "TreeEnsemble", "affordable_order", "ensemble_spectrum"]
+__all__ = ["MAX_TERMS", "TreeEnsemble", "ensemble_spectrum"]
 
 MAX_TERMS = 10_000_000
 
@@ -68,7 +68,8 @@ def ensemble_spectrum(
     Raises
     ------
     BlowUpError
-        When more than `max_terms` terms would be expanded; see `affordable_order`.
+        When more than `max_terms` terms would be expanded; its `fits` is the highest `max_order`
+        that would not be.
     InvalidInputError
         When a tree splits on a player outside 0 … n - 1, or p or max_order does not fit.
 
@@ -95,23 +96,6 @@ def ensemble_spectrum(
         groups.extend(supports.groups)
         coefficients.append(sums)
     return FourierSpectrum(Supports(n, tuple(groups)), np.concatenate(coefficients), p=p)
-
-
-def affordable_order(ensemble: TreeEnsemble, n: int, max_terms: int = MAX_TERMS) -> int:
-    """The highest `max_order` for which `ensemble_spectrum` expands at most `max_terms` terms.
-
-    For callers that would rather leave out the highest orders, and say so, than stop at a
-    `BlowUpError`. Trees fitted to long conjunctions grow chains of 20 and more players.
-
-    >>> both = TreeEnsemble(feature=np.array([0, -1, 1, -1, -1]), left=np.array([1, -1, 3, -1, -1]),
-    ...     right=np.array([2, -1, 4, -1, -1]), value=np.array([0, 0, 0, 0, 4.0]),
-    ...     roots=np.array([0]))
-    >>> affordable_order(both, n=2), affordable_order(both, n=2, max_terms=2)
-    (2, 1)
-    """
-    ensemble.check_players(n)
-    families = _merged_splits(ensemble, keep_probabilities(0.5, n))[1]
-    return _fitting_order(families, _deepest(families), max_terms)
 
 
 @dataclass(frozen=True, eq=False)
@@ -277,5 +261,6 @@ def _check_size(families: list[_Splits], highest: int, max_terms: int) -> None:
         f"players above it, ({shown(above, 40)}), and alone adds "
         f"{deepest.terms(highest) // len(deepest.weight):,} terms. Pass max_order={fits}, which "
         f"needs {_total_terms(families, fits):,} terms and is exact for the sets it keeps, fit "
-        "shallower trees, or raise max_terms."
+        "shallower trees, or raise max_terms.",
+        fits,
     )

@@ -1,0 +1,211 @@
+import galois
+import numpy as np
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from spexlens.errors import InvalidInputError
+from spexlens.transforms.bch import (
+    bch_code,
+    chien_search,
+    code_size,
+    error_locators,
+    hard_decode,
+    set_parities,
+    splits,
+    syndromes,
+)
+from spexlens.transforms.chase import chase_candidates, soft_decode
+from spexlens.transforms.finite_field import _PRIMITIVE, galois_field
+
+
+def random_sets(n, t, words, rng, smallest=0):
+    """Padded random sets of at most t of n players."""
+    sets = np.full((words, t), n)
+    for row in sets:
+        size = rng.integers(smallest, min(t, n) + 1)
+        row[:size] = np.sort(rng.choice(n, size, replace=False))
+    return sets
+
+
+def flip(bits, counts, rng):
+    out = bits.copy()
+    for row, count in zip(out, counts, strict=True):
+        row[rng.choice(bits.shape[1], count, replace=False)] ^= 1
+    return out
+
+
+@pytest.mark.parametrize("m", _PRIMITIVE)
+def test_every_polynomial_is_primitive(m):
+    field = galois_field(m)
+    powers = field.exp[: field.order]
+    assert sorted(powers.tolist()) == list(range(1, 2**m))
+
+
+@pytest.mark.parametrize("m", [3, 8, 11])
+def test_field_arithmetic_agrees_with_galois(m):
+    rng = np.random.default_rng(m)
+    oracle = galois.GF(2**m, irreducible_poly=_PRIMITIVE[m])
+    a, b = rng.integers(0, 2**m, (2, 500))
+    field = galois_field(m)
+    np.testing.assert_array_equal(field.multiply(a, b), np.asarray(oracle(a) * oracle(b)))
+    c = np.maximum(b, 1)
+    np.testing.assert_array_equal(field.divide(a, c), np.asarray(oracle(a) / oracle(c)))
+
+
+@pytest.mark.parametrize(("n", "t"), [(7, 1), (40, 2), (92, 5), (100, 3), (215, 5), (150, 10)])
+def test_generator_and_parities_agree_with_galois(n, t):
+    code = bch_code(n, t)
+    field = galois.GF(2**code.field.m, irreducible_poly=_PRIMITIVE[code.field.m])
+    oracle = galois.BCH(code.field.order, d=2 * t + 1, extension_field=field)
+    assert oracle.k == code.field.order - code.r
+    bits = [code.generator >> power & 1 for power in range(code.r, -1, -1)]
+    np.testing.assert_array_equal(np.asarray(oracle.generator_poly.coeffs), bits)
+    # galois puts the highest power first; ours is the lowest first.
+    ours = code.parity[:n][::-1, ::-1]
+    np.testing.assert_array_equal(ours, np.asarray(oracle.G)[-n:, oracle.k :])
+
+
+@pytest.mark.parametrize(("n", "t"), [(30, 2), (92, 5), (100, 3)])
+def test_decoding_agrees_with_galois_on_any_word(n, t):
+    rng = np.random.default_rng(n)
+    code = bch_code(n, t)
+    field = galois.GF(2**code.field.m, irreducible_poly=_PRIMITIVE[code.field.m])
+    oracle = galois.BCH(code.field.order, d=2 * t + 1, extension_field=field)
+    sets = random_sets(n, t, 60, rng)
+    bits = flip(set_parities(code, sets), rng.integers(0, t + 3, 60), rng)
+    message = np.zeros((60, n), dtype=np.uint8)
+    words = galois.GF2(np.concatenate([message, bits[:, ::-1]], axis=1))
+    decoded, errors = oracle.decode(words, errors=True)
+    ours = hard_decode(code, bits)
+    np.testing.assert_array_equal(ours.found, errors >= 0)
+    for row, good in enumerate(ours.found):
+        if good:
+            players = n - 1 - np.flatnonzero(np.asarray(decoded[row]))
+            assert sorted(players.tolist()) == [i for i in ours.sets[row].tolist() if i < n]
+
+
+def test_sizes_are_the_published_ones():
+    # arXiv 2502.13870: 3 * 2^8 * (1 + r) = 21,504, 31,488 and 43,008 masks.
+    assert [code_size(n, 5) for n in (16, 100, 1500)] == [(6, 27), (8, 40), (11, 55)]
+
+
+@given(n=st.integers(1, 2500), t=st.integers(1, 10), seed=st.integers(0, 2**20))
+@settings(max_examples=60, deadline=None)
+def test_any_t_errors_are_corrected(n, t, seed):
+    rng = np.random.default_rng(seed)
+    code = bch_code(n, t)
+    sets = random_sets(n, t, 40, rng)
+    room = np.minimum(t - (sets < n).sum(axis=1), code.r)
+    wrong = rng.integers(0, room + 1)
+    decoded = hard_decode(code, flip(set_parities(code, sets), wrong, rng))
+    assert decoded.found.all()
+    np.testing.assert_array_equal(decoded.sets, sets)
+    np.testing.assert_array_equal(decoded.wrong_bits, wrong)
+
+
+@given(n=st.integers(2, 600), t=st.integers(1, 6), seed=st.integers(0, 2**20))
+@settings(max_examples=60, deadline=None)
+def test_more_than_t_errors_are_flagged_or_consistent(n, t, seed):
+    rng = np.random.default_rng(seed)
+    code = bch_code(n, t)
+    bits = rng.integers(0, 2, (200, code.r)).astype(np.uint8)
+    decoded = hard_decode(code, bits)
+    distance = (set_parities(code, decoded.sets) ^ bits).sum(axis=1)
+    sizes = (decoded.sets < n).sum(axis=1)
+    assert (distance[decoded.found] == decoded.wrong_bits[decoded.found]).all()
+    assert (sizes + decoded.wrong_bits <= t).all()
+    assert (sizes[~decoded.found] == 0).all()
+    filled = decoded.sets[:, 1:] < n
+    assert (np.diff(decoded.sets, axis=1)[filled] > 0).all()
+
+
+def test_largest_tables_decode():
+    rng = np.random.default_rng(0)
+    for n, t in [(8126, 5), (8178, 1), (8061, 10)]:
+        code = bch_code(n, t)
+        assert code.field.m == 13
+        sets = random_sets(n, t, 20, rng)
+        np.testing.assert_array_equal(hard_decode(code, set_parities(code, sets)).sets, sets)
+
+
+def test_syndromes_are_power_sums_of_the_positions():
+    code = bch_code(50, 4)
+    field = code.field
+    found = syndromes(code, set_parities(code, np.array([[3, 17, 50, 50]])))[0]
+    powers = np.arange(1, 9)
+    expected = field.exp[(powers * (code.r + 3)) % field.order]
+    expected = expected ^ field.exp[(powers * (code.r + 17)) % field.order]
+    np.testing.assert_array_equal(found, expected)
+
+
+def test_the_splitting_test_agrees_with_chiens_search():
+    rng = np.random.default_rng(5)
+    code = bch_code(92, 5)  # 2^7 - 1 - 35: not shortened, so all roots are searched
+    bits = rng.integers(0, 2, (3000, code.r)).astype(np.uint8)
+    locator, length = error_locators(code, syndromes(code, bits))
+    for degree in range(2, 6):
+        words = locator[(length == degree) & (locator[:, degree] != 0), : degree + 1]
+        roots = chien_search(code, words).sum(axis=1)
+        np.testing.assert_array_equal(splits(code, words, degree), roots == degree)
+
+
+@given(n=st.integers(20, 300), t=st.integers(3, 6), seed=st.integers(0, 2**20))
+@settings(max_examples=25, deadline=None)
+def test_soft_decoding_is_as_likely_as_the_truth(n, t, seed):
+    rng = np.random.default_rng(seed)
+    code = bch_code(n, t)
+    sets = random_sets(n, t, 30, rng)
+    sets[:, 3:] = n  # up to three players leave the truth unique, below
+    signs = 1.0 - 2.0 * np.column_stack([np.zeros(30), set_parities(code, sets)])
+    observed = signs * rng.choice([-2.0, 0.7], (30, 1))
+    weak = rng.permuted(np.tile(np.arange(code.r + 1), (30, 1)), axis=1)[:, : t - 2]
+    scale = np.ones_like(observed)
+    np.put_along_axis(scale, weak, -0.05, axis=1)  # wrong, but faint: the reference bit too
+    decoded = soft_decode(code, observed * scale)
+    assert decoded.found.all()
+    found = 1.0 - 2.0 * np.column_stack([np.zeros(30), set_parities(code, decoded.sets)])
+    truly = np.abs((signs * observed * scale).sum(axis=1))
+    assert (np.abs((found * observed * scale).sum(axis=1)) >= truly - 1e-9).all()
+    assert (decoded.sets == sets).all(axis=1).mean() > 0.9
+
+
+def test_soft_decoding_beats_hard_decoding_in_noise():
+    rng = np.random.default_rng(1)
+    code = bch_code(100, 5)
+    sets = random_sets(100, 5, 400, rng, smallest=3)
+    signs = 1.0 - 2.0 * np.column_stack([np.zeros(400), set_parities(code, sets)])
+    observed = signs + rng.normal(size=signs.shape) * 0.6
+    bits = ((observed[:, 1:] < 0) ^ (observed[:, :1] < 0)).astype(np.uint8)
+    hard = (hard_decode(code, bits).sets == sets).all(axis=1).mean()
+    soft = (soft_decode(code, observed).sets == sets).all(axis=1).mean()
+    assert soft > hard + 0.2
+
+
+def test_one_pattern_is_hard_decoding():
+    rng = np.random.default_rng(2)
+    code = bch_code(60, 3)
+    observed = rng.normal(size=(500, code.r + 1))
+    bits = ((observed[:, 1:] < 0) ^ (observed[:, :1] < 0)).astype(np.uint8)
+    hard = hard_decode(code, bits)
+    word, sets = chase_candidates(code, observed, depth=6, patterns=1)
+    np.testing.assert_array_equal(word, np.flatnonzero(hard.found))
+    np.testing.assert_array_equal(sets, hard.sets[hard.found])
+
+
+def test_no_words_are_no_error():
+    code = bch_code(20, 3)
+    assert hard_decode(code, np.zeros((0, code.r), dtype=np.uint8)).sets.shape == (0, 3)
+
+
+def test_errors_say_what_is_possible():
+    with pytest.raises(InvalidInputError, match=r"n = 9000 .* up to 8191"):
+        bch_code(9000, 2)
+    with pytest.raises(InvalidInputError, match=r"t = 5 errors among n = 8150 .* t up to 3"):
+        bch_code(8150, 5)
+    with pytest.raises(InvalidInputError, match=r"t = 11 given.* 1 … 10"):
+        bch_code(100, 11)
+    with pytest.raises(InvalidInputError, match="group players"):
+        bch_code(8190, 2)
+    with pytest.raises(InvalidInputError, match=r"GF\(2\^14\)"):
+        galois_field(14)
