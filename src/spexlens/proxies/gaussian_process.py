@@ -1,0 +1,285 @@
+"""A Gaussian process from masks to values, with its spectrum and its uncertainty in closed form.
+
+`learn` finds the hyper-parameters, `condition` the posterior for given ones: the cheap half, one
+Cholesky factor, which is all that cross-validation repeats. Equations: `transforms.kernel`.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass, field, replace
+
+import numpy as np
+
+from spexlens.core.game import as_values, score_column
+from spexlens.core.masks import BoolArray, FloatArray, IntArray, as_masks
+from spexlens.core.spectrum import FourierSpectrum
+from spexlens.core.supports import Supports
+from spexlens.errors import InvalidInputError, shown
+from spexlens.proxies.marginal_likelihood import Likelihood, Priors, maximise
+from spexlens.proxies.outliers import tame_outliers
+from spexlens.proxies.solvers import Solver, solver_for
+from spexlens.transforms.kernel import (
+    SpectralKernel,
+    covariances,
+    gram,
+    gram_diagonal,
+    prior_variances,
+)
+from spexlens.transforms.kernel_spectrum import strongest_terms
+
+_FLAT = 1e-12
+_BLOCK = 1000
+
+
+@dataclass(frozen=True, eq=False)
+class Hyperparameters:
+    """What `learn` found: the kernel and the noise variance, in squared units of the values."""
+
+    kernel: SpectralKernel
+    noise: float
+    notes: tuple[str, ...] = ()
+
+
+@dataclass(frozen=True)
+class Learning:
+    """How hyper-parameters are learned.
+
+    Attributes
+    ----------
+    rows : int
+        More rows than these are sub-sampled: a step costs their number cubed.
+    max_steps : int
+        Evaluations of the likelihood, each start.
+    starts : tuple of float
+        Total relevance to start from; the best likelihood wins.
+    output_weight : float
+        Weight in the likelihood of each output after the score.
+    priors : Priors
+    """
+
+    rows: int = 1500
+    max_steps: int = 30
+    starts: tuple[float, ...] = (1.0,)
+    output_weight: float = 0.2
+    priors: Priors = field(default_factory=Priors)
+
+
+@dataclass(frozen=True, eq=False)
+class GaussianProcess:
+    """The posterior given masks and values.
+
+    Attributes
+    ----------
+    hyperparameters : Hyperparameters
+    masks : bool array (N, n)
+    alpha : float array (N,)
+        `(K + noise)^-1 (y - mean)`.
+    mean : float
+    energy : float
+        Squared norm of the posterior mean in the kernel's space.
+    solver : Solver
+    """
+
+    hyperparameters: Hyperparameters
+    masks: BoolArray
+    alpha: FloatArray
+    mean: float
+    energy: float
+    solver: Solver
+
+    def predict(self, masks: BoolArray) -> tuple[FloatArray, FloatArray]:
+        """Posterior mean and variance of the function at `masks` `(m, n)`, each `(m,)`.
+
+        A measured value varies by `hyperparameters.noise` more.
+        """
+        kernel = self.hyperparameters.kernel
+        masks = as_masks(masks, kernel.n)
+        means, variances = np.empty(len(masks)), np.empty(len(masks))
+        for start in range(0, len(masks), _BLOCK):
+            rows = slice(start, start + _BLOCK)
+            across = gram(kernel, self.masks, masks[rows])
+            means[rows] = self.mean + self.alpha @ across
+            known = self.solver.quadratic(across[self.solver.rows])
+            variances[rows] = gram_diagonal(kernel, masks[rows]) - known
+        return means, np.maximum(variances, 0.0)
+
+    def spectrum(self, max_terms: int = 5000, max_order: int = 5) -> FourierSpectrum:
+        """The `max_terms` largest coefficients and the constant.
+
+        Standard errors are those of the posterior, widened for shrinkage (`with_shrinkage`).
+
+        Parameters
+        ----------
+        max_terms : int
+        max_order : int
+            Orders 1 and 2 are searched in full, higher ones by a beam
+            (`transforms.kernel_spectrum`).
+        """
+        if max_terms < 1 or max_order < 0:
+            raise InvalidInputError(
+                f"max_terms = {max_terms}, max_order = {max_order} given; needed at least one term "
+                "and an order of 0 or more."
+            )
+        kernel = self.hyperparameters.kernel
+        supports, means = strongest_terms(
+            kernel, self.masks, self.alpha, self.energy, max_terms, max_order
+        )
+        errors = with_shrinkage(means, self.std_errors(supports), prior_variances(kernel, supports))
+        means = means + np.where(supports.orders() == 0, self.mean, 0.0)
+        return FourierSpectrum(supports, means, errors, kernel.p)
+
+    def std_errors(self, supports: Supports) -> FloatArray:
+        """Posterior standard deviations `sqrt(v_S - c_S^T C^-1 c_S)` of coefficients, `(K,)`.
+
+        Where the solver knows variances for a sample of the rows only, precision beyond the prior's
+        is taken to grow with the number of rows, as it does at least.
+        """
+        kernel, rows = self.hyperparameters.kernel, self.solver.rows
+        prior = prior_variances(kernel, supports)
+        variances = prior.copy()
+        numbers = np.arange(len(supports))
+        for start in range(0, len(supports), _BLOCK):
+            part = (numbers >= start) & (numbers < start + _BLOCK)
+            columns = covariances(kernel, self.masks[rows], supports.select(part))
+            variances[part] -= self.solver.quadratic(columns)
+        variances = np.maximum(variances, 0.0)
+        share = len(rows) / len(self.masks)
+        rest = prior - (1 - share) * variances  # prior / var - 1 is divided by the share
+        return np.sqrt(np.divide(prior * variances * share, rest, where=rest > 0, out=variances))
+
+
+def with_shrinkage(means: FloatArray, std_errors: FloatArray, variances: FloatArray) -> FloatArray:
+    """Standard errors that count the pull of the prior towards zero, all `(K,)`.
+
+    A posterior is right on average over all 2^n sets, most of them near zero. The few large
+    coefficients, which people look at, are pulled to zero by a factor `s = 1 - variance / v_S`, so
+    they miss the truth by about `F (1 - s) / s`. That is added in squares, up to `|F|`: where the
+    prior dominates, the data say no more than that the coefficient is small.
+    """
+    share = 1 - std_errors**2 / np.maximum(variances, np.finfo(np.float64).tiny)
+    pull = np.where(share > 0.5, (1 - share) / np.maximum(share, 0.5), 1.0)
+    return np.hypot(std_errors, pull * means)
+
+
+def learn(
+    masks: BoolArray,
+    values: FloatArray,
+    p: float | FloatArray = 0.5,
+    families: Sequence[Supports] = (),
+    learning: Learning | None = None,
+    rng: np.random.Generator | None = None,
+) -> Hyperparameters:
+    """Hyper-parameters of largest penalised marginal likelihood.
+
+    Parameters
+    ----------
+    masks : bool array (N, n)
+    values : float array (N,) or (N, q)
+        Outputs after the first share its relevances; the variances are then fitted to the first.
+    p : float or float array (n,)
+        Keep probability of the masks.
+    families : sequence of Supports
+        Each gets a learned variance of its own: see `neighbours` and `within_groups`.
+    learning : Learning, optional
+    rng : numpy.random.Generator, optional
+        Draws the rows used where there are more than `learning.rows`.
+
+    Returns
+    -------
+    Hyperparameters
+        Its notes tell of constant players and outlying values.
+    """
+    masks, learning = as_masks(masks), learning or Learning()
+    n = masks.shape[1]
+    outputs, tamed = tame_outliers(as_values(values, masks))
+    varying: BoolArray = np.asarray(masks.any(axis=0) & ~masks.all(axis=0))
+    notes = [note for note in (tamed, _constant_note(varying)) if note]
+    spread = outputs.std(axis=0)
+    if spread[0] <= _FLAT * np.abs(outputs[:, 0]).max() or not varying.any():
+        notes.append("the values do not vary with the masks; only the constant was fitted.")
+        flat = SpectralKernel(np.zeros(n), scale=0.0, p=p)
+        return Hyperparameters(flat, float(spread[0]) ** 2, tuple(notes))
+    used = spread > _FLAT * np.abs(outputs).max(axis=0)
+    scaled = (outputs[:, used] - outputs[:, used].mean(axis=0)) / spread[used]
+    rows = _some_rows(len(masks), learning.rows, rng)
+    weights = np.where(np.arange(scaled.shape[1]) == 0, 1.0, learning.output_weight)
+    possible = [family.select(~_touches(family, ~varying)) for family in families]
+    inner = tuple(family for family in possible if len(family))
+    likelihood = Likelihood.of(masks[rows], scaled[rows], weights, p, inner, learning.priors)
+    starts = [likelihood.start(relevance) for relevance in learning.starts]
+    theta = maximise(likelihood, starts, learning.max_steps)
+    if len(weights) > 1:
+        score = replace(likelihood, outputs=likelihood.outputs[:, :1], output_weights=weights[:1])
+        theta = maximise(score, [theta], learning.max_steps, np.exp(theta[:n]))
+    kernel, noise = likelihood.kernel(theta)
+    unit = float(spread[0]) ** 2
+    return Hyperparameters(
+        _without(_scaled(kernel, unit), masks[0], ~varying), noise * unit, tuple(notes)
+    )
+
+
+def condition(
+    masks: BoolArray,
+    values: FloatArray,
+    hyperparameters: Hyperparameters,
+    rng: np.random.Generator | None = None,
+) -> GaussianProcess:
+    """The posterior given masks `(N, n)` and values `(N,)` or `(N, q)`: one Cholesky factor.
+
+    Above 10,000 rows by conjugate gradients (`proxies.solvers`); `rng` draws their inducing rows.
+    """
+    kernel, noise = hyperparameters.kernel, hyperparameters.noise
+    masks = as_masks(masks, kernel.n)
+    if not len(masks):
+        raise InvalidInputError("no masks were given; needed at least one mask and its value.")
+    score = score_column(tame_outliers(as_values(values, masks))[0])
+    mean = float(score.mean())
+    solver = solver_for(kernel, masks, noise, rng or np.random.default_rng(0))
+    alpha = solver.solve(score - mean)
+    energy = max(float(alpha @ (score - mean)) - noise * float(alpha @ alpha), 0.0)
+    return GaussianProcess(hyperparameters, masks, alpha, mean, energy, solver)
+
+
+def _constant_note(varying: BoolArray) -> str:
+    if varying.all():
+        return ""
+    players = np.flatnonzero(~varying).tolist()
+    return (
+        f"{len(players)} of {len(varying)} players are present in all masks or absent from all: "
+        f"{shown(players)}. Nothing can be said of them; they were left out."
+    )
+
+
+def _some_rows(count: int, most: int, rng: np.random.Generator | None) -> IntArray:
+    if count <= most:
+        return np.arange(count)
+    return np.sort((rng or np.random.default_rng(0)).permutation(count)[:most])
+
+
+def _touches(family: Supports, players: BoolArray) -> BoolArray:
+    return np.concatenate(
+        [np.zeros(0, dtype=bool), *(players[group].any(axis=1) for group in family.groups)]
+    )
+
+
+def _scaled(kernel: SpectralKernel, factor: float) -> SpectralKernel:
+    return replace(
+        kernel,
+        scale=kernel.scale * factor,
+        linear=kernel.linear * factor,
+        constant=kernel.constant * factor,
+        extras=tuple(replace(e, variance=e.variance * factor) for e in kernel.extras),
+    )
+
+
+def _without(kernel: SpectralKernel, mask: BoolArray, players: BoolArray) -> SpectralKernel:
+    """The same kernel between masks that agree with `mask` on `players`, these now irrelevant."""
+    both_absent, both_present, _ = kernel.log_tables
+    shared = np.where(mask, both_present, both_absent)[players].sum()
+    return replace(
+        kernel,
+        relevances=np.where(players, 0.0, kernel.relevances),
+        scale=kernel.scale * float(np.exp(shared)),
+        linear=kernel.linear * float(kernel.linear_shares[~players].sum()),
+    )

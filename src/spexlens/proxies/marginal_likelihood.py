@@ -1,0 +1,229 @@
+"""Hyper-parameters of the Gaussian-process proxy by penalised marginal likelihood.
+
+The negative log marginal likelihood of outputs `y_q` (Rasmussen and Williams, 2006, eq. 5.8, summed
+with weights) and its derivative (eq. 5.9) are
+
+    sum_q weight_q (y_q^T C^-1 y_q / 2 + log|C| / 2),    C = K + noise I
+    <(W C^-1 - sum_q weight_q a_q a_q^T) / 2, dC>,       a_q = C^-1 y_q,  W = sum_q weight_q
+
+so a step costs one Cholesky factor and its inverse, and two N x N x n products for all n
+relevances (`transforms.kernel.relevance_gradient`). A quadratic prior shrinks every `log w_i` to
+their mean, so that a player about whom the data say little is like the others; weak ones hold the
+rest in range.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+import numpy as np
+from scipy.linalg import lapack
+from scipy.optimize import minimize
+
+from spexlens.core.masks import BoolArray, FloatArray
+from spexlens.core.supports import Supports
+from spexlens.transforms.kernel import (
+    ExtraTerms,
+    SpectralKernel,
+    extra_gram,
+    linear_gram,
+    product_gram,
+    relevance_gradient,
+)
+
+JITTER = 1e-8
+# log scale, linear, noise, constant, then the tilt: where the weak priors are centred, their width,
+# and the range allowed. Values have unit variance here.
+_CENTRES = np.array([0.0, -1.0, -2.0, -2.0, 0.0])
+_LOWER = np.array([-9.0, -12.0, -12.0, -12.0, -1.0])
+_UPPER = np.array([4.0, 4.0, 3.0, 4.0, 1.0])
+_EXTRA = (-3.0, -12.0, 3.0)
+_LEVEL_WIDTH = 3.0
+_REFUSED = 1e12
+_LOG_RELEVANCE = (-9.0, 1.5)
+
+
+@dataclass(frozen=True)
+class Priors:
+    """Widths of the Gaussian priors.
+
+    Attributes
+    ----------
+    relevance : float
+        Of each `log w_i` about their mean.
+    variance : float
+        Of the log variances and the log noise.
+    tilt : float
+        Of the tilt; 0 leaves it out.
+    """
+
+    relevance: float = 1.0
+    variance: float = 2.0
+    tilt: float = 0.2
+
+
+@dataclass(frozen=True, eq=False)
+class Likelihood:
+    """The penalised negative log marginal likelihood as a function of one vector.
+
+    Attributes
+    ----------
+    masks : bool array (N, n)
+    outputs : float array (N, q)
+        Of unit variance and mean zero, the score first.
+    output_weights : float array (q,)
+    p : float or float array (n,)
+    extras : tuple of Supports
+        Families with a variance of their own.
+    priors : Priors
+    """
+
+    masks: BoolArray
+    outputs: FloatArray
+    output_weights: FloatArray
+    p: float | FloatArray
+    extras: tuple[Supports, ...]
+    extra_grams: tuple[FloatArray, ...]
+    priors: Priors
+
+    @staticmethod
+    def of(
+        masks: BoolArray,
+        outputs: FloatArray,
+        output_weights: FloatArray,
+        p: float | FloatArray,
+        extras: tuple[Supports, ...],
+        priors: Priors,
+    ) -> Likelihood:
+        """The likelihood with the extra families' Gram matrices, which never change, computed."""
+        grams = tuple(extra_gram(family, masks, masks, p) for family in extras)
+        return Likelihood(masks, outputs, output_weights, p, extras, grams, priors)
+
+    def kernel(self, theta: FloatArray) -> tuple[SpectralKernel, float]:
+        """The kernel and the noise variance that `theta` stands for."""
+        n = self.masks.shape[1]
+        scale, linear, noise, constant, tilt = theta[n : n + 5]
+        extras = tuple(
+            ExtraTerms(family, float(np.exp(value)))
+            for family, value in zip(self.extras, theta[n + 5 :], strict=True)
+        )
+        kernel = SpectralKernel(
+            np.exp(theta[:n]),
+            scale=float(np.exp(scale)),
+            linear=float(np.exp(linear)),
+            constant=float(np.exp(constant)),
+            tilt=float(tilt),
+            p=self.p,
+            extras=extras,
+        )
+        return kernel, float(np.exp(noise))
+
+    def start(self, relevance: float) -> FloatArray:
+        """A first vector, with all `w_i = relevance / n`."""
+        n = self.masks.shape[1]
+        others = np.full(len(self.extras), _EXTRA[0])
+        return np.concatenate([np.full(n, np.log(relevance / n)), _CENTRES, others])
+
+    def bounds(self, relevances: FloatArray | None = None) -> list[tuple[float, float]]:
+        """Range of every entry; `relevances` `(n,)` pins the logs of the first n there."""
+        n = self.masks.shape[1]
+        lower, upper = _LOWER.copy(), _UPPER.copy()
+        if self.priors.tilt == 0:
+            lower[4] = upper[4] = 0.0
+        players = [_LOG_RELEVANCE] * n
+        if relevances is not None:
+            players = [(value, value) for value in np.log(relevances).tolist()]
+        ranges = list(zip(lower.tolist(), upper.tolist(), strict=True))
+        return players + ranges + [_EXTRA[1:]] * len(self.extras)
+
+    def __call__(self, theta: FloatArray) -> tuple[float, FloatArray]:
+        """Objective and gradient at `theta`; a large value where C is not positive definite."""
+        kernel, noise = self.kernel(theta)
+        with np.errstate(over="ignore"):  # a step too far: refused below
+            product = product_gram(kernel, self.masks, self.masks)
+        if not np.isfinite(product).all():
+            return _REFUSED, np.zeros_like(theta)
+        matrix = linear_gram(kernel, self.masks, self.masks)
+        matrix += product
+        for extra, fixed in zip(kernel.extras, self.extra_grams, strict=True):
+            matrix += extra.variance * fixed
+        matrix[np.diag_indices_from(matrix)] += noise + JITTER
+        factor, failed = lapack.dpotrf(matrix, lower=1, clean=1, overwrite_a=1)
+        if failed:
+            return _REFUSED, np.zeros_like(theta)
+        solved, _ = lapack.dpotrs(factor, self.outputs, lower=1)
+        total = self.output_weights.sum()
+        value = 0.5 * self.output_weights @ (self.outputs * solved).sum(axis=0)
+        value += total * np.log(np.diagonal(factor)).sum()
+        # Half the derivative's matrix; only its symmetric part counts, so one triangle of the
+        # inverse with a halved diagonal stands for half the inverse.
+        inverse, _ = lapack.dpotri(factor, lower=1, overwrite_c=1)
+        inverse[np.diag_indices_from(inverse)] *= 0.5
+        inverse *= total
+        inverse -= 0.5 * (solved * self.output_weights) @ solved.T
+        by_relevance, by_tilt, by_linear = relevance_gradient(kernel, self.masks, product, inverse)
+        gradient = np.concatenate(
+            [
+                by_relevance * kernel.relevances,
+                [
+                    np.vdot(inverse, product),
+                    by_linear,
+                    noise * np.trace(inverse),
+                    kernel.constant * inverse.sum(),
+                    by_tilt,
+                ],
+                [
+                    extra.variance * np.vdot(inverse, fixed)
+                    for extra, fixed in zip(kernel.extras, self.extra_grams, strict=True)
+                ],
+            ]
+        )
+        penalty, slope = self._penalty(theta)
+        return float(value + penalty), gradient + slope
+
+    def _penalty(self, theta: FloatArray) -> tuple[float, FloatArray]:
+        """Negative log prior, and its gradient."""
+        n = self.masks.shape[1]
+        logs = theta[:n]
+        level = logs.mean()
+        off = (logs - level) / self.priors.relevance**2
+        shift = (level + np.log(n)) / _LEVEL_WIDTH**2
+        widths = np.full(len(theta) - n, self.priors.variance)
+        widths[4] = self.priors.tilt or 1.0
+        centres = np.concatenate([_CENTRES, np.full(len(self.extras), _EXTRA[0])])
+        rest = (theta[n:] - centres) / widths**2
+        penalty = off @ (logs - level) + shift * (level + np.log(n)) + rest @ (theta[n:] - centres)
+        return 0.5 * float(penalty), np.concatenate([off + shift / n, rest])
+
+
+def maximise(
+    likelihood: Likelihood,
+    starts: Sequence[FloatArray],
+    max_steps: int,
+    relevances: FloatArray | None = None,
+) -> FloatArray:
+    """The best vector over several starts by L-BFGS.
+
+    Parameters
+    ----------
+    likelihood : Likelihood
+    starts : sequence of float arrays
+    max_steps : int
+        Evaluations a start may use, each one Cholesky factor.
+    relevances : float array (n,), optional
+        Held fixed where given.
+    """
+    found = [
+        minimize(
+            likelihood,
+            start,
+            jac=True,
+            method="L-BFGS-B",
+            bounds=likelihood.bounds(relevances),
+            options={"maxfun": max_steps, "maxiter": max_steps, "maxcor": 20},
+        )
+        for start in starts
+    ]
+    theta: FloatArray = min(found, key=lambda result: float(result.fun)).x
+    return theta
