@@ -40,7 +40,7 @@ demo: $(VENV)/.demo
 	$(VENV)/bin/spexlens demo
 
 test: $(VENV)/.dev
-	$(VENV)/bin/python -m pytest
+	OMP_NUM_THREADS=1 $(VENV)/bin/python -m pytest -n auto
 
 lint: $(VENV)/.dev
 	$(VENV)/bin/ruff format --check

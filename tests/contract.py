@@ -14,10 +14,10 @@ QUICK_PROXYSPEX = sx.ProxySPEX(TreeGrid((3,), (150,), (0.1,)), energy=0.999, thr
 
 QUICK: dict[str, sx.Algorithm] = {
     "proxyspex": QUICK_PROXYSPEX,
-    "auto": sx.Auto((QUICK_PROXYSPEX, sx.Pairwise(), sx.Lasso())),
+    "auto": sx.Auto((sx.KernelSPEX(), QUICK_PROXYSPEX, sx.Pairwise(), sx.Lasso())),
 }
 HARDEST_ORDER = {"lasso": 1, "pairwise": 2}
-BUDGET = {"exact": 2**8}
+BUDGET = {"exact": 2**8, "spex": 240}
 
 
 def algorithm(name: str) -> sx.Algorithm:

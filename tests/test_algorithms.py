@@ -156,7 +156,7 @@ def test_a_pure_conjunction_with_all_its_ties_does_not_break_it(name):
 
 @pytest.mark.parametrize("name", [name for name in NAMES if sx.ALGORITHMS[name].any_masks])
 def test_many_players_and_few_masks(name):
-    n, rng = 2000, np.random.default_rng(0)
+    n, rng = 600, np.random.default_rng(0)
     masks = sample_masks(n, 150, rng)
     values = 3.0 * masks[:, 7] - 2.0 * masks[:, 99] + 0.01 * rng.normal(size=150)
     explanation = sx.fit(masks, values, algorithm=contract.algorithm(name), rng=0)

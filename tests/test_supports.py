@@ -77,10 +77,20 @@ def test_evaluation_equals_the_matrix_product_across_chunks():
     )  # fmt: skip
     basis = rng.normal(size=(n, m))
     expected = term_matrix(supports, basis) @ weights
-    assert np.allclose(evaluate_terms(supports, weights, basis), expected)
+    found = evaluate_terms(supports, weights, m, lambda rows: basis[:, rows])
+    assert np.allclose(found, expected)
     row = dict(zip(supports, term_matrix(supports, basis)[7], strict=True))
     assert row[()] == 1.0
     assert np.isclose(row[(2, 9)], basis[2, 7] * basis[9, 7])
+
+
+@given(sparse_terms())
+def test_compact_renumbers_the_players_that_occur(case):
+    n, terms = case
+    supports = Supports.from_sets(terms, n)
+    compact, used = supports.compact()
+    assert [tuple(used[list(players)].tolist()) for players in compact] == supports.sets()
+    assert used.tolist() == sorted({player for players in terms for player in players})
 
 
 def test_bad_sets_are_named():

@@ -15,10 +15,12 @@ from typing import TYPE_CHECKING, Any
 
 from spexlens.algorithms import (
     ALGORITHMS,
+    SPEX,
     Algorithm,
     Auto,
     Design,
     Exact,
+    KernelSPEX,
     Lasso,
     Pairwise,
     ProxySPEX,
@@ -55,6 +57,7 @@ __version__ = "0.1.0"
 __all__ = [
     "ALGORITHMS",
     "INDICES",
+    "SPEX",
     "AblationError",
     "Algorithm",
     "Auto",
@@ -71,6 +74,7 @@ __all__ = [
     "Interactions",
     "InvalidInputError",
     "InvalidValuesError",
+    "KernelSPEX",
     "Lasso",
     "MinimalSet",
     "MissingExtraError",

@@ -102,15 +102,17 @@ def explain(
     if holdout and not exact and not design.held_out:
         design = replace(design, held_out=round(holdout * len(design.masks)))
     values = evaluate(game, design.masks, batch_size=batch_size, progress=progress)
-    anchors, anchor_notes = _measure_anchors(game, n) if anchored else ({}, ())
+    anchors, calls, anchor_notes = (
+        _measure_anchors(game, design, score_column(values)) if anchored else ({}, 0, ())
+    )
     if len(design.masks) < n:
         notes += (
             f"{len(design.masks)} ablations for {n} players: fewer than one a player; expect only "
             f"the strongest effects. About {suggested_budget(n)} are usual.",
         )
-    calls = len(design.masks) + 2 * anchored
+    counts = (budget, len(design.masks) + calls)
     return _explained(
-        game.players, design, values, chosen, folds, notes + anchor_notes, (budget, calls), anchors
+        game.players, design, values, chosen, folds, notes + anchor_notes, counts, anchors
     )
 
 
@@ -259,16 +261,28 @@ def _exact_if_affordable(
     return Exact(algorithm.p if hasattr(algorithm, "p") else 0.5), (note,)
 
 
-def _measure_anchors(game: Game, n: int) -> tuple[dict[str, float], tuple[str, ...]]:
-    """Values with every player and with none; a game that cannot run these keeps its result."""
+def _measure_anchors(
+    game: Game, design: Design, score: FloatArray
+) -> tuple[dict[str, float], int, tuple[str, ...]]:
+    """Values with every player and with none, the calls they took, and notes.
+
+    Where the design holds the mask, its value is used; a game that cannot run one keeps its result.
+    """
     anchors: dict[str, float] = {}
+    calls = 0
     notes: list[str] = []
-    for name, mask in (("full", np.ones((1, n), dtype=bool)), ("empty", np.zeros((1, n), bool))):
+    for name, present in (("full", True), ("empty", False)):
+        measured = (design.masks == present).all(axis=1)
+        if measured.any():
+            anchors[name] = float(score[measured][0])
+            continue
+        calls += 1
         try:
-            anchors[name] = float(score_column(evaluate(game, mask))[0])
+            value = evaluate(game, np.full((1, design.n), present))
+            anchors[name] = float(score_column(value)[0])
         except AblationError as error:
             notes.append(f"the {name} input could not be measured: {error.__cause__}")
-    return anchors, tuple(notes)
+    return anchors, calls, tuple(notes)
 
 
 def _all_measured(masks: BoolArray) -> IntArray | None:

@@ -9,6 +9,7 @@ from typing import Any, ClassVar
 import numpy as np
 
 from spexlens.algorithms.base import Algorithm, Design, Recovery, random_design
+from spexlens.algorithms.kernelspex import KernelSPEX
 from spexlens.algorithms.proxyspex import ProxySPEX
 from spexlens.algorithms.regression import Lasso, Pairwise
 from spexlens.core.game import score_column
@@ -37,6 +38,7 @@ class Auto:
     """
 
     candidates: tuple[Algorithm, ...] = (
+        KernelSPEX(),
         ProxySPEX(QUICK_GRID, energy=0.99),
         Pairwise(),
         Lasso(),

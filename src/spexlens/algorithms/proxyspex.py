@@ -1,19 +1,20 @@
 """ProxySPEX: learn boosted trees from few ablations and read their spectrum exactly.
 
 Butler et al. 2025, arXiv 2505.17495. The public implementations differ in details; each such choice
-is a named function here: `min_leaf_rows`, `energy_cut`, `ridge_refit`, `keep_refit`.
+is a named function here: `min_leaf_rows`, `energy_cut`, `ridge_refit`, `keep_refit`. Any other
+scikit-learn regressor can stand in for the trees.
 """
 
 from __future__ import annotations
 
 from dataclasses import dataclass, replace
-from typing import ClassVar
+from typing import Any, ClassVar
 
 import numpy as np
 
 from spexlens.algorithms.base import Design, Recovery, random_design
 from spexlens.core.game import score_column
-from spexlens.core.masks import BoolArray, FloatArray
+from spexlens.core.masks import BoolArray, FloatArray, IntArray
 from spexlens.core.spectrum import FourierSpectrum, fourier_basis
 from spexlens.core.supports import collect_terms, term_matrix
 from spexlens.errors import BlowUpError
@@ -26,6 +27,7 @@ from spexlens.proxies.boosted_trees import (
     search_trees,
 )
 from spexlens.proxies.folds import FOLDS, fold_rows
+from spexlens.proxies.regressors import fit_regressor, read_regressor
 from spexlens.transforms.trees import TreeEnsemble, ensemble_spectrum
 
 
@@ -54,6 +56,9 @@ class ProxySPEX:
         Fixed settings instead of the grid search.
     kept_refit : bool, optional
         Fixed answer to "keep the refit?" instead of cross-validation.
+    proxy : scikit-learn regressor, optional
+        Fitted (as a clone) instead of the boosted trees. Tree ensembles and linear models are read
+        exactly, others through queries, up to pairs.
     """
 
     grid: TreeGrid = PUBLISHED_GRID
@@ -66,6 +71,7 @@ class ProxySPEX:
     p: float | FloatArray = 0.5
     settings: TreeSettings | None = None
     kept_refit: bool | None = None
+    proxy: Any = None
 
     name: ClassVar[str] = "proxyspex"
     any_masks: ClassVar[bool] = True
@@ -75,49 +81,84 @@ class ProxySPEX:
         return random_design(n, budget, rng, self.p)
 
     def recover(self, design: Design, values: FloatArray) -> Recovery:
-        """Search, read, cut, refit."""
+        """Fit, read, cut, refit."""
         masks = design.masks[design.fitted]
         score = score_column(values)[design.fitted]
-        settings, use_refit, out_of_fold = self.settings, self.kept_refit, None
-        notes: dict[str, None] = {}
-        if settings is None or use_refit is None:
-            grid = self.grid if settings is None else _single(settings)
-            search = search_trees(masks, score, grid, self.folds, design.seed, self.threads)
-            settings = search.settings
-            parts = fold_rows(len(score), self.folds, design.seed)
+        read = _read_trees if self.proxy is None else _read_regressor
+        reading = read(self, design, masks, score)
+        use_refit, out_of_fold = self.kept_refit, None
+        if reading.fold_spectra:
             cut, refitted = np.empty_like(score), np.empty_like(score)
-            for model, (fit, judge) in zip(search.fold_models, parts, strict=True):
-                spectrum = self._read(model, settings, design, notes)
+            parts = fold_rows(len(score), self.folds, design.seed)
+            for raw, (fit, judge) in zip(reading.fold_spectra, parts, strict=True):
+                spectrum = energy_cut(raw, self.energy, self.max_terms)
                 cut[judge] = spectrum(masks[judge])
                 refit = ridge_refit(spectrum, masks[fit], score[fit]) if self.refit else spectrum
                 refitted[judge] = refit(masks[judge])
             use_refit = self.refit and keep_refit(cut, refitted, score)
             out_of_fold = refitted if use_refit else cut
-        model = fit_trees(masks, score, settings, design.seed, self.threads or 1)
-        spectrum = self._read(model, settings, design, notes)
+        spectrum = energy_cut(reading.spectrum, self.energy, self.max_terms)
         if use_refit:
             spectrum = ridge_refit(spectrum, masks, score)
-        chosen = {
-            "depth": settings.depth, "trees": settings.trees, "rate": settings.rate,
-            "refit": use_refit, "terms": len(spectrum),
-        }  # fmt: skip
-        tuned = replace(self, settings=settings, kept_refit=use_refit)
-        return Recovery(spectrum, tuned, chosen, tuple(notes), out_of_fold)
+        chosen = {**reading.chosen, "refit": use_refit, "terms": len(spectrum)}
+        tuned = replace(self, settings=reading.settings, kept_refit=bool(use_refit))
+        return Recovery(spectrum, tuned, chosen, reading.notes, out_of_fold)
 
-    def _read(
-        self, model: FittedTrees, settings: TreeSettings, design: Design, notes: dict[str, None]
-    ) -> FourierSpectrum:
-        ensemble = TreeEnsemble.from_lightgbm(model.booster, num_iteration=settings.trees)
+
+@dataclass(frozen=True, eq=False)
+class _Reading:
+    """What a proxy says: its spectrum on all rows and, where the refit is undecided, on folds."""
+
+    spectrum: FourierSpectrum
+    fold_spectra: tuple[FourierSpectrum, ...]
+    chosen: dict[str, Any]
+    notes: tuple[str, ...] = ()
+    settings: TreeSettings | None = None
+
+
+def _read_trees(
+    algorithm: ProxySPEX, design: Design, masks: BoolArray, score: FloatArray
+) -> _Reading:
+    settings = algorithm.settings
+    fold_models: tuple[FittedTrees, ...] = ()
+    if settings is None or algorithm.kept_refit is None:
+        grid = algorithm.grid if settings is None else _single(settings)
+        search = search_trees(masks, score, grid, algorithm.folds, design.seed, algorithm.threads)
+        settings, fold_models = search.settings, search.fold_models
+    model = fit_trees(masks, score, settings, design.seed, algorithm.threads or 1)
+    notes: dict[str, None] = {}
+
+    def read(fitted: FittedTrees) -> FourierSpectrum:
+        ensemble = TreeEnsemble.from_lightgbm(fitted.booster, num_iteration=settings.trees)
         try:
-            trees = ensemble_spectrum(ensemble, design.n, design.p, max_order=self.max_order)
+            trees = ensemble_spectrum(ensemble, design.n, design.p, algorithm.max_order)
         except BlowUpError as error:
-            trees = ensemble_spectrum(ensemble, design.n, design.p, max_order=error.fits)
+            trees = ensemble_spectrum(ensemble, design.n, design.p, error.fits)
             note = f"some trees are too deep to read in full: sets of up to {error.fits} players"
-            notes[f"{note} were read, exactly; shallower trees (depth) or max_order avoid this"] = (
-                None
-            )
-        offset = FourierSpectrum.from_dict({(): model.offset}, design.n, design.p)
-        return energy_cut(trees.scale(model.scale) + offset, self.energy, self.max_terms)
+            notes[f"{note} were read, exactly; shallower trees or max_order avoid this"] = None
+        offset = FourierSpectrum.from_dict({(): fitted.offset}, design.n, design.p)
+        return trees.scale(fitted.scale) + offset
+
+    spectrum, folds = read(model), tuple(map(read, fold_models))
+    chosen = {"depth": settings.depth, "trees": settings.trees, "rate": settings.rate}
+    return _Reading(spectrum, folds, chosen, tuple(notes), settings)
+
+
+def _read_regressor(
+    algorithm: ProxySPEX, design: Design, masks: BoolArray, score: FloatArray
+) -> _Reading:
+    def read(rows: IntArray | slice) -> tuple[FourierSpectrum, str]:
+        model = fit_regressor(algorithm.proxy, masks[rows], score[rows])
+        return read_regressor(model, design.n, design.p, algorithm.max_order, design.seed)
+
+    spectrum, how = read(slice(None))
+    parts = (
+        ()
+        if algorithm.kept_refit is not None
+        else fold_rows(len(score), algorithm.folds, design.seed)
+    )
+    folds = tuple(read(fit)[0] for fit, _ in parts)
+    return _Reading(spectrum, folds, {"proxy": type(algorithm.proxy).__name__, "read": how})
 
 
 def energy_cut(

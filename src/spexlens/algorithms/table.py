@@ -5,16 +5,20 @@ from __future__ import annotations
 from dataclasses import replace
 from typing import Any, cast
 
+import numpy as np
+
 from spexlens.algorithms.auto import Auto
 from spexlens.algorithms.base import Algorithm
 from spexlens.algorithms.exact import Exact
+from spexlens.algorithms.kernelspex import KernelSPEX
 from spexlens.algorithms.proxyspex import ProxySPEX
 from spexlens.algorithms.regression import Lasso, Pairwise
+from spexlens.algorithms.spex import SPEX
 from spexlens.core.masks import FloatArray
-from spexlens.errors import UnknownNameError
+from spexlens.errors import InvalidInputError, UnknownNameError
 
 ALGORITHMS: dict[str, type[Any]] = {
-    cls.name: cls for cls in (Auto, Exact, ProxySPEX, Pairwise, Lasso)
+    cls.name: cls for cls in (Auto, Exact, SPEX, ProxySPEX, KernelSPEX, Pairwise, Lasso)
 }
 
 
@@ -30,4 +34,13 @@ def find_algorithm(algorithm: str | Algorithm, p: float | FloatArray | None = No
         algorithm = cast(Algorithm, ALGORITHMS[algorithm.lower()]())
     if not hasattr(algorithm, "recover"):
         raise UnknownNameError("algorithm", algorithm, ALGORITHMS)
-    return algorithm if p is None else cast(Algorithm, replace(cast(Any, algorithm), p=p))
+    if p is None:
+        return algorithm
+    if hasattr(algorithm, "p"):
+        return cast(Algorithm, replace(cast(Any, algorithm), p=p))
+    if np.any(np.asarray(p) != 0.5):
+        raise InvalidInputError(
+            f"keep probability p = {p} given, but {algorithm.name!r} is defined for p = 1/2 only; "
+            "choose another algorithm or leave p out."
+        )
+    return algorithm

@@ -113,8 +113,15 @@ class FourierSpectrum:
 
     def __call__(self, masks: np.ndarray) -> FloatArray:
         """Values `(m,)` at bool masks `(m, n)`."""
-        basis = fourier_basis(as_masks(masks, self.n), self.p)
-        return evaluate_terms(self.supports, self.coefficients, basis)
+        supports, used = self.supports.compact()
+        masks = as_masks(masks, self.n)[:, used]
+        keep = keep_probabilities(self.p, self.n)[used]
+        return evaluate_terms(
+            supports,
+            self.coefficients,
+            masks.shape[0],
+            lambda rows: fourier_basis(masks[rows], keep),
+        )
 
     def __add__(self, other: FourierSpectrum) -> FourierSpectrum:
         """Sum of two functions over the same players and p; standard errors add as independent."""
@@ -217,8 +224,11 @@ class MoebiusSpectrum:
 
     def __call__(self, masks: np.ndarray) -> FloatArray:
         """Values `(m,)` at bool masks `(m, n)`."""
-        basis = as_masks(masks, self.n).T.astype(np.float64)
-        return evaluate_terms(self.supports, self.coefficients, basis)
+        supports, used = self.supports.compact()
+        masks = as_masks(masks, self.n)[:, used]
+        return evaluate_terms(
+            supports, self.coefficients, masks.shape[0], lambda rows: masks[rows].T.astype(float)
+        )
 
     def to_dict(self) -> dict[tuple[int, ...], float]:
         """`{sorted tuple of players: coefficient}`."""

@@ -7,7 +7,7 @@ is an array operation.
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 
 import numpy as np
@@ -77,6 +77,13 @@ class Supports:
         """The sub-family where the `(K,)` mask `keep` is True, order of terms unchanged."""
         chosen = (group[keep[part]] for group, part in self.slices())
         return Supports(self.n, tuple(read_only(group) for group in chosen if len(group)))
+
+    def compact(self) -> tuple[Supports, IntArray]:
+        """The same sets over only the players they hold, renumbered, and those players' indices."""
+        players = [np.unique(group) for group in self.groups]
+        used = np.unique(np.concatenate([np.zeros(0, dtype=np.int64), *players]))
+        groups = tuple(np.searchsorted(used, group) for group in self.groups)
+        return Supports(len(used), groups), used
 
     def positions(self, other: Supports) -> IntArray:
         """For every term of `other` its number here, -1 where absent, `(len(other),)`."""
@@ -175,24 +182,31 @@ def row_keys(rows: IntArray, n: int) -> IntArray:
     return keys
 
 
-def evaluate_terms(supports: Supports, coefficients: FloatArray, basis: FloatArray) -> FloatArray:
-    """`sum_S c(S) prod_{i in S} basis_i` for m points by gather-and-multiply, in bounded memory.
+def evaluate_terms(
+    supports: Supports,
+    coefficients: FloatArray,
+    points: int,
+    basis: Callable[[slice], FloatArray],
+) -> FloatArray:
+    """`sum_S c(S) prod_{i in S} basis_i` at m points by gather-and-multiply, in bounded memory.
 
     Parameters
     ----------
     supports, coefficients : Supports and float array (K,)
-    basis : float array (n, m)
-        Value of every player's basis function at every point; players first, so that a gather
-        copies contiguous rows.
+    points : int
+        The number m of points.
+    basis : callable
+        Value of every player's basis function, `(n, len(rows))`, at a slice of the points; players
+        first, so that a gather copies contiguous rows.
 
     Returns
     -------
     float array (m,)
     """
-    values = np.zeros(basis.shape[1])
-    for start in range(0, basis.shape[1], _CHUNK_MASKS):
-        block = np.ascontiguousarray(basis[:, start : start + _CHUNK_MASKS])
-        total = values[start : start + _CHUNK_MASKS]
+    values = np.zeros(points)
+    for start in range(0, points, _CHUNK_MASKS):
+        rows = slice(start, start + _CHUNK_MASKS)
+        block, total = np.ascontiguousarray(basis(rows)), values[rows]
         for group, part in supports.slices():
             weights = coefficients[part]
             for first in range(0, len(group), _CHUNK_TERMS):
