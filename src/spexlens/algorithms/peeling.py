@@ -21,7 +21,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 
 import numpy as np
-from scipy import linalg, stats
+import scipy  # its submodules load on first use
 
 from spexlens.algorithms.sweeping import evidence, low_orders, neighbours, stands_out, sweep
 from spexlens.core.masks import BoolArray, FloatArray, IntArray
@@ -137,9 +137,9 @@ def solve(hashing: Hashing, bins: FloatArray, sets: IntArray) -> tuple[FloatArra
         seen += np.einsum("kd,kd->k", group[at], signs)
     gram = together * (signs @ signs.T)
     try:
-        coefficients = linalg.solve(gram, seen, assume_a="pos")
-    except linalg.LinAlgError:  # more terms in a bin than the code can tell apart
-        coefficients = linalg.lstsq(gram, seen)[0]
+        coefficients = scipy.linalg.solve(gram, seen, assume_a="pos")
+    except scipy.linalg.LinAlgError:  # more terms in a bin than the code can tell apart
+        coefficients = scipy.linalg.lstsq(gram, seen)[0]
     residual = bins.copy()
     for group, at in zip(residual, where, strict=True):
         np.subtract.at(group, at, coefficients[:, None] * signs)
@@ -155,7 +155,9 @@ def noise_variance(residual: FloatArray, floor: float = 0.0) -> float:
     """
     energy = np.square(residual).mean(axis=2)
     delays = residual.shape[2]
-    quiet = np.quantile(energy, NOISE_QUANTILE) * delays / stats.chi2.ppf(NOISE_QUANTILE, delays)
+    quiet = (
+        np.quantile(energy, NOISE_QUANTILE) * delays / scipy.stats.chi2.ppf(NOISE_QUANTILE, delays)
+    )
     return float(max(quiet, floor))
 
 

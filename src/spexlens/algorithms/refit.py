@@ -11,7 +11,7 @@ from dataclasses import dataclass
 from typing import Literal
 
 import numpy as np
-from scipy import linalg
+import scipy  # its submodules load on first use
 
 from spexlens.core.masks import BoolArray, FloatArray, IntArray
 from spexlens.transforms.hashing import Hashing
@@ -152,7 +152,7 @@ def refit(folds: list[Moments], regression: Regression = "best") -> Refit:
     path = _path(total, alphas if best >= len(RIDGES) else alphas[:0])
     coefficients = path[:, best]
     residual = float(total.loss(path[:, :1])[0]) / max(total.count - terms, 1)
-    variance = np.diag(linalg.pinvh(total.gram)) * residual
+    variance = np.diag(scipy.linalg.pinvh(total.gram)) * residual
     errors = np.sqrt(np.maximum(variance, 0.0))
     return Refit(coefficients, errors, names[best], losses[:, best])
 
@@ -169,7 +169,7 @@ def _path(moments: Moments, alphas: FloatArray) -> FloatArray:
     shift = moments.gram[0] / moments.count
     gram = (moments.gram - np.outer(shift, moments.gram[0]))[1:, 1:]
     cross = (moments.cross - shift * moments.cross[0])[1:]
-    values, vectors = linalg.eigh(gram)
+    values, vectors = scipy.linalg.eigh(gram)
     usable = values > 1e-10 * max(values.max(initial=0.0), 1e-300)
     values, vectors = values[usable], vectors[:, usable]
     projected = vectors.T @ cross

@@ -12,7 +12,7 @@ from collections.abc import Sequence
 from typing import NamedTuple
 
 import numpy as np
-from scipy import stats
+import scipy  # its submodules load on first use
 
 from spexlens.core.masks import FloatArray, IntArray
 from spexlens.core.supports import row_keys
@@ -55,7 +55,7 @@ def scores(hashing: Hashing, residual: FloatArray, noise: float, sets: IntArray)
 
 def stands_out(count: int) -> float:
     """The |z| that `count` standard normals exceed 0.05 times on average (Bonferroni)."""
-    return float(stats.norm.isf(FALSE_SETS / (2 * max(count, 1))))
+    return float(scipy.stats.norm.isf(FALSE_SETS / (2 * max(count, 1))))
 
 
 def sweep(

@@ -18,8 +18,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 
 import numpy as np
-from scipy.linalg import lapack
-from scipy.optimize import minimize
+import scipy  # its submodules load on first use
 
 from spexlens.core.masks import BoolArray, FloatArray
 from spexlens.core.supports import Supports
@@ -149,16 +148,16 @@ class Likelihood:
         for extra, fixed in zip(kernel.extras, self.extra_grams, strict=True):
             matrix += extra.variance * fixed
         matrix[np.diag_indices_from(matrix)] += noise + JITTER
-        factor, failed = lapack.dpotrf(matrix, lower=1, clean=1, overwrite_a=1)
+        factor, failed = scipy.linalg.lapack.dpotrf(matrix, lower=1, clean=1, overwrite_a=1)
         if failed:
             return _REFUSED, np.zeros_like(theta)
-        solved, _ = lapack.dpotrs(factor, self.outputs, lower=1)
+        solved, _ = scipy.linalg.lapack.dpotrs(factor, self.outputs, lower=1)
         total = self.output_weights.sum()
         value = 0.5 * self.output_weights @ (self.outputs * solved).sum(axis=0)
         value += total * np.log(np.diagonal(factor)).sum()
         # Half the derivative's matrix; only its symmetric part counts, so one triangle of the
         # inverse with a halved diagonal stands for half the inverse.
-        inverse, _ = lapack.dpotri(factor, lower=1, overwrite_c=1)
+        inverse, _ = scipy.linalg.lapack.dpotri(factor, lower=1, overwrite_c=1)
         inverse[np.diag_indices_from(inverse)] *= 0.5
         inverse *= total
         inverse -= 0.5 * (solved * self.output_weights) @ solved.T
@@ -215,7 +214,7 @@ def maximise(
         Held fixed where given.
     """
     found = [
-        minimize(
+        scipy.optimize.minimize(
             likelihood,
             start,
             jac=True,

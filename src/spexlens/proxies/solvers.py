@@ -16,7 +16,7 @@ from dataclasses import dataclass
 from typing import Protocol
 
 import numpy as np
-from scipy.linalg import cho_factor, cho_solve, solve_triangular
+import scipy  # its submodules load on first use
 
 from spexlens.core.masks import BoolArray, FloatArray, IntArray
 from spexlens.transforms.kernel import SpectralKernel, gram, gram_diagonal
@@ -63,14 +63,14 @@ class CholeskySolver:
         for attempt in range(8):
             matrix[diagonal] = clean + max(noise, least * 10**attempt)
             try:
-                return CholeskySolver(cho_factor(matrix, lower=True)[0])
+                return CholeskySolver(scipy.linalg.cho_factor(matrix, lower=True)[0])
             except np.linalg.LinAlgError:
                 continue
         raise np.linalg.LinAlgError("the Gram matrix is not positive definite.")
 
     def solve(self, right: FloatArray) -> FloatArray:
         """`C^-1 right`."""
-        solution: FloatArray = cho_solve((self.factor, True), right)
+        solution: FloatArray = scipy.linalg.cho_solve((self.factor, True), right)
         return solution
 
     @property
@@ -80,7 +80,7 @@ class CholeskySolver:
 
     def quadratic(self, columns: FloatArray) -> FloatArray:
         """`c^T C^-1 c` for every column."""
-        half = solve_triangular(self.factor, columns, lower=True)
+        half = scipy.linalg.solve_triangular(self.factor, columns, lower=True)
         squares: FloatArray = np.einsum("ij,ij->j", half, half)
         return squares
 
@@ -126,7 +126,7 @@ class IterativeSolver:
         low_rank = np.empty((len(masks), len(chosen)))
         for rows in _blocks(len(masks)):
             across = gram(kernel, masks[chosen], masks[rows])
-            low_rank[rows] = solve_triangular(root, across, lower=True).T
+            low_rank[rows] = scipy.linalg.solve_triangular(root, across, lower=True).T
         explained = np.einsum("ij,ij->i", low_rank, low_rank)
         diagonal = np.maximum(gram_diagonal(kernel, masks) - explained, 0.0)
         diagonal += max(noise, _JITTER * float(np.trace(square)) / len(square))
@@ -168,7 +168,7 @@ class IterativeSolver:
 
     def _approximate(self, right: FloatArray) -> FloatArray:
         scaled = right / self.diagonal
-        inner = cho_solve((self.inner, True), self.low_rank.T @ scaled)
+        inner = scipy.linalg.cho_solve((self.inner, True), self.low_rank.T @ scaled)
         approximation: FloatArray = scaled - (self.low_rank @ inner) / self.diagonal
         return approximation
 
