@@ -26,8 +26,10 @@ import numpy as np
 import pandas as pd
 
 from spexlens.algorithms import ALGORITHMS, Algorithm
+from spexlens.algorithms.proxyspex import ProxySPEX
 from spexlens.algorithms.spex import SPEX
 from spexlens.core.masks import BoolArray, FloatArray
+from spexlens.proxies.boosted_trees import QUICK_GRID
 
 Terms = dict[tuple[int, ...], float]
 
@@ -183,6 +185,7 @@ def contenders(names: list[str]) -> dict[str, Callable[[Setting], Algorithm]]:
     own: dict[str, Callable[[Setting], Algorithm]] = {
         "spex": lambda s: SPEX(b=s.b, order=s.order),
         "spex-published": lambda s: SPEX(b=s.b, order=s.order, sweep_order=0, singles=False),
+        "trees": lambda s: ProxySPEX(QUICK_GRID, energy=0.99),
         "spex-hard": lambda s: SPEX(b=s.b, order=s.order, sweep_order=0, patterns=1, singles=False),
     }
     table = {name: (lambda _, cls=cls: cls()) for name, cls in ALGORITHMS.items()}

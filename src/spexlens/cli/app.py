@@ -13,7 +13,13 @@ from rich.markup import escape
 
 from spexlens import __version__
 from spexlens.cli import demo as demo_case
-from spexlens.cli.printing import print_explanation, show_warning, shown_progress, write_results
+from spexlens.cli.printing import (
+    hide_loading_bars,
+    print_explanation,
+    show_warning,
+    shown_progress,
+    write_results,
+)
 from spexlens.errors import SpexlensError
 from spexlens.explanation import Explanation, load
 from spexlens.front_door import explain
@@ -122,6 +128,7 @@ def _explain_prompt(
     from spexlens.models import zoo
 
     with console.status(f"loading {model_name}"):
+        hide_loading_bars()
         game = prompt_game(zoo.load(model_name), text, template, answers=answers)
     plan = game.describe()
     console.print(

@@ -92,6 +92,15 @@ def shown_progress(console: Console) -> Iterator[ProgressCall]:
         yield progress
 
 
+def hide_loading_bars() -> None:
+    """Keep transformers from drawing its own bars while a model loads."""
+    try:
+        from transformers.utils import logging
+    except ImportError:
+        return  # the model will say which extra is missing
+    logging.disable_progress_bar()
+
+
 def show_warning(
     message: Warning | str,
     category: type[Warning],
