@@ -75,4 +75,7 @@ def test_a_given_axes_is_drawn_on_and_odd_names_are_survived(plot):
 
 @pytest.mark.parametrize("plot", [plots.bars, plots.graph])
 def test_nothing_to_draw_is_drawn_as_nothing(plot):
-    plot(sx.Interactions.from_dict({}, "FBII", ["a"])).figure.canvas.draw()
+    axes = plot(sx.Interactions.from_dict({}, "FBII", ["a"]))
+    assert not axes.patches
+    assert not axes.texts
+    axes.figure.canvas.draw()

@@ -31,7 +31,7 @@ class Fidelity:
     masks : int
         Number of masks judged on.
     method : str
-        "5-fold cross-validation", "held-out masks", or why there is nothing to judge.
+        "cross-validation", "held-out masks", or why there is nothing to judge.
     """
 
     r2: float

@@ -28,7 +28,6 @@ from spexlens.core.masks import (
 from spexlens.errors import AblationError, InvalidInputError, SpexlensWarning
 from spexlens.explanation import Explanation
 from spexlens.fidelity import Fidelity, compare, cross_validated, exact_fidelity
-from spexlens.proxies.folds import FOLDS
 
 _POOR_R2 = 0.3
 _ANCHORED_BUDGET = 32  # from here on, two calls go to the full and the empty input
@@ -42,7 +41,6 @@ def explain(
     *,
     p: float | FloatArray | None = None,
     holdout: float = 0.0,
-    folds: int = FOLDS,
     batch_size: int = BATCH_SIZE,
     progress: Progress | None = None,
 ) -> Explanation:
@@ -64,8 +62,6 @@ def explain(
     holdout : float, default 0
         Share of the budget kept out of the fit to judge it. 0 judges by cross-validation and
         spends every ablation on the fit.
-    folds : int, default 5
-        Folds of that cross-validation.
     batch_size : int
         Masks a call of the game.
     progress : callable, optional
@@ -111,9 +107,7 @@ def explain(
             f"the strongest effects. About {suggested_budget(n)} are usual.",
         )
     counts = (budget, len(design.masks) + calls)
-    return _explained(
-        game.players, design, values, chosen, folds, notes + anchor_notes, counts, anchors
-    )
+    return _explained(game.players, design, values, chosen, notes + anchor_notes, counts, anchors)
 
 
 def fit(
@@ -125,7 +119,6 @@ def fit(
     *,
     p: float | FloatArray = 0.5,
     holdout: float = 0.0,
-    folds: int = FOLDS,
 ) -> Explanation:
     """Explain values that were already measured.
 
@@ -136,7 +129,7 @@ def fit(
     values : float array (m,) or (m, q)
         The score is column 0.
     players : sequence of str, optional
-    algorithm, rng, holdout, folds
+    algorithm, rng, holdout
         As in `explain`. An algorithm that needs its own masks (SPEX) cannot be used.
     p : float or float array (n,), default 0.5
         Keep probability that the masks were drawn with.
@@ -178,7 +171,7 @@ def fit(
     }
     notes = _noise_notes(masks, score)
     calls = (len(masks), len(masks))
-    return _explained(names, design, array, chosen, folds, notes, calls, anchors)
+    return _explained(names, design, array, chosen, notes, calls, anchors)
 
 
 def _explained(
@@ -186,13 +179,12 @@ def _explained(
     design: Design,
     values: FloatArray,
     algorithm: Algorithm,
-    folds: int,
     notes: tuple[str, ...],
     calls: tuple[int, int],
     anchors: dict[str, float],
 ) -> Explanation:
     recovery = algorithm.recover(design, values)
-    fidelity = _fidelity(recovery, design, values, folds)
+    fidelity = _fidelity(recovery, design, values)
     notes = (*design.notes, *notes, *recovery.notes, *_fidelity_notes(fidelity))
     return Explanation(
         players=tuple(players), masks=design.masks, values=values, spectrum=recovery.spectrum,
@@ -202,7 +194,7 @@ def _explained(
     )  # fmt: skip
 
 
-def _fidelity(recovery: Recovery, design: Design, values: FloatArray, folds: int) -> Fidelity:
+def _fidelity(recovery: Recovery, design: Design, values: FloatArray) -> Fidelity:
     score = score_column(values)
     if isinstance(recovery.tuned, Exact):
         energy = recovery.spectrum.energy_by_order()
@@ -215,11 +207,10 @@ def _fidelity(recovery: Recovery, design: Design, values: FloatArray, folds: int
         return compare(truth, recovery.spectrum(unseen), linear, "held-out masks", design.seed)
     predicted = recovery.out_of_fold
     if predicted is None:
-        predicted = cross_validated(recovery.tuned, design, values, folds)
-    additive = Lasso(folds=folds).recover(design, values).out_of_fold
+        predicted = cross_validated(recovery.tuned, design, values)
+    additive = Lasso().recover(design, values).out_of_fold
     assert additive is not None
-    method = f"{min(folds, len(score))}-fold cross-validation"
-    return compare(score, predicted, additive, method, design.seed)
+    return compare(score, predicted, additive, "cross-validation", design.seed)
 
 
 def _fidelity_notes(fidelity: Fidelity) -> tuple[str, ...]:
