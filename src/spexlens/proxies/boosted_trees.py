@@ -18,7 +18,6 @@ from spexlens.core.masks import BoolArray, FloatArray
 from spexlens.errors import MissingExtraError
 from spexlens.proxies.folds import fold_rows
 
-
 # Columns are 0 or 1: three bins hold them, nothing needs bundling. With histograms built row-wise,
 # fits are 2 to 3 times as fast as with LightGBM's defaults, and the same tree for tree.
 _BINARY_COLUMNS = {"max_bin": 3, "min_data_in_bin": 1, "enable_bundle": False}
