@@ -16,7 +16,7 @@ _STYLE = """
 .spexlens { font: 15px/1.5 system-ui, sans-serif; max-width: 60rem; margin: auto; }
 .spexlens table { border-collapse: collapse; width: 100%; }
 .spexlens th, .spexlens td { text-align: left; padding: .15rem .5rem; }
-.spexlens td.number { text-align: right; font-variant-numeric: tabular-nums; }
+.spexlens .number, .spexlens th.number { text-align: right; font-variant-numeric: tabular-nums; }
 .spexlens td.bar { width: 40%; }
 .spexlens .note { border-left: 3px solid #d08700; padding-left: .6rem; }
 .spexlens svg { width: 100%; height: 1em; display: block; }
@@ -64,7 +64,7 @@ def _effects(interactions: Interactions) -> str:
         for players, effect in strongest.items()
     )
     return (
-        "<table><thead><tr><th scope='col'>players</th><th scope='col'>effect</th>"
+        "<table><thead><tr><th scope='col'>players</th><th scope='col' class='number'>effect</th>"
         f"<th scope='col' aria-label='bar'></th></tr></thead><tbody>{rows}</tbody></table>"
     )
 
