@@ -66,6 +66,11 @@ def test_row_keys_stay_exact_and_ordered_beyond_64_bits(n):
     assert len(np.unique(keys)) == len(np.unique(rows, axis=0))
 
 
+def test_row_keys_tell_all_pairs_apart():
+    rows = np.stack(np.meshgrid(np.arange(6), np.arange(6)), axis=-1).reshape(-1, 2)
+    assert len(np.unique(row_keys(rows, 6))) == 36
+
+
 def test_evaluation_equals_the_matrix_product_across_chunks():
     rng = np.random.default_rng(0)
     n, m, k = 30, 2500, 3000
