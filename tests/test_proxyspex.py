@@ -116,3 +116,16 @@ def test_trees_too_deep_to_read_in_full_are_read_as_far_as_possible_and_told(mon
     limited = algorithm.recover(sx.Design(masks), values)
     assert limited.spectrum.supports.orders().max() < full.spectrum.supports.orders().max()
     assert "up to 1 players were read, exactly" in limited.notes[0]
+
+
+def test_a_search_that_takes_long_is_told_before_it_starts(monkeypatch):
+    def stop(*_):
+        raise KeyboardInterrupt
+
+    monkeypatch.setattr("spexlens.algorithms.proxyspex.search_trees", stop)
+    masks = sample_masks(3000, 40, np.random.default_rng(0))
+    with (
+        pytest.warns(sx.SpexlensWarning, match="150,000 trees on 3,000 players"),
+        pytest.raises(KeyboardInterrupt),
+    ):
+        sx.ProxySPEX().recover(sx.Design(masks), np.arange(40.0))

@@ -65,13 +65,14 @@ class Auto:
             weights = stacking_weights(predictions, score)
             out_of_fold = score.mean() + weights @ (predictions - predictions.mean(1)[:, None])
         used = [i for i, weight in enumerate(weights) if weight > 0]
+        notes = tuple(dict.fromkeys((*notes, *(n for i in used for n in recoveries[i].notes))))
         chosen: dict[str, Any] = {f"weight {names[i]}": float(weights[i]) for i in used}
         if out_of_fold is not None:
             chosen |= {
                 f"R2 {name}": r2_score(score, _out_of_fold(recovery))
                 for name, recovery in zip(names, recoveries, strict=True)
             }
-        spectrum = _weighted_sum([recoveries[i].spectrum for i in used], weights[used], score)
+        spectrum = _weighted_sum([recoveries[i].spectrum for i in used], weights[used])
         tuned = replace(
             self,
             candidates=tuple(recoveries[i].tuned for i in used),
@@ -122,9 +123,7 @@ def _out_of_fold(recovery: Recovery) -> FloatArray:
     return recovery.out_of_fold
 
 
-def _weighted_sum(
-    spectra: list[FourierSpectrum], weights: FloatArray, values: FloatArray
-) -> FourierSpectrum:
+def _weighted_sum(spectra: list[FourierSpectrum], weights: FloatArray) -> FourierSpectrum:
     """`mean + sum_c w_c (f_c - its constant)`, as the weights were fitted to centred values."""
     n, p = spectra[0].n, spectra[0].p
     constant = sum(

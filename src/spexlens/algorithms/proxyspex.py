@@ -7,6 +7,7 @@ scikit-learn regressor can stand in for the trees.
 
 from __future__ import annotations
 
+import warnings
 from dataclasses import dataclass, replace
 from typing import Any, ClassVar
 
@@ -17,7 +18,7 @@ from spexlens.core.game import score_column
 from spexlens.core.masks import BoolArray, FloatArray, IntArray
 from spexlens.core.spectrum import FourierSpectrum, fourier_basis
 from spexlens.core.supports import collect_terms, term_matrix
-from spexlens.errors import BlowUpError
+from spexlens.errors import BlowUpError, SpexlensWarning
 from spexlens.proxies.boosted_trees import (
     PUBLISHED_GRID,
     FittedTrees,
@@ -29,6 +30,8 @@ from spexlens.proxies.boosted_trees import (
 from spexlens.proxies.folds import FOLDS, fold_rows
 from spexlens.proxies.regressors import fit_regressor, read_regressor
 from spexlens.transforms.trees import TreeEnsemble, ensemble_spectrum
+
+_LONG_SEARCH = 2e8
 
 
 @dataclass(frozen=True)
@@ -123,6 +126,7 @@ def _read_trees(
     fold_models: tuple[FittedTrees, ...] = ()
     if settings is None or algorithm.kept_refit is None:
         grid = algorithm.grid if settings is None else _single(settings)
+        _warn_of_cost(grid, algorithm.folds, design.n)
         search = search_trees(masks, score, grid, algorithm.folds, design.seed, algorithm.threads)
         settings, fold_models = search.settings, search.fold_models
     model = fit_trees(masks, score, settings, design.seed, algorithm.threads or 1)
@@ -142,6 +146,19 @@ def _read_trees(
     spectrum, folds = read(model), tuple(map(read, fold_models))
     chosen = {"depth": settings.depth, "trees": settings.trees, "rate": settings.rate}
     return _Reading(spectrum, folds, chosen, tuple(notes), settings)
+
+
+def _warn_of_cost(grid: TreeGrid, folds: int, n: int) -> None:
+    """Tell before the fits that they will take long: about a minute for every 10^8."""
+    trees = folds * len(grid.depths) * len(grid.rates) * max(grid.trees)
+    if trees * n > _LONG_SEARCH:
+        warnings.warn(
+            f"ProxySPEX is about to fit {trees:,} trees on {n:,} players, which takes many "
+            "minutes. ProxySPEX(grid=QUICK_GRID) of spexlens.proxies.boosted_trees fits a "
+            "fifteenth of that, pairwise and kernelspex are faster still.",
+            SpexlensWarning,
+            stacklevel=2,
+        )
 
 
 def _read_regressor(

@@ -16,6 +16,7 @@ from spexlens.core.supports import Supports, collect_terms, term_matrix
 from spexlens.proxies.folds import fold_rows
 
 MAX_FEATURES = 20_000  # 20,000 features x 5,000 masks are 800 MB
+_SCREENED_ROWS = 256
 
 
 @dataclass(frozen=True)
@@ -59,10 +60,17 @@ def _screened_pairs(basis: FloatArray, values: FloatArray, limit: int) -> np.nda
     gram = basis.T @ basis
     gram[np.diag_indices_from(gram)] += ridge
     residual = residual - basis.T @ (basis @ np.linalg.solve(gram, residual))
-    correlation = np.abs((basis * residual) @ basis.T)
-    first, second = np.triu_indices(len(basis), 1)
-    strongest = np.argpartition(-correlation[first, second], limit)[:limit]
-    return np.stack([first[strongest], second[strongest]], axis=1)
+    pairs, strength = np.zeros((0, 2), dtype=np.int64), np.zeros(0)
+    for start in range(0, len(basis), _SCREENED_ROWS):  # blocks: n x n would not fit for large n
+        block = basis[start : start + _SCREENED_ROWS]
+        correlation = np.abs((block * residual) @ basis.T)
+        first, second = np.nonzero(np.triu(np.ones(correlation.shape, dtype=bool), start + 1))
+        strength = np.concatenate([strength, correlation[first, second]])
+        pairs = np.concatenate([pairs, np.stack([first + start, second], axis=1)])
+        if len(strength) > limit:
+            strongest = np.argpartition(-strength, limit - 1)[:limit]
+            pairs, strength = pairs[strongest], strength[strongest]
+    return pairs
 
 
 def choose_penalty(
@@ -79,22 +87,22 @@ def choose_penalty(
 
     Every fold screens, centres and fits on its own rows only.
     """
-    errors: dict[float, FloatArray] = {}
-    predictions: dict[float, FloatArray] = {}
+    whole = _features(masks, values, order, p)
     strengths = {
-        factor: _alpha_path(masks, values, order, p, factor, alphas) for factor in pair_factors
+        factor: _alpha_path(whole, values, factor, order, alphas) for factor in pair_factors
     }
-    for factor in pair_factors:
-        predicted = np.empty((len(values), alphas))
-        for fit, judge in fold_rows(len(values), folds, seed):
-            predicted[judge] = _predict_path(
-                masks[fit], values[fit], masks[judge], order, p, factor, strengths[factor]
-            )
-        predictions[factor] = predicted
-        errors[factor] = np.mean((predicted - values[:, None]) ** 2, axis=0)
+    predicted = {factor: np.empty((len(values), alphas)) for factor in pair_factors}
+    for fit, judge in fold_rows(len(values), folds, seed):
+        part = _features(masks[fit], values[fit], order, p)
+        judged = term_matrix(part.supports, fourier_basis(masks[judge], p)) - part.centre
+        for factor in pair_factors:
+            path = _lasso_path(part, values[fit], factor, strengths[factor])
+            predicted[factor][judge] = values[fit].mean() + judged @ path
+    errors = {f: np.mean((predicted[f] - values[:, None]) ** 2, axis=0) for f in pair_factors}
     factor = min(errors, key=lambda f: float(errors[f].min()))
     best = int(np.argmin(errors[factor]))
-    return LassoPath(Penalty(float(strengths[factor][best]), factor), predictions[factor][:, best])
+    penalty = Penalty(float(strengths[factor][best]), factor)
+    return LassoPath(penalty, predicted[factor][:, best])
 
 
 def lasso_spectrum(
@@ -103,28 +111,35 @@ def lasso_spectrum(
     """The LASSO fit at one penalty as a spectrum: its non-zero terms and the constant."""
     from sklearn.linear_model import Lasso
 
-    supports, features, mean = _features(masks, values, order, p, penalty.pair_factor)
-    centre = features.mean(axis=0)
+    data = _features(masks, values, order, p)
+    scale = _scale(data.supports, penalty.pair_factor)
     model = Lasso(alpha=max(penalty.alpha, np.finfo(float).tiny), tol=1e-3, max_iter=5000)
-    model.fit(features - centre, values - mean)
-    coefficients = np.ravel(model.coef_) / _scale(supports, penalty.pair_factor)
+    mean = float(values.mean())
+    model.fit(data.centred / scale, values - mean)
+    coefficients = np.ravel(model.coef_) / scale
     kept = coefficients != 0
-    constant = mean - float((centre * np.ravel(model.coef_)).sum())
-    chosen = supports.select(kept)
+    constant = np.array([mean - float(data.centre @ coefficients)])
+    chosen = data.supports.select(kept)
     terms = [(group, coefficients[kept][part]) for group, part in chosen.slices()]
     empty = np.zeros((1, 0), dtype=np.int64)
-    return FourierSpectrum(
-        *collect_terms(masks.shape[1], [(empty, np.array([constant])), *terms]), p=p
-    )
+    return FourierSpectrum(*collect_terms(masks.shape[1], [(empty, constant), *terms]), p=p)
 
 
-def _features(
-    masks: BoolArray, values: FloatArray, order: int, p: float | FloatArray, pair_factor: float
-) -> tuple[Supports, FloatArray, float]:
+@dataclass(frozen=True, eq=False)
+class _Features:
+    """Candidate terms, their centred values at the fitted masks `(m, K)`, and the means."""
+
+    supports: Supports
+    centred: FloatArray
+    centre: FloatArray
+
+
+def _features(masks: BoolArray, values: FloatArray, order: int, p: float | FloatArray) -> _Features:
     supports = candidate_terms(masks, values, order, p, MAX_FEATURES)
     features = term_matrix(supports, fourier_basis(masks, p))
-    features /= _scale(supports, pair_factor)
-    return supports, features, float(values.mean())
+    centre = features.mean(axis=0)
+    features -= centre
+    return _Features(supports, features, centre)
 
 
 def _scale(supports: Supports, pair_factor: float) -> FloatArray:
@@ -133,34 +148,21 @@ def _scale(supports: Supports, pair_factor: float) -> FloatArray:
 
 
 def _alpha_path(
-    masks: BoolArray,
-    values: FloatArray,
-    order: int,
-    p: float | FloatArray,
-    pair_factor: float,
-    count: int,
+    data: _Features, values: FloatArray, pair_factor: float, order: int, count: int
 ) -> FloatArray:
-    _, features, mean = _features(masks, values, order, p, pair_factor)
-    centred = values - mean
-    largest = float(np.abs(features.T @ centred).max()) / len(values)
-    smallest = 1e-3 if order == 1 else 1e-2
-    return np.geomspace(max(largest, 1e-12), max(largest, 1e-12) * smallest, count)
+    correlation = data.centred.T @ (values - values.mean()) / _scale(data.supports, pair_factor)
+    largest = max(float(np.abs(correlation).max()) / len(values), 1e-12)
+    return np.geomspace(largest, largest * (1e-3 if order == 1 else 1e-2), count)
 
 
-def _predict_path(
-    masks: BoolArray,
-    values: FloatArray,
-    unseen: BoolArray,
-    order: int,
-    p: float | FloatArray,
-    pair_factor: float,
-    alphas: FloatArray,
+def _lasso_path(
+    data: _Features, values: FloatArray, pair_factor: float, alphas: FloatArray
 ) -> FloatArray:
+    """Coefficients `(K, len(alphas))` of the centred features."""
     from sklearn.linear_model import lasso_path
 
-    supports, features, mean = _features(masks, values, order, p, pair_factor)
-    centre = features.mean(axis=0)
-    features -= centre
-    _, coefficients, _ = lasso_path(features, values - mean, alphas=alphas, tol=1e-3, max_iter=2000)
-    judged = term_matrix(supports, fourier_basis(unseen, p)) / _scale(supports, pair_factor)
-    return np.asarray(mean + (judged - centre) @ coefficients, dtype=np.float64)
+    scale = _scale(data.supports, pair_factor)
+    _, coefficients, _ = lasso_path(
+        data.centred / scale, values - values.mean(), alphas=alphas, tol=1e-3, max_iter=2000
+    )
+    return np.asarray(coefficients / scale[:, None], dtype=np.float64)
