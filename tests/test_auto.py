@@ -37,15 +37,15 @@ def test_candidates_that_predict_nothing_leave_one_standing():
     assert stacking_weights(np.stack([-values, -2 * values]), values).sum() == 1.0
 
 
-class Shrunk(sx.Lasso):
-    """A candidate that predicts only half of every deviation, so that its weight must be 2."""
+class Exaggerating(sx.Lasso):
+    """A candidate that predicts twice every deviation, so that its weight must be one half."""
 
     def recover(self, design, values):
         whole = sx.Lasso.recover(self, design, values)
         mean = whole.spectrum.constant
-        half = whole.spectrum.scale(0.5) + sx.FourierSpectrum.from_dict({(): mean / 2}, design.n)
-        oof = None if whole.out_of_fold is None else mean + (whole.out_of_fold - mean) / 2
-        return sx.Recovery(half, whole.tuned, whole.chosen, out_of_fold=oof)
+        twice = whole.spectrum.scale(2.0) + sx.FourierSpectrum.from_dict({(): -mean}, design.n)
+        oof = None if whole.out_of_fold is None else mean + 2 * (whole.out_of_fold - mean)
+        return sx.Recovery(twice, whole.tuned, whole.chosen, out_of_fold=oof)
 
 
 def test_weights_that_do_not_add_up_to_one_leave_the_mean_in_place():
@@ -53,10 +53,28 @@ def test_weights_that_do_not_add_up_to_one_leave_the_mean_in_place():
     truth = random_sparse(12, 8, 1, rng)
     masks = sample_masks(12, 200, rng)
     values = truth(masks) + 50.0
-    recovery = sx.Auto((Shrunk(),)).recover(sx.Design(masks), values)
+    recovery = sx.Auto((Exaggerating(),)).recover(sx.Design(masks), values)
     unseen = sample_masks(12, 100, rng)
-    assert recovery.chosen["weight lasso"] == pytest.approx(2.0, abs=0.15)
+    assert recovery.chosen["weight lasso"] == pytest.approx(0.5, abs=0.05)
     assert recovery.spectrum(unseen) == pytest.approx(truth(unseen) + 50.0, abs=0.6)
+
+
+def test_no_weight_inflates_an_effect():
+    rng = np.random.default_rng(5)
+    truth = rng.normal(size=200)
+    candidates = np.stack([0.2 * truth, 0.1 * truth + 0.01 * rng.normal(size=200)])
+    weights = stacking_weights(candidates, truth)
+    assert weights.sum() == pytest.approx(1.0, abs=1e-6)
+
+
+def test_an_outlier_neither_inflates_effects_nor_goes_untold():
+    masks = sample_masks(10, 120, np.random.default_rng(3))
+    values = 1.0 * masks[:, 0] - 2.0 * (masks[:, 1] & masks[:, 4])
+    values[5] = 1e6
+    explanation = sx.fit(masks, values, algorithm=sx.Auto((sx.KernelSPEX(), sx.Lasso())), rng=0)
+    effects = explanation.interactions("FBII")
+    assert effects[(1, 4)] == pytest.approx(-2.0, abs=0.3)
+    assert any("outlier" in note for note in explanation.notes)
 
 
 @pytest.mark.parametrize("order", [1, 2, 3])

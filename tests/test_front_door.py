@@ -146,3 +146,54 @@ def test_an_explanation_is_read_only_and_shows_itself(explanation):
     text = repr(explanation)
     assert "linear" in text
     assert "word" in text
+
+
+def test_repeated_masks_do_not_flatter_the_fidelity():
+    base = sample_masks(20, 60, np.random.default_rng(1))
+    masks = np.repeat(base, 4, axis=0)
+    values = np.sin(masks @ np.arange(1, 21) * 7.0)  # nothing a fit could generalise from
+    explanation = sx.fit(masks, values, algorithm="kernelspex", rng=0)
+    assert explanation.fidelity.r2 < 0.3
+    assert explanation.calls == 240
+    assert len(explanation.masks) == 60
+
+
+def test_exact_runs_know_the_full_and_the_empty_input():
+    explanation = sx.explain(sx.FunctionGame(lambda m: m.sum(axis=1) + 1.0, 5), 32)
+    assert (explanation.full_value, explanation.empty_value) == (6.0, 1.0)
+    assert explanation.calls == 32
+
+
+def test_a_spectrum_that_misses_the_full_input_says_so():
+    rare = sx.FunctionGame(lambda m: m.all(axis=1).astype(float), 30)
+    notes = sx.explain(rare, 100, "lasso", rng=0).notes
+    assert any("for the full input, measured was 1" in note for note in notes)
+
+
+def test_every_step_that_spex_lists_is_a_budget():
+    game = random_sparse(12, 4, 2, np.random.default_rng(0))
+    needed = sx.SPEX().steps(12)[0].needed
+    explanation = sx.explain(game, needed, "spex", rng=0)
+    assert explanation.calls <= needed
+
+
+@pytest.mark.parametrize(
+    ("call", "told"),
+    [
+        (lambda: sx.explain(lambda m: m.sum(axis=1), 8), "no game"),
+        (lambda: sx.explain(TRUTH, 50, sx.Lasso), "unknown algorithm"),
+        (lambda: sx.explain(TRUTH, 50, rng=-1), "rng = -1"),
+        (lambda: sx.explain(TRUTH, 50, rng="x"), "rng = 'x'"),
+        (lambda: sx.explain(TRUTH, 50, p=np.full(7, 0.5)), "p has shape"),
+        (lambda: sx.explain(TRUTH, 50, "lasso", holdout=0.99), "leaves"),
+        (lambda: sx.explain(TRUTH, 50, "lasso", batch_size=0), "batch_size = 0"),
+        (lambda: sx.fit(all_masks(5)[:20], np.ones(20), holdout=-1), "holdout = -1"),
+        (lambda: sx.fit(all_masks(5)[:20], ["x"] * 20), "real numbers"),
+        (lambda: sx.fit(all_masks(5)[:20], np.ones(20) * 1j), "real numbers"),
+        (lambda: sx.fit(np.zeros((0, 5), dtype=bool), []), "at least 4"),
+        (lambda: sx.FunctionGame(len, None), "players = None"),
+    ],
+)
+def test_wrong_arguments_are_told(call, told):
+    with pytest.raises(sx.InvalidInputError, match=told):
+        call()

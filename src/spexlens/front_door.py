@@ -25,6 +25,7 @@ from spexlens.core.masks import (
     as_masks,
     unique_masks,
 )
+from spexlens.core.spectrum import FourierSpectrum, keep_probabilities
 from spexlens.errors import AblationError, InvalidInputError, SpexlensWarning
 from spexlens.explanation import Explanation
 from spexlens.fidelity import Fidelity, compare, cross_validated, exact_fidelity
@@ -86,21 +87,25 @@ def explain(
     {(0, 2): 1.0}
     """
     generator = as_generator(rng)
+    if not isinstance(game, Game):
+        raise InvalidInputError(
+            f"{type(game).__name__} is no game: it has no players, or cannot be called. Wrap a "
+            "callable: spexlens.FunctionGame(function, players=[…])."
+        )
     n = len(player_names(game.players))
     chosen = find_algorithm(algorithm, p)
+    if p is not None:
+        keep_probabilities(p, n)
     budget = suggested_budget(n) if budget is None else _checked_budget(budget, n)
-    if not 0 <= holdout < 1:
-        raise InvalidInputError(f"holdout = {holdout} given; needed a share from 0 to below 1.")
     chosen, notes = _exact_if_affordable(chosen, n, budget)
     exact = isinstance(chosen, Exact)
-    anchored = not exact and budget >= _ANCHORED_BUDGET
-    design = chosen.design(n, budget - 2 * anchored, generator)
-    if holdout and not exact and not design.held_out:
-        design = replace(design, held_out=round(holdout * len(design.masks)))
+    reserved = 2 if chosen.any_masks and budget >= _ANCHORED_BUDGET else 0
+    design = chosen.design(n, budget - reserved, generator)
+    if not exact and not design.held_out:
+        design = replace(design, held_out=_held_out(holdout, len(design.masks)))
     values = evaluate(game, design.masks, batch_size=batch_size, progress=progress)
-    anchors, calls, anchor_notes = (
-        _measure_anchors(game, design, score_column(values)) if anchored else ({}, 0, ())
-    )
+    spare = budget - len(design.masks) if budget >= _ANCHORED_BUDGET else 0
+    anchors, calls, anchor_notes = _measure_anchors(game, design, score_column(values), spare)
     if len(design.masks) < n:
         notes += (
             f"{len(design.masks)} ablations for {n} players: fewer than one a player; expect only "
@@ -151,6 +156,11 @@ def fit(
     array = as_values(values, masks)
     chosen = find_algorithm(algorithm, p)
     seed = int(as_generator(rng).integers(2**31, dtype=np.int64))
+    if not len(masks):
+        raise InvalidInputError(f"0 masks given; needed at least {MIN_MASKS} to fit.")
+    notes = _noise_notes(masks, score_column(array))
+    given = len(masks)
+    masks, array = _merged(masks, array)
     full = _all_measured(masks)
     if full is not None and algorithm in ("auto", "exact"):
         masks, array, chosen = masks[full], array[full], Exact(p)
@@ -161,7 +171,7 @@ def fit(
         )
     elif len(masks) < MIN_MASKS:
         raise InvalidInputError(f"{len(masks)} masks given; needed at least {MIN_MASKS} to fit.")
-    held_out = 0 if isinstance(chosen, Exact) else round(holdout * len(masks))
+    held_out = 0 if isinstance(chosen, Exact) else _held_out(holdout, len(masks))
     design = Design(masks, p=p, seed=seed, held_out=held_out)
     score = score_column(array)
     anchors = {
@@ -169,8 +179,7 @@ def fit(
         for name, rows in (("full", masks.all(axis=1)), ("empty", ~masks.any(axis=1)))
         if rows.any()
     }
-    notes = _noise_notes(masks, score)
-    calls = (len(masks), len(masks))
+    calls = (given, given)
     return _explained(names, design, array, chosen, notes, calls, anchors)
 
 
@@ -185,7 +194,8 @@ def _explained(
 ) -> Explanation:
     recovery = algorithm.recover(design, values)
     fidelity = _fidelity(recovery, design, values)
-    notes = (*design.notes, *notes, *recovery.notes, *_fidelity_notes(fidelity))
+    missed = _anchor_notes(recovery.spectrum, anchors, score_column(values))
+    notes = (*design.notes, *notes, *recovery.notes, *_fidelity_notes(fidelity), *missed)
     return Explanation(
         players=tuple(players), masks=design.masks, values=values, spectrum=recovery.spectrum,
         fidelity=fidelity, algorithm=algorithm.name, chosen=recovery.chosen, notes=notes,
@@ -224,6 +234,50 @@ def _fidelity_notes(fidelity: Fidelity) -> tuple[str, ...]:
     return ()
 
 
+def _anchor_notes(
+    spectrum: FourierSpectrum, anchors: dict[str, float], values: FloatArray
+) -> tuple[str, ...]:
+    """Tell where the spectrum misses the full or the empty input by more than the values spread."""
+    spread = float(values.std())
+    notes = []
+    for name, value in anchors.items():
+        predicted = float(spectrum(np.full((1, spectrum.n), name == "full"))[0])
+        if abs(predicted - value) > max(2 * spread, 1e-9 * abs(value)):
+            notes.append(
+                f"the spectrum predicts {predicted:.3g} for the {name} input, measured was "
+                f"{value:.3g}: it holds for masks like those drawn, not so far out. Raise the keep "
+                "probability p to learn about inputs near the full one."
+            )
+    return tuple(notes)
+
+
+def _held_out(share: float, count: int) -> int:
+    """Number of masks to hold out, so that enough are left to fit and, if any, to judge."""
+    if not 0 <= share < 1:
+        raise InvalidInputError(f"holdout = {share} given; needed a share from 0 to below 1.")
+    held_out = round(share * count)
+    if count - held_out < MIN_MASKS or held_out == 1:
+        raise InvalidInputError(
+            f"holdout = {share} of {count} masks leaves {count - held_out} to fit and {held_out} "
+            f"to judge; needed at least {MIN_MASKS} and 2. Change the share or raise the budget."
+        )
+    return held_out
+
+
+def _merged(masks: BoolArray, values: FloatArray) -> tuple[BoolArray, FloatArray]:
+    """Each distinct mask once, with the mean of its values.
+
+    Copies of a mask on both sides of a fold would be judged on what was fitted.
+    """
+    distinct, group = unique_masks(masks)
+    if len(distinct) == len(masks):
+        return masks, values
+    columns = values.reshape(len(values), -1)
+    count = np.bincount(group)
+    means = np.stack([np.bincount(group, column) / count for column in columns.T], axis=1)
+    return distinct, means[:, 0] if values.ndim == 1 else means
+
+
 def _checked_budget(budget: int, n: int) -> int:
     if isinstance(budget, bool) or not isinstance(budget, int | np.integer):
         raise InvalidInputError(
@@ -253,11 +307,12 @@ def _exact_if_affordable(
 
 
 def _measure_anchors(
-    game: Game, design: Design, score: FloatArray
+    game: Game, design: Design, score: FloatArray, spare: int
 ) -> tuple[dict[str, float], int, tuple[str, ...]]:
     """Values with every player and with none, the calls they took, and notes.
 
-    Where the design holds the mask, its value is used; a game that cannot run one keeps its result.
+    Where the design holds the mask, its value is used; other masks are measured while `spare` calls
+    are left. A game that cannot run one keeps its result.
     """
     anchors: dict[str, float] = {}
     calls = 0
@@ -266,6 +321,8 @@ def _measure_anchors(
         measured = (design.masks == present).all(axis=1)
         if measured.any():
             anchors[name] = float(score[measured][0])
+            continue
+        if calls == spare:
             continue
         calls += 1
         try:

@@ -51,7 +51,9 @@ def read_fields(path: str | os.PathLike[str]) -> dict[str, Any]:
         raise InvalidInputError(
             f"{path} is not an explanation of spexlens (its format is not {FORMAT!r})."
         )
-    version = data.pop("version")
+    version = data.pop("version", None)
+    if not isinstance(version, int) or "players" not in data or "masks" not in data:
+        raise InvalidInputError(f"{path} is damaged: its version, players or masks are missing.")
     if version > VERSION:
         raise InvalidInputError(
             f"{path} has version {version} of the format; this spexlens reads up to {VERSION}. "

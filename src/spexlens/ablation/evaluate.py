@@ -45,6 +45,8 @@ def evaluate(
     InvalidValuesError
         When the game returns the wrong number of values, or NaN; it carries them too.
     """
+    if batch_size < 1:
+        raise InvalidInputError(f"batch_size = {batch_size} given; needed at least 1 mask a call.")
     masks = as_masks(masks, len(game.players))
     distinct, inverse = unique_masks(masks)
     parts: list[FloatArray] = []

@@ -84,8 +84,9 @@ class Auto:
 def stacking_weights(predictions: FloatArray, values: FloatArray) -> FloatArray:
     """Non-negative weights `(c,)` for out-of-fold predictions `(c, m)` of `values` `(m,)`.
 
-    Non-negative least squares on centred predictions (Breiman 1996, Stacked regressions), against
-    the best candidate alone; whichever has the smaller error wins, the simpler one on ties.
+    Non-negative least squares on centred predictions (Breiman 1996, Stacked regressions), their sum
+    at most 1 so that no effect is inflated (a single outlying value could ask for any weight),
+    against the best candidate alone; the smaller error wins, the simpler one on ties.
     """
     from scipy.optimize import nnls
 
@@ -94,6 +95,10 @@ def stacking_weights(predictions: FloatArray, values: FloatArray) -> FloatArray:
     single = np.zeros(len(predictions))
     single[int(np.argmin(np.sum((centred - target) ** 2, axis=1)))] = 1.0
     stacked, _ = nnls(centred.T, target)
+    if stacked.sum() > 1:  # then on the boundary: the same with one heavy row that asks for sum = 1
+        heavy = 1e4 * max(float(np.abs(centred).max()), float(np.abs(target).max()))
+        rows = np.vstack([centred.T, np.full((1, len(centred)), heavy)])
+        stacked, _ = nnls(rows, np.append(target, heavy))
     if not stacked.any():
         return single
 

@@ -32,7 +32,7 @@ def find_algorithm(algorithm: str | Algorithm, p: float | FloatArray | None = No
         if algorithm.lower() not in ALGORITHMS:
             raise UnknownNameError("algorithm", algorithm, ALGORITHMS)
         algorithm = cast(Algorithm, ALGORITHMS[algorithm.lower()]())
-    if not hasattr(algorithm, "recover"):
+    if isinstance(algorithm, type) or not hasattr(algorithm, "recover"):
         raise UnknownNameError("algorithm", algorithm, ALGORITHMS)
     if p is None:
         return algorithm

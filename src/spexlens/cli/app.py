@@ -12,6 +12,7 @@ from rich.console import Console
 from rich.markup import escape
 
 from spexlens import __version__
+from spexlens.algorithms import find_algorithm
 from spexlens.cli import demo as demo_case
 from spexlens.cli.printing import (
     hide_loading_bars,
@@ -23,6 +24,7 @@ from spexlens.cli.printing import (
 from spexlens.errors import SpexlensError
 from spexlens.explanation import Explanation, load
 from spexlens.front_door import explain
+from spexlens.indices import find_index
 
 app = typer.Typer(
     name="spexlens",
@@ -35,10 +37,10 @@ console = Console()
 
 Budget = Annotated[int | None, typer.Option(help="Ablations, at most; default about 2 n log2 n.")]
 Algorithm = Annotated[str, typer.Option(help="Which algorithm recovers the interactions.")]
-Seed = Annotated[int, typer.Option(help="Seeds everything.")]
+Seed = Annotated[int, typer.Option(help="Seeds everything.", min=0)]
 Index = Annotated[str, typer.Option(help="Interaction index of the table.")]
 Order = Annotated[int | None, typer.Option(help="Highest order of the index.")]
-Top = Annotated[int, typer.Option(help="Rows of the table.")]
+Top = Annotated[int, typer.Option(help="Rows of the table.", min=1)]
 Out = Annotated[Path | None, typer.Option(help="Folder for run.json, report.html and pictures.")]
 
 
@@ -52,7 +54,14 @@ def demo(
     """Explain why SmolLM2 calls a movie review positive: about two minutes on a laptop."""
     console.print(f"[bold]Review[/bold]  {demo_case.TEXT}", highlight=False)
     explanation = _explain_prompt(
-        "smollm2", demo_case.TEXT, demo_case.TEMPLATE, demo_case.ANSWERS, budget, algorithm, seed
+        "smollm2",
+        demo_case.TEXT,
+        demo_case.TEMPLATE,
+        demo_case.ANSWERS,
+        budget,
+        algorithm,
+        seed,
+        out,
     )
     print_explanation(console, explanation, "FBII", order=None, top=15)
     write_results(console, explanation, out)
@@ -77,7 +86,8 @@ def prompt(
     """Find which words of a text act together on a model's choice between two answers."""
     text = sys.stdin.read() if text == "-" else text
     template = template.replace("\\n", "\n")
-    explanation = _explain_prompt(model, text, template, answers, budget, algorithm, seed)
+    find_index(index)
+    explanation = _explain_prompt(model, text, template, answers, budget, algorithm, seed, out)
     print_explanation(console, explanation, index, order, top)
     if out is not None:
         write_results(console, explanation, out)
@@ -110,7 +120,7 @@ def main() -> None:
         with warnings.catch_warnings():
             warnings.showwarning = show_warning
             app()
-    except (SpexlensError, FileNotFoundError) as error:
+    except (SpexlensError, OSError) as error:
         Console(stderr=True).print(f"[red]error:[/red] {escape(str(error))}", highlight=False)
         raise SystemExit(2) from error
 
@@ -123,10 +133,15 @@ def _explain_prompt(
     budget: int | None,
     algorithm: str,
     seed: int,
+    out: Path | None,
 ) -> Explanation:
+    """Explain one text; what can be checked without a model is checked before it is loaded."""
     from spexlens.lenses.prompt import prompt_game
     from spexlens.models import zoo
 
+    find_algorithm(algorithm)
+    if out is not None:
+        out.mkdir(parents=True, exist_ok=True)
     with console.status(f"loading {model_name}"):
         hide_loading_bars()
         game = prompt_game(zoo.load(model_name), text, template, answers=answers)

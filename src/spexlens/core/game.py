@@ -6,7 +6,7 @@ of values is a game, and a recovered spectrum is one too.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass
 from typing import Any, Protocol, runtime_checkable
 
@@ -117,7 +117,14 @@ def player_names(players: Sequence[str] | int) -> tuple[str, ...]:
             f"players were given as one string {players!r}; needed a sequence of names. "
             "Split it first, for example players=text.split()."
         )
-    names = default_players(players) if isinstance(players, int) else tuple(map(str, players))
+    if isinstance(players, int | np.integer):
+        names = default_players(int(players))
+    elif isinstance(players, Iterable):
+        names = tuple(map(str, players))
+    else:
+        raise InvalidInputError(
+            f"players = {players!r} given; needed a sequence of names, or how many there are."
+        )
     if not names:
         raise InvalidInputError(
             "no players were given (n = 0); needed at least one part that can be left out."
@@ -137,13 +144,22 @@ def as_values(values: Any, masks: BoolArray) -> FloatArray:
     InvalidInputError
         Naming the first mask whose value is NaN or infinite, or the numbers that do not fit.
     """
-    array = np.asarray(values, dtype=np.float64)
+    try:
+        given = np.asarray(values)
+        if given.dtype.kind not in "biuf":
+            raise TypeError(f"their dtype is {given.dtype}")
+        array = given.astype(np.float64)
+    except (TypeError, ValueError, RuntimeError) as error:
+        raise InvalidInputError(
+            f"values of type {type(values).__name__} cannot be read as real numbers ({error}); "
+            "needed one number a mask, as an array, a list or a CPU tensor without gradient."
+        ) from error
     if array.ndim not in (1, 2) or len(array) != len(masks) or 0 in array.shape[1:]:
         raise InvalidInputError(
             f"{len(masks)} masks have values of shape {array.shape}; needed ({len(masks)},), or "
             f"({len(masks)}, q) with the score in column 0: one value for each mask."
         )
-    bad = ~np.isfinite(array.reshape(len(array), -1)).all(axis=1)
+    bad = ~np.isfinite(array if array.ndim == 2 else array[:, None]).all(axis=1)
     if bad.any():
         row = int(np.flatnonzero(bad)[0])
         raise InvalidInputError(

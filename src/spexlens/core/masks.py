@@ -25,7 +25,13 @@ MAX_ENUMERATED_PLAYERS = 24
 
 def as_generator(rng: Rng) -> np.random.Generator:
     """Normalise an `rng` argument: an int seeds, a Generator is used as it is, None is random."""
-    return rng if isinstance(rng, np.random.Generator) else np.random.default_rng(rng)
+    if isinstance(rng, np.random.Generator):
+        return rng
+    if rng is not None and (not isinstance(rng, int | np.integer) or rng < 0):
+        raise InvalidInputError(
+            f"rng = {rng!r} given; needed a whole number from 0 on, a numpy Generator, or None."
+        )
+    return np.random.default_rng(rng)
 
 
 def as_masks(masks: Any, n: int | None = None) -> BoolArray:
