@@ -197,3 +197,9 @@ def test_every_step_that_spex_lists_is_a_budget():
 def test_wrong_arguments_are_told(call, told):
     with pytest.raises(sx.InvalidInputError, match=told):
         call()
+
+
+def test_a_fidelity_from_few_masks_says_so():
+    masks = sample_masks(10, 8, np.random.default_rng(0))
+    notes = sx.fit(masks, TRUTH(masks), algorithm="lasso", rng=0).notes
+    assert any("judged on 8 masks only" in note for note in notes)

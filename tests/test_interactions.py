@@ -40,6 +40,8 @@ def test_top_filters_by_order_and_never_shows_the_empty_set(effects):
     assert effects.top(9, order=2).to_dict() == {(0, 1): 2.0, (0, 2): -2.0}
     assert () not in effects.top(99)
     assert len(effects.top(0)) == 0
+    with pytest.raises(sx.InvalidInputError, match="top -1"):
+        effects.top(-1)
 
 
 def test_names_that_occur_twice_carry_their_index(effects):

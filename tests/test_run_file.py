@@ -63,5 +63,10 @@ def test_a_failed_write_leaves_the_old_file(explanation, tmp_path, monkeypatch):
     assert [file.name for file in tmp_path.iterdir()] == ["run.json"]
 
 
+def test_a_missing_folder_is_named(explanation, tmp_path):
+    with pytest.raises(FileNotFoundError, match=r"there is no folder .*absent"):
+        explanation.save(tmp_path / "absent" / "run.json")
+
+
 def _fail(*_):
     raise OSError("disk full")

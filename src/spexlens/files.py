@@ -10,6 +10,8 @@ from pathlib import Path
 def write_text(path: str | os.PathLike[str], text: str) -> Path:
     """Write UTF-8 text atomically: into a temporary sibling, then renamed over `path`."""
     target = Path(path)
+    if not target.parent.is_dir():
+        raise FileNotFoundError(f"{target} cannot be written: there is no folder {target.parent}.")
     handle, temporary = tempfile.mkstemp(dir=target.parent, prefix=f".{target.name}.")
     try:
         with os.fdopen(handle, "w", encoding="utf-8") as file:

@@ -31,6 +31,7 @@ from spexlens.explanation import Explanation
 from spexlens.fidelity import Fidelity, compare, cross_validated, exact_fidelity
 
 _POOR_R2 = 0.3
+_FEW_JUDGED = 30
 _ANCHORED_BUDGET = 32  # from here on, two calls go to the full and the empty input
 
 
@@ -226,12 +227,19 @@ def _fidelity(recovery: Recovery, design: Design, values: FloatArray) -> Fidelit
 def _fidelity_notes(fidelity: Fidelity) -> tuple[str, ...]:
     if np.isnan(fidelity.r2):
         return (f"R2 is undefined: {fidelity.method}.",)
+    few: tuple[str, ...] = ()
+    if fidelity.masks < _FEW_JUDGED:
+        few = (
+            f"fidelity was judged on {fidelity.masks} masks only: take R2 and its interval as a "
+            "rough indication, and raise the budget.",
+        )
     if fidelity.r2 < _POOR_R2:
         return (
+            *few,
             f"poor fit: R2 {fidelity.r2:.2f} on masks not used for it. Do not trust single "
             "effects; raise the budget, keep more players present (p), or merge players.",
         )
-    return ()
+    return few if "measured" not in fidelity.method else ()
 
 
 def _anchor_notes(

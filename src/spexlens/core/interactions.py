@@ -115,6 +115,8 @@ class Interactions(Mapping[tuple[int, ...], float]):
 
         The result is a smaller `Interactions`, itself ranked.
         """
+        if k < 0:
+            raise InvalidInputError(f"top {k} asked for; needed 0 or more.")
         orders = self.supports.orders()
         wanted = orders > 0 if order is None else (orders == order) & (orders > 0)
         ranking = self.ranking()
