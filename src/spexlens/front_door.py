@@ -9,9 +9,8 @@ from dataclasses import replace
 import numpy as np
 
 from spexlens.ablation.evaluate import BATCH_SIZE, Progress, evaluate
-from spexlens.algorithms.base import MIN_MASKS, Algorithm, Design, Recovery, suggested_budget
+from spexlens.algorithms.base import MIN_MASKS, Algorithm, Design, suggested_budget
 from spexlens.algorithms.exact import Exact
-from spexlens.algorithms.regression import Lasso
 from spexlens.algorithms.table import find_algorithm
 from spexlens.core.game import Game, as_values, player_names, score_column
 from spexlens.core.masks import (
@@ -25,13 +24,12 @@ from spexlens.core.masks import (
     as_masks,
     unique_masks,
 )
-from spexlens.core.spectrum import FourierSpectrum, keep_probabilities
+from spexlens.core.spectrum import keep_probabilities
 from spexlens.errors import AblationError, InvalidInputError, SpexlensWarning
 from spexlens.explanation import Explanation
-from spexlens.fidelity import Fidelity, compare, cross_validated, exact_fidelity
+from spexlens.judging import anchor_notes, fidelity_notes, judge, noise_notes
 
-_POOR_R2 = 0.3
-_FEW_JUDGED = 30
+_ANCHORS = {"full": True, "empty": False}
 _ANCHORED_BUDGET = 32  # from here on, two calls go to the full and the empty input
 
 
@@ -159,7 +157,7 @@ def fit(
     seed = int(as_generator(rng).integers(2**31, dtype=np.int64))
     if not len(masks):
         raise InvalidInputError(f"0 masks given; needed at least {MIN_MASKS} to fit.")
-    notes = _noise_notes(masks, score_column(array))
+    notes = noise_notes(masks, score_column(array))
     given = len(masks)
     masks, array = _merged(masks, array)
     full = _all_measured(masks)
@@ -174,14 +172,8 @@ def fit(
         raise InvalidInputError(f"{len(masks)} masks given; needed at least {MIN_MASKS} to fit.")
     held_out = 0 if isinstance(chosen, Exact) else _held_out(holdout, len(masks))
     design = Design(masks, p=p, seed=seed, held_out=held_out)
-    score = score_column(array)
-    anchors = {
-        name: float(score[rows][0])
-        for name, rows in (("full", masks.all(axis=1)), ("empty", ~masks.any(axis=1)))
-        if rows.any()
-    }
-    calls = (given, given)
-    return _explained(names, design, array, chosen, notes, calls, anchors)
+    anchors = _measured_anchors(design, score_column(array))
+    return _explained(names, design, array, chosen, notes, (given, given), anchors)
 
 
 def _explained(
@@ -194,69 +186,16 @@ def _explained(
     anchors: dict[str, float],
 ) -> Explanation:
     recovery = algorithm.recover(design, values)
-    fidelity = _fidelity(recovery, design, values)
-    missed = _anchor_notes(recovery.spectrum, anchors, score_column(values))
-    notes = (*design.notes, *notes, *recovery.notes, *_fidelity_notes(fidelity), *missed)
+    fidelity = judge(recovery, design, values)
+    told = fidelity_notes(fidelity, exact=isinstance(recovery.tuned, Exact))
+    missed = anchor_notes(recovery.spectrum, anchors, score_column(values))
+    notes = (*design.notes, *notes, *recovery.notes, *told, *missed)
     return Explanation(
         players=tuple(players), masks=design.masks, values=values, spectrum=recovery.spectrum,
         fidelity=fidelity, algorithm=algorithm.name, chosen=recovery.chosen, notes=notes,
         budget=calls[0], calls=calls[1], full_value=anchors.get("full"),
         empty_value=anchors.get("empty"), seed=design.seed,
     )  # fmt: skip
-
-
-def _fidelity(recovery: Recovery, design: Design, values: FloatArray) -> Fidelity:
-    score = score_column(values)
-    if isinstance(recovery.tuned, Exact):
-        energy = recovery.spectrum.energy_by_order()
-        share = float(energy[1:2].sum() / max(energy[1:].sum(), np.finfo(float).tiny))
-        return exact_fidelity(values, share, len(score))
-    if design.held_out:
-        unseen = design.masks[design.fitted.stop :]
-        linear = Lasso().recover(design, values).spectrum(unseen)
-        truth = score[design.fitted.stop :]
-        return compare(truth, recovery.spectrum(unseen), linear, "held-out masks", design.seed)
-    predicted = recovery.out_of_fold
-    if predicted is None:
-        predicted = cross_validated(recovery.tuned, design, values)
-    additive = Lasso().recover(design, values).out_of_fold
-    assert additive is not None
-    return compare(score, predicted, additive, "cross-validation", design.seed)
-
-
-def _fidelity_notes(fidelity: Fidelity) -> tuple[str, ...]:
-    if np.isnan(fidelity.r2):
-        return (f"R2 is undefined: {fidelity.method}.",)
-    few: tuple[str, ...] = ()
-    if fidelity.masks < _FEW_JUDGED:
-        few = (
-            f"fidelity was judged on {fidelity.masks} masks only: take R2 and its interval as a "
-            "rough indication, and raise the budget.",
-        )
-    if fidelity.r2 < _POOR_R2:
-        return (
-            *few,
-            f"poor fit: R2 {fidelity.r2:.2f} on masks not used for it. Do not trust single "
-            "effects; raise the budget, keep more players present (p), or merge players.",
-        )
-    return few if "measured" not in fidelity.method else ()
-
-
-def _anchor_notes(
-    spectrum: FourierSpectrum, anchors: dict[str, float], values: FloatArray
-) -> tuple[str, ...]:
-    """Tell where the spectrum misses the full or the empty input by more than the values spread."""
-    spread = float(values.std())
-    notes = []
-    for name, value in anchors.items():
-        predicted = float(spectrum(np.full((1, spectrum.n), name == "full"))[0])
-        if abs(predicted - value) > max(2 * spread, 1e-9 * abs(value)):
-            notes.append(
-                f"the spectrum predicts {predicted:.3g} for the {name} input, measured was "
-                f"{value:.3g}: it holds for masks like those drawn, not so far out. Raise the keep "
-                "probability p to learn about inputs near the full one."
-            )
-    return tuple(notes)
 
 
 def _held_out(share: float, count: int) -> int:
@@ -314,6 +253,12 @@ def _exact_if_affordable(
     return Exact(algorithm.p if hasattr(algorithm, "p") else 0.5), (note,)
 
 
+def _measured_anchors(design: Design, score: FloatArray) -> dict[str, float]:
+    """Values of the full and the empty input, where the design holds them."""
+    rows = {name: (design.masks == present).all(axis=1) for name, present in _ANCHORS.items()}
+    return {name: float(score[row][0]) for name, row in rows.items() if row.any()}
+
+
 def _measure_anchors(
     game: Game, design: Design, score: FloatArray, spare: int
 ) -> tuple[dict[str, float], int, tuple[str, ...]]:
@@ -322,15 +267,11 @@ def _measure_anchors(
     Where the design holds the mask, its value is used; other masks are measured while `spare` calls
     are left. A game that cannot run one keeps its result.
     """
-    anchors: dict[str, float] = {}
+    anchors = _measured_anchors(design, score)
     calls = 0
     notes: list[str] = []
-    for name, present in (("full", True), ("empty", False)):
-        measured = (design.masks == present).all(axis=1)
-        if measured.any():
-            anchors[name] = float(score[measured][0])
-            continue
-        if calls == spare:
+    for name, present in _ANCHORS.items():
+        if name in anchors or calls == spare:
             continue
         calls += 1
         try:
@@ -348,18 +289,3 @@ def _all_measured(masks: BoolArray) -> IntArray | None:
         return None
     order = np.argsort(masks @ (1 << np.arange(n)))
     return order if (masks[order] == all_masks(n)).all() else None
-
-
-def _noise_notes(masks: BoolArray, values: FloatArray) -> tuple[str, ...]:
-    """Tell the noise that masks measured more than once reveal."""
-    distinct, group = unique_masks(masks)
-    if len(distinct) == len(masks):
-        return ()
-    count = np.bincount(group)
-    mean = np.bincount(group, values) / count
-    degrees = len(masks) - len(distinct)
-    noise = float(np.sqrt(np.sum((values - mean[group]) ** 2) / degrees))
-    return (
-        f"{degrees} masks were measured more than once; their values differ with standard "
-        f"deviation {noise:.3g} (the noise of the game).",
-    )
