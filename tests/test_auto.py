@@ -11,10 +11,23 @@ from .strategies import random_sparse
 
 def test_weights_recover_a_mixture_whatever_the_candidates_offsets():
     rng = np.random.default_rng(0)
-    predictions = rng.normal(size=(3, 400))
+    predictions = rng.normal(size=(3, 20_000))
     values = 0.7 * predictions[0] + 0.3 * predictions[2] + 5.0
     offsets = np.array([[100.0], [0.0], [-40.0]])
-    assert stacking_weights(predictions + offsets, values) == pytest.approx([0.7, 0.0, 0.3])
+    weights = stacking_weights(predictions + offsets, values)
+    assert weights == pytest.approx([0.7, 0.0, 0.3], abs=0.003)
+
+
+def test_weights_are_those_of_ridge_towards_the_first_candidate():
+    rng = np.random.default_rng(6)
+    values = rng.normal(size=60)
+    candidates = np.stack([0.5 * values + rng.normal(size=60) for _ in range(2)])
+    centred = candidates - candidates.mean(axis=1)[:, None]
+    ridge = 30 / 60 * np.mean(np.sum(centred**2, axis=1))
+    gram = centred @ centred.T + ridge * np.eye(2)
+    wanted = np.linalg.solve(gram, centred @ values + [ridge, 0.0])
+    assert wanted.sum() < 1
+    assert stacking_weights(candidates, values) == pytest.approx(wanted)
 
 
 def test_weights_are_never_negative():
@@ -25,16 +38,27 @@ def test_weights_are_never_negative():
     assert weights[1] == 0.0
 
 
-def test_the_best_candidate_alone_is_kept_where_the_stack_gains_nothing():
+def test_a_candidate_of_noise_gets_nothing_and_few_rows_trust_the_first():
     rng = np.random.default_rng(2)
     values = rng.normal(size=300)
-    candidates = np.stack([values + 0.03 * rng.normal(size=300), rng.normal(size=300)])
-    assert stacking_weights(candidates, values).tolist() == [1.0, 0.0]
+    noise = rng.normal(size=300)
+    good = values + 0.03 * rng.normal(size=300)
+    assert stacking_weights(np.stack([good, noise]), values) == pytest.approx([1, 0], abs=0.01)
+    assert stacking_weights(np.stack([noise, good]), values)[1] > 0.85
+    few = slice(0, 10)
+    assert stacking_weights(np.stack([noise, good])[:, few], values[few])[0] > 0.3
 
 
 def test_candidates_that_predict_nothing_leave_one_standing():
-    values = np.random.default_rng(3).normal(size=50)
-    assert stacking_weights(np.stack([-values, -2 * values]), values).sum() == 1.0
+    values = np.random.default_rng(3).normal(size=5000)
+    assert stacking_weights(np.stack([-values, -2 * values]), values).tolist() == [1.0, 0.0]
+
+
+def test_the_stack_is_judged_by_weights_that_did_not_see_the_fold():
+    rng = np.random.default_rng(7)
+    masks = sample_masks(30, 40, rng)
+    explanation = sx.fit(masks, rng.normal(size=40), algorithm="auto", rng=0)
+    assert explanation.fidelity.r2 < 0.1
 
 
 class Exaggerating(sx.Lasso):
@@ -51,7 +75,7 @@ class Exaggerating(sx.Lasso):
 def test_weights_that_do_not_add_up_to_one_leave_the_mean_in_place():
     rng = np.random.default_rng(4)
     truth = random_sparse(12, 8, 1, rng)
-    masks = sample_masks(12, 200, rng)
+    masks = sample_masks(12, 2000, rng)
     values = truth(masks) + 50.0
     recovery = sx.Auto((Exaggerating(),)).recover(sx.Design(masks), values)
     unseen = sample_masks(12, 100, rng)
@@ -90,3 +114,16 @@ def test_auto_is_never_much_worse_than_its_best_candidate(order):
 
     auto = contract.algorithm("auto")
     assert error(auto) < min(map(error, auto.candidates)) + 0.02
+
+
+def test_the_stack_has_intervals_that_hold_the_planted_coefficients():
+    rng = np.random.default_rng(8)
+    truth = random_sparse(25, 40, 2, rng)
+    game = sx.FunctionGame(lambda masks: truth(masks) + 0.3 * rng.normal(size=len(masks)), 25)
+    explanation = sx.explain(game, 300, sx.Auto((sx.KernelSPEX(), sx.Lasso())), rng=0)
+    effects = explanation.interactions("Fourier").top(40)
+    planted = truth.to_dict()
+    wanted = np.array([planted.get(players, 0.0) for players in effects.supports.sets()])
+    inside = (effects.lower <= wanted) & (wanted <= effects.upper)
+    assert 0.8 <= inside.mean() <= 1.0
+    assert np.median(effects.std_err) < 0.2

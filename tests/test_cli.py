@@ -52,6 +52,19 @@ def test_show_prints_the_effects_of_a_saved_run(run, saved):
     assert "linear" in out
 
 
+def test_show_prints_intervals_and_marks_those_that_hold_zero(run, tmp_path):
+    noise = np.random.default_rng(1)
+    game = sx.FunctionGame(lambda m: 2.0 * m[:, 0] + noise.normal(size=len(m)), 12)
+    explanation = sx.explain(game, 120, "kernelspex", rng=0)
+    saved = explanation.save(tmp_path / "run.json")
+    code, out, _ = run("show", saved, "--top", 8)
+    assert code == 0
+    strongest = explanation.interactions().top(8)
+    assert out.count("○") == strongest.holds_zero.sum() + 1 > 1
+    lower, upper = strongest.lower[strongest.ranking()[0]], strongest.upper[strongest.ranking()[0]]
+    assert f"{lower:+.3f} … {upper:+.3f}" in " ".join(out.split())
+
+
 def test_show_writes_report_and_pictures(run, saved, tmp_path):
     code, out, _ = run("show", saved, "--out", tmp_path / "new")
     assert code == 0
@@ -117,6 +130,19 @@ def test_the_demo_command_runs_as_a_program(tmp_path):
 
 
 @pytest.mark.real_model
+@pytest.mark.parametrize(
+    ("options", "told"),
+    [
+        (["--budget", "many"], "whole number of ablations, or auto"),
+        (["--until-r2", "0.5", "--until-stable", "5"], "choose one"),
+    ],
+)
+def test_options_that_cannot_be_met_are_told_before_the_model_loads(run, options, told):
+    code, _, err = run(*PROMPT, *options)
+    assert code == 2
+    assert told in err
+
+
 def test_an_empty_prompt_is_told_before_any_forward_pass(run):
     empty = ["  " if argument == TEXT else argument for argument in PROMPT]
     code, _, err = run(*empty)

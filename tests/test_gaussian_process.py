@@ -97,7 +97,7 @@ def test_spectrum_and_std_errors_against_the_dense_posterior(p, n):
     weights = np.where(every, p, 1 - p).prod(axis=1)
     reader = term_matrix(spectrum.supports, fourier_basis(every, p)) * weights[:, None]
     dense = np.sqrt(np.diagonal(reader.T @ posterior @ reader))
-    assert process.std_errors(spectrum.supports) == pytest.approx(dense)
+    assert process.deviations(spectrum.supports) == pytest.approx(dense)
     assert np.all(spectrum.std_errors >= dense - 1e-12)
 
 
@@ -292,7 +292,7 @@ def test_std_errors_from_a_sample_of_the_rows_are_near_the_exact_ones(monkeypatc
     sampled = condition(masks, values, found)
     assert isinstance(sampled.solver, solvers.IterativeSolver)
     sets = Supports.from_sets([(0,), (1,), (2,), (0, 1), (0, 2)], 20)
-    assert sampled.std_errors(sets) == pytest.approx(exact.std_errors(sets), rel=0.2)
+    assert sampled.deviations(sets) == pytest.approx(exact.deviations(sets), rel=0.2)
     assert sampled.spectrum(50)(masks) == pytest.approx(exact.spectrum(50)(masks), abs=0.02)
 
 

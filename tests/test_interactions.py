@@ -60,6 +60,17 @@ def test_frame_has_names_orders_and_intervals():
     assert "std_err" not in effects.from_dict({(0,): 1.0}, "BII", ["a"]).to_frame()
 
 
+def test_an_interval_that_holds_zero_is_marked():
+    supports = sx.Supports.from_sets([(0,), (1,), (0, 1)], 2)
+    effects = np.array([1.0, -0.1, 0.5])
+    uncertain = sx.Interactions(supports, effects, "SII", ("a", "b"), np.array([0.5, 0.5, 0.32]))
+    assert uncertain.holds_zero.tolist() == [False, True, True]
+    inside = (uncertain.lower <= 0) & (uncertain.upper >= 0)
+    assert uncertain.holds_zero.tolist() == inside.tolist()
+    assert uncertain.to_frame()["holds_zero"].tolist() == [False, True, True]
+    assert sx.Interactions(supports, effects, "SII", ("a", "b")).holds_zero is None
+
+
 def test_json_round_trip_keeps_everything():
     supports = sx.Supports.from_sets([(), (1,), (0, 1)], 2)
     effects = sx.Interactions(

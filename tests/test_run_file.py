@@ -30,6 +30,18 @@ def test_a_saved_explanation_loads_without_loss(explanation, tmp_path):
     assert again.interactions("SII") == explanation.interactions("SII")
 
 
+def test_the_learning_curve_is_kept_and_a_file_without_one_loads(explanation, tmp_path):
+    truth = random_sparse(20, 10, 2, np.random.default_rng(1))
+    stopped = sx.explain(truth, 400, "lasso", rng=0, until=sx.Fidelity(r2=0.1))
+    path = stopped.save(tmp_path / "run.json")
+    assert sx.load(path).curve == stopped.curve
+    assert stopped.curve is not None
+    first_version = json.loads(explanation.save(path).read_text()) | {"version": 1}
+    del first_version["curve"]
+    path.write_text(json.dumps(first_version))
+    assert sx.load(path).curve is None
+
+
 def test_an_undefined_fidelity_is_valid_json(tmp_path):
     flat = sx.explain(sx.FunctionGame(lambda m: np.ones(len(m)), 8), 50, "lasso", rng=0)
     path = flat.save(tmp_path / "flat.json")

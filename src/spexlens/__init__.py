@@ -47,7 +47,9 @@ from spexlens.explanation import Explanation, load
 from spexlens.fidelity import Fidelity
 from spexlens.front_door import explain, fit
 from spexlens.indices import INDICES, Index, compute_index
+from spexlens.learning_curve import LearningCurve
 from spexlens.selection import GreedySelection, greedy, verify_minimal_set
+from spexlens.stopping import Plateau, Stable
 
 if TYPE_CHECKING:
     from spexlens import lenses, models, plots
@@ -76,15 +78,18 @@ __all__ = [
     "InvalidValuesError",
     "KernelSPEX",
     "Lasso",
+    "LearningCurve",
     "MinimalSet",
     "MissingExtraError",
     "MissingModelError",
     "MoebiusSpectrum",
     "Pairwise",
+    "Plateau",
     "ProxySPEX",
     "Recovery",
     "SpexlensError",
     "SpexlensWarning",
+    "Stable",
     "Supports",
     "TableGame",
     "UnknownNameError",

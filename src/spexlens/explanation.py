@@ -19,6 +19,7 @@ from spexlens.errors import InvalidInputError
 from spexlens.fidelity import Fidelity, compare
 from spexlens.files import write_text
 from spexlens.indices.table import compute_index
+from spexlens.learning_curve import LearningCurve
 from spexlens.report.page import fragment, page
 from spexlens.run_file import read_fields, write_fields
 
@@ -50,6 +51,8 @@ class Explanation:
         Value with every player present, and with none (the neutral baseline), where measured.
     seed : int
         Of the folds and fits.
+    curve : LearningCurve, optional
+        Fidelity after every batch, where the run was allowed to stop early.
     """
 
     players: tuple[str, ...]
@@ -65,6 +68,7 @@ class Explanation:
     full_value: float | None
     empty_value: float | None
     seed: int
+    curve: LearningCurve | None = None
 
     def __post_init__(self) -> None:
         object.__setattr__(self, "masks", read_only(self.masks))

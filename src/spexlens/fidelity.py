@@ -20,6 +20,8 @@ _RESAMPLES = 1000
 class Fidelity:
     """R2 on masks that were not used for the fit, with 90 % bootstrap intervals.
 
+    Given to `explain(until=Fidelity(r2=0.8))` it is a target: the fields that are set.
+
     Attributes
     ----------
     r2, r2_lower, r2_upper : float
@@ -34,16 +36,16 @@ class Fidelity:
         "cross-validation", "held-out masks", or why there is nothing to judge.
     """
 
-    r2: float
-    r2_lower: float
-    r2_upper: float
-    linear_r2: float
-    linear_lower: float
-    linear_upper: float
-    gain_lower: float
-    gain_upper: float
-    masks: int
-    method: str
+    r2: float = math.nan
+    r2_lower: float = math.nan
+    r2_upper: float = math.nan
+    linear_r2: float = math.nan
+    linear_lower: float = math.nan
+    linear_upper: float = math.nan
+    gain_lower: float = math.nan
+    gain_upper: float = math.nan
+    masks: int = 0
+    method: str = "a target"
 
     def __str__(self) -> str:
         if math.isnan(self.r2):

@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
-import warnings
-from collections.abc import Sequence
+import math
+from collections.abc import Callable, Sequence
 from dataclasses import replace
 
 import numpy as np
@@ -12,6 +12,7 @@ from spexlens.ablation.evaluate import BATCH_SIZE, Progress, evaluate
 from spexlens.algorithms.base import MIN_MASKS, Algorithm, Design, suggested_budget
 from spexlens.algorithms.exact import Exact
 from spexlens.algorithms.table import find_algorithm
+from spexlens.anchors import measure_anchors, measured_anchors
 from spexlens.core.game import Game, as_values, player_names, score_column
 from spexlens.core.masks import (
     MAX_ENUMERATED_PLAYERS,
@@ -25,22 +26,27 @@ from spexlens.core.masks import (
     unique_masks,
 )
 from spexlens.core.spectrum import keep_probabilities
-from spexlens.errors import AblationError, InvalidInputError, SpexlensWarning
+from spexlens.errors import InvalidInputError
 from spexlens.explanation import Explanation
-from spexlens.judging import anchor_notes, fidelity_notes, judge, noise_notes
+from spexlens.fidelity import Fidelity
+from spexlens.judging import anchor_notes, fidelity_notes, noise_notes
+from spexlens.learning_curve import LearningCurve
+from spexlens.planning import allowed_calls, enumerable, exact_if_affordable, held_out_rows
+from spexlens.rounds import fit_round, run_rounds
+from spexlens.stopping import Round, StoppingRule, curve_of
 
-_ANCHORS = {"full": True, "empty": False}
 _ANCHORED_BUDGET = 32  # from here on, two calls go to the full and the empty input
 
 
 def explain(
     game: Game,
-    budget: int | None = None,
+    budget: int | str | None = None,
     algorithm: str | Algorithm = "auto",
     rng: Rng = None,
     *,
     p: float | FloatArray | None = None,
     holdout: float = 0.0,
+    until: StoppingRule | Fidelity | None = None,
     batch_size: int = BATCH_SIZE,
     progress: Progress | None = None,
 ) -> Explanation:
@@ -50,9 +56,10 @@ def explain(
     ----------
     game : Game
         Anything with `players` and `masks -> values`; `FunctionGame` wraps a callable.
-    budget : int, optional
+    budget : int or "auto", optional
         Calls of the value function, never exceeded; default about `2 n log2 n`. From 2^n on,
-        everything is measured and the result is exact.
+        everything is measured and the result is exact. "auto" allows `8 n log2 n` and measures
+        until twice the ablations are predicted to add less than 0.01 to R2 (`until=Plateau()`).
     algorithm : str or Algorithm
         A name in `spexlens.ALGORITHMS`, or an instance with other settings.
     rng : int, Generator or None
@@ -62,6 +69,10 @@ def explain(
     holdout : float, default 0
         Share of the budget kept out of the fit to judge it. 0 judges by cross-validation and
         spends every ablation on the fit.
+    until : Fidelity or StoppingRule, optional
+        Measure in nested batches and stop early: `Fidelity(r2=0.8)` once that is reached,
+        `Stable(top=10)` once the strongest interactions stay the same, `Plateau()` once more
+        ablations would add little. The learning curve is kept in `Explanation.curve`.
     batch_size : int
         Masks a call of the game.
     progress : callable, optional
@@ -95,23 +106,30 @@ def explain(
     chosen = find_algorithm(algorithm, p)
     if p is not None:
         keep_probabilities(p, n)
-    budget = suggested_budget(n) if budget is None else _checked_budget(budget, n)
-    chosen, notes = _exact_if_affordable(chosen, n, budget)
-    exact = isinstance(chosen, Exact)
-    reserved = 2 if chosen.any_masks and budget >= _ANCHORED_BUDGET else 0
-    design = chosen.design(n, budget - reserved, generator)
-    if not exact and not design.held_out:
-        design = replace(design, held_out=_held_out(holdout, len(design.masks)))
-    values = evaluate(game, design.masks, batch_size=batch_size, progress=progress)
-    spare = budget - len(design.masks) if budget >= _ANCHORED_BUDGET else 0
-    anchors, calls, anchor_notes = _measure_anchors(game, design, score_column(values), spare)
-    if len(design.masks) < n:
+    allowed, rule = allowed_calls(budget, until, chosen, n)
+    chosen, notes = exact_if_affordable(chosen, n, allowed) if rule is None else (chosen, ())
+    anchored = allowed >= _ANCHORED_BUDGET
+    reserved = 2 if anchored and chosen.any_masks and not enumerable(n, allowed) else 0
+    design = chosen.design(n, allowed - reserved, generator)
+    if not isinstance(chosen, Exact) and not design.held_out:
+        design = replace(design, held_out=held_out_rows(holdout, len(design.masks)))
+
+    measure = _metered(game, batch_size, progress, len(design.masks))
+    if rule is None:
+        last, curve = fit_round(chosen, design, measure(design.masks)), None
+    else:
+        rounds, reason = run_rounds(design, chosen, measure, rule)
+        last, curve = _exact_if_complete(rounds[-1]), curve_of(rounds)
+        notes += _stopping_notes(curve, reason, allowed)
+    spare = allowed - last.ablations if anchored else 0
+    anchors, calls, missing = measure_anchors(measure, last, spare)
+    if last.ablations < n:
         notes += (
-            f"{len(design.masks)} ablations for {n} players: fewer than one a player; expect only "
-            f"the strongest effects. About {suggested_budget(n)} are usual.",
+            f"{last.ablations} ablations for {n} players: fewer than one a player; expect only the "
+            f"strongest effects. About {suggested_budget(n)} are usual.",
         )
-    counts = (budget, len(design.masks) + calls)
-    return _explained(game.players, design, values, chosen, notes + anchor_notes, counts, anchors)
+    counts = allowed, last.ablations + calls
+    return _explained(game.players, last, notes + missing, counts, anchors, curve)
 
 
 def fit(
@@ -170,45 +188,61 @@ def fit(
         )
     elif len(masks) < MIN_MASKS:
         raise InvalidInputError(f"{len(masks)} masks given; needed at least {MIN_MASKS} to fit.")
-    held_out = 0 if isinstance(chosen, Exact) else _held_out(holdout, len(masks))
+    held_out = 0 if isinstance(chosen, Exact) else held_out_rows(holdout, len(masks))
     design = Design(masks, p=p, seed=seed, held_out=held_out)
-    anchors = _measured_anchors(design, score_column(array))
-    return _explained(names, design, array, chosen, notes, (given, given), anchors)
+    last = fit_round(chosen, design, array)
+    return _explained(names, last, notes, (given, given), measured_anchors(last), None)
 
 
 def _explained(
     players: Sequence[str],
-    design: Design,
-    values: FloatArray,
-    algorithm: Algorithm,
+    last: Round,
     notes: tuple[str, ...],
     calls: tuple[int, int],
     anchors: dict[str, float],
+    curve: LearningCurve | None,
 ) -> Explanation:
-    recovery = algorithm.recover(design, values)
-    fidelity = judge(recovery, design, values)
-    told = fidelity_notes(fidelity, exact=isinstance(recovery.tuned, Exact))
-    missed = anchor_notes(recovery.spectrum, anchors, score_column(values))
+    design, recovery = last.design, last.recovery
+    told = fidelity_notes(last.fidelity, exact=isinstance(recovery.tuned, Exact))
+    missed = anchor_notes(recovery.spectrum, anchors, score_column(last.values))
     notes = (*design.notes, *notes, *recovery.notes, *told, *missed)
     return Explanation(
-        players=tuple(players), masks=design.masks, values=values, spectrum=recovery.spectrum,
-        fidelity=fidelity, algorithm=algorithm.name, chosen=recovery.chosen, notes=notes,
-        budget=calls[0], calls=calls[1], full_value=anchors.get("full"),
-        empty_value=anchors.get("empty"), seed=design.seed,
+        players=tuple(players), masks=design.masks, values=last.values,
+        spectrum=recovery.spectrum, fidelity=last.fidelity, algorithm=recovery.tuned.name,
+        chosen=recovery.chosen, notes=notes, budget=calls[0], calls=calls[1],
+        full_value=anchors.get("full"), empty_value=anchors.get("empty"), seed=design.seed,
+        curve=curve,
     )  # fmt: skip
 
 
-def _held_out(share: float, count: int) -> int:
-    """Number of masks to hold out, so that enough are left to fit and, if any, to judge."""
-    if not 0 <= share < 1:
-        raise InvalidInputError(f"holdout = {share} given; needed a share from 0 to below 1.")
-    held_out = round(share * count)
-    if count - held_out < MIN_MASKS or held_out == 1:
-        raise InvalidInputError(
-            f"holdout = {share} of {count} masks leaves {count - held_out} to fit and {held_out} "
-            f"to judge; needed at least {MIN_MASKS} and 2. Change the share or raise the budget."
-        )
-    return held_out
+def _metered(
+    game: Game, batch_size: int, progress: Progress | None, total: int
+) -> Callable[[BoolArray], FloatArray]:
+    """`evaluate`, its progress counted over all calls; the anchors come on top of `total`."""
+    done = 0
+
+    def measure(masks: BoolArray) -> FloatArray:
+        nonlocal done
+        before = done
+
+        def tell(now: int, of: int) -> None:
+            if progress is not None:
+                progress(before + now, max(total, before + of))
+
+        values = evaluate(game, masks, batch_size=batch_size, progress=tell)
+        done += len(masks)
+        return values
+
+    return measure
+
+
+def _stopping_notes(curve: LearningCurve, reason: str | None, allowed: int) -> tuple[str, ...]:
+    used = curve.steps[-1].ablations
+    gain = curve.gain_of_doubling()
+    more = "" if math.isnan(gain) else f"; twice as many are predicted to add {gain:.3f} to R2"
+    if reason is None:
+        return (f"measured to the end of the budget, {allowed} calls, without a stop{more}.",)
+    return (f"stopped at {used} of {allowed} ablations: {reason}{more}.",)
 
 
 def _merged(masks: BoolArray, values: FloatArray) -> tuple[BoolArray, FloatArray]:
@@ -225,63 +259,6 @@ def _merged(masks: BoolArray, values: FloatArray) -> tuple[BoolArray, FloatArray
     return distinct, means[:, 0] if values.ndim == 1 else means
 
 
-def _checked_budget(budget: int, n: int) -> int:
-    if isinstance(budget, bool) or not isinstance(budget, int | np.integer):
-        raise InvalidInputError(
-            f"budget = {budget!r} given; needed a whole number of calls of the value function."
-        )
-    least = MIN_MASKS if n >= 2 else 2
-    if budget < least:
-        raise InvalidInputError(
-            f"budget = {budget} given; needed at least {least} calls of the value function, and "
-            f"about {suggested_budget(n)} for {n} players."
-        )
-    return int(budget)
-
-
-def _exact_if_affordable(
-    algorithm: Algorithm, n: int, budget: int
-) -> tuple[Algorithm, tuple[str, ...]]:
-    """The exact algorithm where the budget holds all masks; told where it was not asked for."""
-    if n > MAX_ENUMERATED_PLAYERS or budget < 2**n or isinstance(algorithm, Exact):
-        return algorithm, ()
-    if algorithm.name != "auto" and budget == 2**n and algorithm.any_masks and budget >= MIN_MASKS:
-        return algorithm, ()
-    note = f"budget {budget} holds all 2^{n} = {2**n} masks: everything is measured, exactly."
-    if algorithm.name != "auto":
-        warnings.warn(f"{note} {algorithm.name!r} was replaced.", SpexlensWarning, stacklevel=3)
-    return Exact(algorithm.p if hasattr(algorithm, "p") else 0.5), (note,)
-
-
-def _measured_anchors(design: Design, score: FloatArray) -> dict[str, float]:
-    """Values of the full and the empty input, where the design holds them."""
-    rows = {name: (design.masks == present).all(axis=1) for name, present in _ANCHORS.items()}
-    return {name: float(score[row][0]) for name, row in rows.items() if row.any()}
-
-
-def _measure_anchors(
-    game: Game, design: Design, score: FloatArray, spare: int
-) -> tuple[dict[str, float], int, tuple[str, ...]]:
-    """Values with every player and with none, the calls they took, and notes.
-
-    Where the design holds the mask, its value is used; other masks are measured while `spare` calls
-    are left. A game that cannot run one keeps its result.
-    """
-    anchors = _measured_anchors(design, score)
-    calls = 0
-    notes: list[str] = []
-    for name, present in _ANCHORS.items():
-        if name in anchors or calls == spare:
-            continue
-        calls += 1
-        try:
-            value = evaluate(game, np.full((1, design.n), present))
-            anchors[name] = float(score_column(value)[0])
-        except AblationError as error:
-            notes.append(f"the {name} input could not be measured: {error.__cause__}")
-    return anchors, calls, tuple(notes)
-
-
 def _all_measured(masks: BoolArray) -> IntArray | None:
     """Row numbers that bring the masks into the order of `all_masks`, if they are all 2^n."""
     n = masks.shape[1]
@@ -289,3 +266,12 @@ def _all_measured(masks: BoolArray) -> IntArray | None:
         return None
     order = np.argsort(masks @ (1 << np.arange(n)))
     return order if (masks[order] == all_masks(n)).all() else None
+
+
+def _exact_if_complete(last: Round) -> Round:
+    """The exact spectrum where the rounds ended with all 2^n masks measured."""
+    full = _all_measured(last.design.masks)
+    if full is None:
+        return last
+    design = replace(last.design, masks=last.design.masks[full], held_out=0)
+    return fit_round(Exact(design.p), design, last.values[full])

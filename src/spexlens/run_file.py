@@ -17,8 +17,9 @@ from spexlens.core.supports import Supports
 from spexlens.errors import InvalidInputError
 from spexlens.fidelity import Fidelity
 from spexlens.files import write_text
+from spexlens.learning_curve import LearningCurve
 
-FORMAT, VERSION = "spexlens.explanation", 1
+FORMAT, VERSION = "spexlens.explanation", 2
 
 
 def write_fields(path: str | os.PathLike[str], fields: Mapping[str, Any]) -> Path:
@@ -29,6 +30,7 @@ def write_fields(path: str | os.PathLike[str], fields: Mapping[str, Any]) -> Pat
         **fields,
         "chosen": dict(fields["chosen"]),
         "fidelity": fields["fidelity"].to_dict(),
+        "curve": None if fields["curve"] is None else fields["curve"].to_list(),
         "spectrum": _spectrum_data(fields["spectrum"]),
         "masks": base64.b64encode(pack_masks(fields["masks"]).tobytes()).decode("ascii"),
     }
@@ -60,6 +62,7 @@ def read_fields(path: str | os.PathLike[str]) -> dict[str, Any]:
             "Update spexlens."
         )
     n = len(data["players"])
+    curve = data.get("curve")  # version 1 had none
     packed = np.frombuffer(base64.b64decode(data["masks"]), dtype=np.uint8)
     values = np.array(data["values"], dtype=np.float64)
     return data | {
@@ -69,6 +72,7 @@ def read_fields(path: str | os.PathLike[str]) -> dict[str, Any]:
         "spectrum": _read_spectrum(data["spectrum"], n),
         "fidelity": Fidelity.from_dict(data["fidelity"]),
         "notes": tuple(data["notes"]),
+        "curve": None if curve is None else LearningCurve.from_list(curve),
     }
 
 

@@ -16,21 +16,25 @@ from spexlens.core.game import score_column
 from spexlens.core.masks import FloatArray
 from spexlens.core.spectrum import FourierSpectrum
 from spexlens.errors import MissingExtraError, SpexlensWarning
-from spexlens.proxies.boosted_trees import QUICK_GRID
-from spexlens.proxies.folds import r2_score
+from spexlens.proxies.boosted_trees import TreeGrid
+from spexlens.proxies.folds import FOLDS, fold_rows, r2_score
+
+_PRIOR_ROWS = 30
+_STACKED_TREES = TreeGrid((4,), (120, 250, 500), (0.06,))
 
 
 @dataclass(frozen=True)
 class Auto:
     """Stacks the candidates' spectra with non-negative weights fitted to out-of-fold predictions.
 
-    Spectra add, so the stack is again a spectrum. Candidates are judged on the same folds; the
-    stack is kept only if its out-of-fold error is below the best single candidate's.
+    Spectra add, so the stack is again a spectrum. Candidates are judged on the same folds, and so
+    is the stack: the weights that predict a fold are fitted to the others. Its standard errors are
+    those of the first candidate that has some, and the disagreement of the candidates on top.
 
     Parameters
     ----------
     candidates : tuple of Algorithm
-        Each must give out-of-fold predictions.
+        Each must give out-of-fold predictions. The weights are drawn towards the first.
     weights : tuple of float, optional
         Fixed weights instead of fitted ones.
     p : float or float array (n,), default 0.5
@@ -39,8 +43,8 @@ class Auto:
 
     candidates: tuple[Algorithm, ...] = (
         KernelSPEX(),
-        ProxySPEX(QUICK_GRID, energy=0.99),
-        Pairwise(),
+        ProxySPEX(_STACKED_TREES, energy=0.99),
+        Pairwise(alphas=20, pair_factors=(2.0,)),
         Lasso(),
     )
     weights: tuple[float, ...] | None = None
@@ -63,7 +67,7 @@ class Auto:
         else:
             predictions = np.stack([_out_of_fold(recovery) for recovery in recoveries])
             weights = stacking_weights(predictions, score)
-            out_of_fold = score.mean() + weights @ (predictions - predictions.mean(1)[:, None])
+            out_of_fold = _stacked_out_of_fold(predictions, score, design.seed)
         used = [i for i, weight in enumerate(weights) if weight > 0]
         notes = tuple(dict.fromkeys((*notes, *(n for i in used for n in recoveries[i].notes))))
         chosen: dict[str, Any] = {f"weight {names[i]}": float(weights[i]) for i in used}
@@ -73,6 +77,7 @@ class Auto:
                 for name, recovery in zip(names, recoveries, strict=True)
             }
         spectrum = _weighted_sum([recoveries[i].spectrum for i in used], weights[used])
+        spectrum = replace(spectrum, std_errors=_std_errors(spectrum, recoveries, weights))
         tuned = replace(
             self,
             candidates=tuple(recoveries[i].tuned for i in used),
@@ -84,28 +89,36 @@ class Auto:
 def stacking_weights(predictions: FloatArray, values: FloatArray) -> FloatArray:
     """Non-negative weights `(c,)` for out-of-fold predictions `(c, m)` of `values` `(m,)`.
 
-    Non-negative least squares on centred predictions (Breiman 1996, Stacked regressions), their sum
-    at most 1 so that no effect is inflated (a single outlying value could ask for any weight),
-    against the best candidate alone; the smaller error wins, the simpler one on ties.
+    Least squares on centred predictions (Breiman 1996, Stacked regressions) with a ridge that draws
+    the weights towards the first candidate alone, as if 30 more rows had said so: weights fitted to
+    few rows are mostly noise. Their sum is at most 1, so that no effect is inflated (a single
+    outlying value could ask for any weight).
     """
     from scipy.optimize import nnls
 
+    count = len(predictions)
     centred = predictions - predictions.mean(axis=1)[:, None]
     target = values - values.mean()
-    single = np.zeros(len(predictions))
-    single[int(np.argmin(np.sum((centred - target) ** 2, axis=1)))] = 1.0
-    stacked, _ = nnls(centred.T, target)
-    if stacked.sum() > 1:  # then on the boundary: the same with one heavy row that asks for sum = 1
+    ridge = np.sqrt(_PRIOR_ROWS / max(len(values), 1) * np.mean(np.sum(centred**2, axis=1)))
+    rows = np.vstack([centred.T, ridge * np.eye(count)])
+    wanted = np.concatenate([target, [ridge], np.zeros(count - 1)])
+    weights, _ = nnls(rows, wanted)
+    if weights.sum() > 1:  # then on the boundary: the same with one heavy row that asks for sum = 1
         heavy = 1e4 * max(float(np.abs(centred).max()), float(np.abs(target).max()))
-        rows = np.vstack([centred.T, np.full((1, len(centred)), heavy)])
-        stacked, _ = nnls(rows, np.append(target, heavy))
-    if not stacked.any():
-        return single
+        rows = np.vstack([rows, np.full((1, count), heavy)])
+        weights, _ = nnls(rows, np.append(wanted, heavy))
+    first = np.eye(count)[0]
+    return np.asarray(weights) if weights.any() else first
 
-    def error(weights: FloatArray) -> float:
-        return float(np.sum((weights @ centred - target) ** 2))
 
-    return np.asarray(stacked) if error(stacked) < 0.995 * error(single) else single
+def _stacked_out_of_fold(predictions: FloatArray, values: FloatArray, seed: int) -> FloatArray:
+    """The stack's prediction of every row, by weights that were fitted to the other folds."""
+    stacked = np.empty(len(values))
+    for fit, judge in fold_rows(len(values), FOLDS, seed):
+        weights = stacking_weights(predictions[:, fit], values[fit])
+        centre = predictions[:, fit].mean(axis=1)[:, None]
+        stacked[judge] = values[fit].mean() + weights @ (predictions[:, judge] - centre)
+    return stacked
 
 
 def _recover_each(
@@ -131,12 +144,32 @@ def _out_of_fold(recovery: Recovery) -> FloatArray:
 def _weighted_sum(spectra: list[FourierSpectrum], weights: FloatArray) -> FourierSpectrum:
     """`mean + sum_c w_c (f_c - its constant)`, as the weights were fitted to centred values."""
     n, p = spectra[0].n, spectra[0].p
-    constant = sum(
-        weight * spectrum.constant for weight, spectrum in zip(weights, spectra, strict=True)
-    )
-    total = FourierSpectrum.from_dict({(): 0.0}, n, p)
-    for weight, spectrum in zip(weights, spectra, strict=True):
-        total = total + spectrum.scale(float(weight))
+    constants = np.array([spectrum.constant for spectrum in spectra])
     # Weights that do not add up to one would move the mean; put it back where the fits have it.
-    mean = constant / weights.sum()
-    return total + FourierSpectrum.from_dict({(): float(mean - constant)}, n, p)
+    mean = weights @ constants * (1 / weights.sum() - 1)
+    total = FourierSpectrum.from_dict({(): float(mean)}, n, p)
+    for weight, spectrum in zip(weights, spectra, strict=True):
+        plain = replace(spectrum, std_errors=None)
+        total = total + plain.scale(float(weight))
+    return total
+
+
+def _std_errors(
+    total: FourierSpectrum, recoveries: list[Recovery], weights: FloatArray
+) -> FloatArray | None:
+    """Standard errors of the stack's coefficients, `(K,)`; None where no candidate has any.
+
+    The variance of a mixture is that within the candidates and that between them. Within, the
+    Gaussian process stands for all, as the others have no posterior.
+    """
+    within = next((r.std_errors for r in recoveries if r.std_errors is not None), None)
+    if within is None:
+        return None
+    coefficients = np.zeros((len(recoveries), len(total)))
+    for row, recovery in zip(coefficients, recoveries, strict=True):
+        at = total.supports.positions(recovery.spectrum.supports)
+        row[at[at >= 0]] = recovery.spectrum.coefficients[at >= 0]
+    share = weights / weights.sum()
+    between = share @ (coefficients - share @ coefficients) ** 2
+    errors: FloatArray = np.hypot(within(total.supports), np.sqrt(between))
+    return errors

@@ -7,7 +7,7 @@ data flows through `Design` and `Recovery`.
 from __future__ import annotations
 
 import math
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from types import MappingProxyType
 from typing import Any, ClassVar, Protocol
@@ -16,6 +16,7 @@ import numpy as np
 
 from spexlens.core.masks import BoolArray, FloatArray, as_masks, read_only, sample_masks
 from spexlens.core.spectrum import FourierSpectrum
+from spexlens.core.supports import Supports
 from spexlens.errors import InvalidInputError
 
 MIN_MASKS = 4  # fewer values cannot be split into a part to fit and a part to judge
@@ -78,6 +79,9 @@ class Recovery:
     out_of_fold : float array (rows of `Design.fitted`,), optional
         Prediction of every fitted row by a fit that did not see it (folds of `proxies.folds`),
         where the algorithm has them anyway; otherwise cross-validation refits `tuned`.
+    std_errors : callable, optional
+        Standard errors `(K,)` of the coefficients of any K sets, also of those the spectrum leaves
+        out; for algorithms with a posterior.
     """
 
     spectrum: FourierSpectrum
@@ -85,6 +89,7 @@ class Recovery:
     chosen: Mapping[str, Any] = field(default_factory=dict)
     notes: tuple[str, ...] = ()
     out_of_fold: FloatArray | None = None
+    std_errors: Callable[[Supports], FloatArray] | None = None
 
     def __post_init__(self) -> None:
         object.__setattr__(self, "chosen", MappingProxyType(dict(self.chosen)))

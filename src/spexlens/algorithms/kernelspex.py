@@ -102,8 +102,12 @@ class KernelSPEX:
                 widening = widest if widening is None else widening
         process = condition(masks, outputs, found, rng)
         spectrum = process.spectrum(self.max_terms, self.max_order)
-        if widening is not None and spectrum.std_errors is not None:
-            spectrum = replace(spectrum, std_errors=spectrum.std_errors * widening)
+        factor = 1.0 if widening is None else widening
+
+        def std_errors(supports: Supports) -> FloatArray:
+            return factor * process.std_errors(supports)
+
+        spectrum = replace(spectrum, std_errors=std_errors(spectrum.supports))
         chosen = {
             "relevant players": int((found.kernel.rates > 0.01).sum()),
             "noise": float(np.sqrt(found.noise)),
@@ -115,7 +119,7 @@ class KernelSPEX:
         if widening is not None:
             chosen["widening"] = widening
         tuned = replace(self, hyperparameters=found, widening=widening)
-        return Recovery(spectrum, tuned, chosen, found.notes, out_of_fold)
+        return Recovery(spectrum, tuned, chosen, found.notes, out_of_fold, std_errors)
 
     def _families(self, n: int) -> list[Supports]:
         for name, given in (("positions", self.positions), ("groups", self.groups)):

@@ -21,10 +21,12 @@ from spexlens.cli.printing import (
     shown_progress,
     write_results,
 )
-from spexlens.errors import SpexlensError
+from spexlens.errors import InvalidInputError, SpexlensError
 from spexlens.explanation import Explanation, load
+from spexlens.fidelity import Fidelity
 from spexlens.front_door import explain
 from spexlens.indices import find_index
+from spexlens.stopping import Stable, StoppingRule
 
 app = typer.Typer(
     name="spexlens",
@@ -35,7 +37,16 @@ app = typer.Typer(
 )
 console = Console()
 
-Budget = Annotated[int | None, typer.Option(help="Ablations, at most; default about 2 n log2 n.")]
+Budget = Annotated[
+    str | None,
+    typer.Option(help="Ablations, at most, or auto: until more bring little. Default 2 n log2 n."),
+]
+UntilR2 = Annotated[
+    float | None, typer.Option(help="Stop early once R2 on held-out masks is so high.")
+]
+UntilStable = Annotated[
+    int | None, typer.Option(help="Stop early once so many strongest effects stay the same.", min=1)
+]
 Algorithm = Annotated[str, typer.Option(help="Which algorithm recovers the interactions.")]
 Seed = Annotated[int, typer.Option(help="Seeds everything.", min=0)]
 Index = Annotated[str, typer.Option(help="Interaction index of the table.")]
@@ -76,6 +87,8 @@ def prompt(
     model: Annotated[str, typer.Option(help="smollm2, a folder, or a hub name.")] = "smollm2",
     template: Annotated[str, typer.Option(help="The prompt, with {text} once.")] = "{text}",
     budget: Budget = None,
+    until_r2: UntilR2 = None,
+    until_stable: UntilStable = None,
     algorithm: Algorithm = "auto",
     seed: Seed = 0,
     index: Index = "FBII",
@@ -87,7 +100,10 @@ def prompt(
     text = sys.stdin.read() if text == "-" else text
     template = template.replace("\\n", "\n")
     find_index(index)
-    explanation = _explain_prompt(model, text, template, answers, budget, algorithm, seed, out)
+    until = _until(until_r2, until_stable)
+    explanation = _explain_prompt(
+        model, text, template, answers, _budget(budget), algorithm, seed, out, until
+    )
     print_explanation(console, explanation, index, order, top)
     if out is not None:
         write_results(console, explanation, out)
@@ -130,10 +146,11 @@ def _explain_prompt(
     text: str,
     template: str,
     answers: tuple[str, str],
-    budget: int | None,
+    budget: int | str | None,
     algorithm: str,
     seed: int,
     out: Path | None,
+    until: StoppingRule | Fidelity | None = None,
 ) -> Explanation:
     """Explain one text; what can be checked without a model is checked before it is loaded."""
     from spexlens.lenses.prompt import prompt_game
@@ -152,4 +169,23 @@ def _explain_prompt(
         highlight=False,
     )
     with shown_progress(console) as progress:
-        return explain(game, budget, algorithm, rng=seed, progress=progress)
+        return explain(game, budget, algorithm, rng=seed, until=until, progress=progress)
+
+
+def _budget(text: str | None) -> int | str | None:
+    if text is None or text == "auto":
+        return text
+    try:
+        return int(text)
+    except ValueError:
+        raise InvalidInputError(
+            f"--budget {text} given; needed a whole number of ablations, or auto."
+        ) from None
+
+
+def _until(r2: float | None, stable: int | None) -> StoppingRule | Fidelity | None:
+    if r2 is not None and stable is not None:
+        raise InvalidInputError("--until-r2 and --until-stable were both given; choose one.")
+    if r2 is not None:
+        return Fidelity(r2=r2)
+    return None if stable is None else Stable(top=stable)

@@ -7,6 +7,7 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import TextIO
 
+import numpy as np
 from rich.console import Console
 from rich.markup import escape
 from rich.progress import (
@@ -21,10 +22,11 @@ from rich.progress import (
 from rich.table import Table
 
 from spexlens.ablation.evaluate import Progress as ProgressCall
+from spexlens.core.interactions import Z90
 from spexlens.errors import MissingExtraError
 from spexlens.explanation import Explanation
 
-_BAR = 24
+_BAR = 16
 
 
 def print_explanation(
@@ -33,22 +35,35 @@ def print_explanation(
     """Fidelity, notes, and the strongest effects as a table."""
     interactions = explanation.interactions(index, order)
     strongest = interactions.top(top)
-    largest = max((abs(effect) for effect in strongest.values()), default=0.0) or 1.0
+    ranking = strongest.ranking()
+    largest = float(np.abs(strongest.effects).max(initial=0.0)) or 1.0
     table = Table(title=f"Strongest effects ({interactions.index})", title_justify="left")
     table.add_column("#", justify="right")
     table.add_column("players", overflow="fold")
     table.add_column("order", justify="right")
     table.add_column("effect", justify="right")
+    if strongest.std_err is not None:
+        table.add_column("90 % interval", justify="right", no_wrap=True)
     table.add_column("")
-    for rank, (players, effect) in enumerate(strongest.items(), start=1):
+    for rank, (row, (players, effect)) in enumerate(
+        zip(ranking.tolist(), strongest.items(), strict=True), start=1
+    ):
         colour = "blue" if effect >= 0 else "dark_orange3"
         bar = "█" * max(1, round(_BAR * abs(effect) / largest))
-        name = escape(strongest.label(players))
-        table.add_row(
-            str(rank), name, str(len(players)), f"{effect:+.3f}", f"[{colour}]{bar}[/{colour}]"
-        )
+        cells = [str(rank), escape(strongest.label(players)), str(len(players)), f"{effect:+.3f}"]
+        if strongest.std_err is not None:
+            half = Z90 * float(strongest.std_err[row])
+            doubtful = abs(effect) <= half
+            cells.append(f"{effect - half:+.3f} … {effect + half:+.3f}{' ○' if doubtful else '  '}")
+            bar = bar.replace("█", "░") if doubtful else bar
+        table.add_row(*cells, f"[{colour}]{bar}[/{colour}]")
     console.print(table)
+    if strongest.holds_zero is not None and strongest.holds_zero.any():
+        console.print("○ the interval holds zero: the effect may be none", style="dim")
     _print_fidelity(console, explanation)
+    if explanation.curve is not None:
+        steps = (f"{step.ablations}: {step.r2:.2f}" for step in explanation.curve.steps)
+        console.print(f"[bold]Curve[/bold]    R2 after {', '.join(steps)}", highlight=False)
     for note in explanation.notes:
         console.print(f"[bold]Note[/bold]     {escape(note)}", highlight=False)
 

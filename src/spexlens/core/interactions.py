@@ -148,6 +148,13 @@ class Interactions(Mapping[tuple[int, ...], float]):
         """Upper ends of the 90 % intervals, `(K,)`; None without standard errors."""
         return None if self.std_err is None else self.effects + Z90 * self.std_err
 
+    @property
+    def holds_zero(self) -> BoolArray | None:
+        """Where the 90 % interval holds zero, `(K,)`; None without standard errors."""
+        if self.std_err is None:
+            return None
+        return np.asarray(np.abs(self.effects) <= Z90 * self.std_err)
+
     # -- names and export ------------------------------------------------------------------------
 
     def labels(self) -> tuple[str, ...]:
@@ -170,7 +177,7 @@ class Interactions(Mapping[tuple[int, ...], float]):
         """A pandas table, strongest first.
 
         Columns: `players` (index tuples), `names` (tuples), `order`, `effect`, and with standard
-        errors `std_err`, `lower`, `upper` (90 %).
+        errors `std_err`, `lower`, `upper` (90 %) and `holds_zero`.
         """
         import pandas as pd
 
@@ -183,10 +190,9 @@ class Interactions(Mapping[tuple[int, ...], float]):
             "order": self.supports.orders()[ranking],
             "effect": self.effects[ranking],
         }
-        if self.std_err is not None and self.lower is not None and self.upper is not None:
-            columns["std_err"] = self.std_err[ranking]
-            columns["lower"] = self.lower[ranking]
-            columns["upper"] = self.upper[ranking]
+        for name in ("std_err", "lower", "upper", "holds_zero"):
+            if (column := getattr(self, name)) is not None:
+                columns[name] = column[ranking]
         return pd.DataFrame(columns)
 
     def to_json(self) -> str:

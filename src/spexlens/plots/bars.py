@@ -14,7 +14,7 @@ if TYPE_CHECKING:
 
 
 def bars(interactions: Interactions, *, k: int = 20, ax: Axes | None = None) -> Axes:
-    """Draw the `k` strongest effects, strongest on top.
+    """Draw the `k` strongest effects, strongest on top; pale where the interval holds zero.
 
     Parameters
     ----------
@@ -35,10 +35,14 @@ def bars(interactions: Interactions, *, k: int = 20, ax: Axes | None = None) -> 
     if strongest.std_err is not None:
         whiskers = Z90 * strongest.std_err[strongest.ranking()]
     rows = np.arange(len(names))[::-1]
-    axes.barh(
+    drawn = axes.barh(
         rows, effects, xerr=whiskers, color=[colour(effect) for effect in effects], height=0.7,
         error_kw={"ecolor": "#444444", "elinewidth": 1},
     )  # fmt: skip
+    for bar, doubtful in zip(
+        drawn, np.abs(effects) <= (0 if whiskers is None else whiskers), strict=True
+    ):
+        bar.set_alpha(0.35 if doubtful else 1.0)
     axes.set_yticks(rows, names)
     axes.margins(y=0.02)
     axes.axvline(0, color="#444444", linewidth=0.8)

@@ -21,6 +21,7 @@ from spexlens.proxies.outliers import tame_outliers
 from spexlens.proxies.solvers import Solver, solver_for
 from spexlens.transforms.kernel import (
     SpectralKernel,
+    coefficients,
     covariances,
     gram,
     gram_diagonal,
@@ -125,11 +126,16 @@ class GaussianProcess:
         supports, means = strongest_terms(
             kernel, self.masks, self.alpha, self.energy, max_terms, max_order
         )
-        errors = with_shrinkage(means, self.std_errors(supports), prior_variances(kernel, supports))
         means = means + np.where(supports.orders() == 0, self.mean, 0.0)
-        return FourierSpectrum(supports, means, errors, kernel.p)
+        return FourierSpectrum(supports, means, self.std_errors(supports), kernel.p)
 
     def std_errors(self, supports: Supports) -> FloatArray:
+        """Standard errors of any coefficients, `(K,)`: posterior, widened for shrinkage."""
+        kernel = self.hyperparameters.kernel
+        means = coefficients(kernel, self.masks, self.alpha, supports)
+        return with_shrinkage(means, self.deviations(supports), prior_variances(kernel, supports))
+
+    def deviations(self, supports: Supports) -> FloatArray:
         """Posterior standard deviations `sqrt(v_S - c_S^T C^-1 c_S)` of coefficients, `(K,)`.
 
         Where the solver knows variances for a sample of the rows only, precision beyond the prior's

@@ -60,13 +60,24 @@ def _effects(interactions: Interactions) -> str:
     largest = max(map(abs, strongest.values())) or 1.0
     rows = "".join(
         f"<tr><td>{escape(_clip(strongest.label(players)))}</td><td class='number'>{effect:+.4g}"
-        f"</td><td class='bar'>{_bar(effect / largest)}</td></tr>"
-        for players, effect in strongest.items()
+        f"</td>{_interval(strongest, row)}<td class='bar'>{_bar(effect / largest)}</td></tr>"
+        for row, (players, effect) in zip(strongest.ranking(), strongest.items(), strict=True)
     )
+    header = "" if strongest.std_err is None else "<th scope='col' class='number'>90 %</th>"
     return (
         "<table><thead><tr><th scope='col'>players</th><th scope='col' class='number'>effect</th>"
-        f"<th scope='col' aria-label='bar'></th></tr></thead><tbody>{rows}</tbody></table>"
+        f"{header}<th scope='col' aria-label='bar'></th></tr></thead><tbody>{rows}</tbody></table>"
     )
+
+
+def _interval(interactions: Interactions, row: int) -> str:
+    lower, upper = interactions.lower, interactions.upper
+    if lower is None or upper is None:
+        return ""
+    doubtful = " title='holds zero: the effect may be none'" if lower[row] * upper[row] <= 0 else ""
+    mark = " ○" if doubtful else ""
+    text = f"{lower[row]:+.3g} … {upper[row]:+.3g}{mark}"
+    return f"<td class='number'{doubtful}>{text}</td>"
 
 
 def _bar(share: float) -> str:
