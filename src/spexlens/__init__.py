@@ -49,6 +49,7 @@ from spexlens.front_door import explain, fit
 from spexlens.indices import INDICES, Index, compute_index
 from spexlens.learning_curve import LearningCurve
 from spexlens.selection import GreedySelection, greedy, verify_minimal_set
+from spexlens.stability import Stability, stability
 from spexlens.stopping import Plateau, Stable
 
 if TYPE_CHECKING:
@@ -89,6 +90,7 @@ __all__ = [
     "Recovery",
     "SpexlensError",
     "SpexlensWarning",
+    "Stability",
     "Stable",
     "Supports",
     "TableGame",
@@ -103,6 +105,7 @@ __all__ = [
     "minimal_set",
     "models",
     "plots",
+    "stability",
     "verify_minimal_set",
 ]
 
