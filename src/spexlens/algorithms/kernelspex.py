@@ -100,7 +100,7 @@ class KernelSPEX:
             if self.folds:
                 out_of_fold, widest = self._cross_validate(design, outputs, found)
                 widening = widest if widening is None else widening
-        process = condition(masks, outputs, found, rng)
+        process = condition(masks, outputs, found, rng, self.learning.device)
         spectrum = process.spectrum(self.max_terms, self.max_order)
         factor = 1.0 if widening is None else widening
 
@@ -146,7 +146,7 @@ class KernelSPEX:
                 families = self._families(design.n)
                 own = learn(masks[rows], outputs[rows], design.p, families, quick, rng)
             means[judge], deviations[judge] = _predicted(
-                masks[rows], outputs[rows], own, masks[judge]
+                masks[rows], outputs[rows], own, masks[judge], self.learning.device
             )
         ratio = np.abs(score - means) / np.maximum(deviations, np.finfo(np.float64).tiny)
         wanted = float(np.quantile(ratio, 0.9)) / Z90
@@ -154,8 +154,12 @@ class KernelSPEX:
 
 
 def _predicted(
-    masks: BoolArray, outputs: FloatArray, hyperparameters: Hyperparameters, wanted: BoolArray
+    masks: BoolArray,
+    outputs: FloatArray,
+    hyperparameters: Hyperparameters,
+    wanted: BoolArray,
+    device: str | None,
 ) -> tuple[FloatArray, FloatArray]:
     """Predictive means and standard deviations of measured values at `wanted`."""
-    means, variances = condition(masks, outputs, hyperparameters).predict(wanted)
+    means, variances = condition(masks, outputs, hyperparameters, device=device).predict(wanted)
     return means, np.sqrt(variances + hyperparameters.noise)

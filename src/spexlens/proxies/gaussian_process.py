@@ -16,6 +16,7 @@ from spexlens.core.masks import BoolArray, FloatArray, IntArray, as_masks
 from spexlens.core.spectrum import FourierSpectrum
 from spexlens.core.supports import Supports
 from spexlens.errors import InvalidInputError, shown
+from spexlens.proxies.arithmetic import arithmetic_for
 from spexlens.proxies.marginal_likelihood import Likelihood, Priors, maximise
 from spexlens.proxies.outliers import tame_outliers
 from spexlens.proxies.solvers import Solver, solver_for
@@ -57,6 +58,9 @@ class Learning:
     output_weight : float
         Weight in the likelihood of each output after the score.
     priors : Priors
+    device : str, optional
+        Where the likelihood is computed: None is the CPU, "auto" a CUDA GPU where torch is loaded
+        and sees one, otherwise a torch device.
     """
 
     rows: int = 1500
@@ -64,6 +68,7 @@ class Learning:
     starts: tuple[float, ...] = (1.0,)
     output_weight: float = 0.2
     priors: Priors = field(default_factory=Priors)
+    device: str | None = "auto"
 
 
 @dataclass(frozen=True, eq=False)
@@ -212,7 +217,15 @@ def learn(
     weights = np.where(np.arange(scaled.shape[1]) == 0, 1.0, learning.output_weight)
     possible = [family.select(~_touches(family, ~varying)) for family in families]
     inner = tuple(family for family in possible if len(family))
-    likelihood = Likelihood.of(masks[rows], scaled[rows], weights, p, inner, learning.priors)
+    likelihood = Likelihood.of(
+        masks[rows],
+        scaled[rows],
+        weights,
+        p,
+        inner,
+        learning.priors,
+        arithmetic_for(learning.device),
+    )
     starts = [likelihood.start(relevance) for relevance in learning.starts]
     theta = maximise(likelihood, starts, learning.max_steps)
     if len(weights) > 1:
@@ -230,10 +243,12 @@ def condition(
     values: FloatArray,
     hyperparameters: Hyperparameters,
     rng: np.random.Generator | None = None,
+    device: str | None = "auto",
 ) -> GaussianProcess:
     """The posterior given masks `(N, n)` and values `(N,)` or `(N, q)`: one Cholesky factor.
 
     Above 10,000 rows by conjugate gradients (`proxies.solvers`); `rng` draws their inducing rows.
+    `device` as in `Learning`.
     """
     kernel, noise = hyperparameters.kernel, hyperparameters.noise
     masks = as_masks(masks, kernel.n)
@@ -241,7 +256,9 @@ def condition(
         raise InvalidInputError("no masks were given; needed at least one mask and its value.")
     score = score_column(tame_outliers(as_values(values, masks))[0])
     mean = float(score.mean())
-    solver = solver_for(kernel, masks, noise, rng or np.random.default_rng(0))
+    solver = solver_for(
+        kernel, masks, noise, rng or np.random.default_rng(0), arithmetic_for(device)
+    )
     alpha = solver.solve(score - mean)
     energy = max(float(alpha @ (score - mean)) - noise * float(alpha @ alpha), 0.0)
     return GaussianProcess(hyperparameters, masks, alpha, mean, energy, solver)

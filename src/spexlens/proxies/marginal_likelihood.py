@@ -16,18 +16,22 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass
+from typing import Any
 
 import numpy as np
 import scipy  # its submodules load on first use
 
 from spexlens.core.masks import BoolArray, FloatArray
+from spexlens.core.spectrum import fourier_basis
 from spexlens.core.supports import Supports
+from spexlens.proxies.arithmetic import Arithmetic, NumpyArithmetic
 from spexlens.transforms.kernel import (
     ExtraTerms,
+    GradientSums,
     SpectralKernel,
     extra_gram,
-    linear_gram,
-    product_gram,
+    gradient_sums,
+    product_logs,
     relevance_gradient,
 )
 
@@ -63,6 +67,15 @@ class Priors:
 
 
 @dataclass(frozen=True, eq=False)
+class _Fixed:
+    """Arrays of the arithmetic: masks `(N, n)`, basis `(n, N)`, Gram matrices of the extras."""
+
+    masks: Any
+    basis: Any
+    extra_grams: tuple[Any, ...]
+
+
+@dataclass(frozen=True, eq=False)
 class Likelihood:
     """The penalised negative log marginal likelihood as a function of one vector.
 
@@ -76,6 +89,7 @@ class Likelihood:
     extras : tuple of Supports
         Families with a variance of their own.
     priors : Priors
+    arithmetic : Arithmetic
     """
 
     masks: BoolArray
@@ -83,8 +97,9 @@ class Likelihood:
     output_weights: FloatArray
     p: float | FloatArray
     extras: tuple[Supports, ...]
-    extra_grams: tuple[FloatArray, ...]
     priors: Priors
+    arithmetic: Arithmetic
+    fixed: _Fixed
 
     @staticmethod
     def of(
@@ -94,10 +109,16 @@ class Likelihood:
         p: float | FloatArray,
         extras: tuple[Supports, ...],
         priors: Priors,
+        arithmetic: Arithmetic | None = None,
     ) -> Likelihood:
-        """The likelihood with the extra families' Gram matrices, which never change, computed."""
-        grams = tuple(extra_gram(family, masks, masks, p) for family in extras)
-        return Likelihood(masks, outputs, output_weights, p, extras, grams, priors)
+        """The likelihood with everything that never changes computed."""
+        arithmetic = arithmetic or NumpyArithmetic()
+        fixed = _Fixed(
+            arithmetic.array(masks),
+            arithmetic.array(fourier_basis(masks, p)),
+            tuple(arithmetic.array(extra_gram(family, masks, masks, p)) for family in extras),
+        )
+        return Likelihood(masks, outputs, output_weights, p, extras, priors, arithmetic, fixed)
 
     def kernel(self, theta: FloatArray) -> tuple[SpectralKernel, float]:
         """The kernel and the noise variance that `theta` stands for."""
@@ -139,46 +160,49 @@ class Likelihood:
     def __call__(self, theta: FloatArray) -> tuple[float, FloatArray]:
         """Objective and gradient at `theta`; a large value where C is not positive definite."""
         kernel, noise = self.kernel(theta)
+        do, fixed = self.arithmetic, self.fixed
         with np.errstate(over="ignore"):  # a step too far: refused below
-            product = product_gram(kernel, self.masks, self.masks)
-        if not np.isfinite(product).all():
+            logs = product_logs(do.array(kernel.log_tables), fixed.masks, fixed.masks)
+            product = do.exponential(logs)
+            product *= kernel.scale
+        if not do.finite(product):
             return _REFUSED, np.zeros_like(theta)
-        matrix = linear_gram(kernel, self.masks, self.masks)
+        shares = do.array(kernel.linear * kernel.linear_shares)
+        matrix = fixed.basis.T @ (fixed.basis * shares[:, None])
+        matrix += kernel.constant
         matrix += product
-        for extra, fixed in zip(kernel.extras, self.extra_grams, strict=True):
-            matrix += extra.variance * fixed
-        matrix[np.diag_indices_from(matrix)] += noise + JITTER
-        factor, failed = scipy.linalg.lapack.dpotrf(matrix, lower=1, clean=1, overwrite_a=1)
-        if failed:
+        for extra, same in zip(kernel.extras, fixed.extra_grams, strict=True):
+            matrix += extra.variance * same
+        diagonal = np.arange(len(self.masks))
+        matrix[diagonal, diagonal] += noise + JITTER
+        factor = do.factor(matrix)
+        if factor is None:
             return _REFUSED, np.zeros_like(theta)
-        solved, _ = scipy.linalg.lapack.dpotrs(factor, self.outputs, lower=1)
-        total = self.output_weights.sum()
-        value = 0.5 * self.output_weights @ (self.outputs * solved).sum(axis=0)
-        value += total * np.log(np.diagonal(factor)).sum()
-        # Half the derivative's matrix; only its symmetric part counts, so one triangle of the
-        # inverse with a halved diagonal stands for half the inverse.
-        inverse, _ = scipy.linalg.lapack.dpotri(factor, lower=1, overwrite_c=1)
-        inverse[np.diag_indices_from(inverse)] *= 0.5
+        outputs = do.array(self.outputs)
+        solved = do.solve(factor, outputs)
+        total = float(self.output_weights.sum())
+        value = 0.5 * self.output_weights @ do.numpy((outputs * solved).sum(0))
+        value += total * float(np.log(do.numpy(factor[diagonal, diagonal])).sum())
+        # Half the derivative's matrix: only its symmetric part counts.
+        inverse = do.half_inverse(factor)
         inverse *= total
-        inverse -= 0.5 * (solved * self.output_weights) @ solved.T
-        by_relevance, by_tilt, by_linear = relevance_gradient(kernel, self.masks, product, inverse)
-        gradient = np.concatenate(
-            [
-                by_relevance * kernel.relevances,
-                [
-                    np.vdot(inverse, product),
-                    by_linear,
-                    noise * np.trace(inverse),
-                    kernel.constant * inverse.sum(),
-                    by_tilt,
-                ],
-                [
-                    extra.variance * np.vdot(inverse, fixed)
-                    for extra, fixed in zip(kernel.extras, self.extra_grams, strict=True)
-                ],
-            ]
-        )
+        inverse -= 0.5 * (solved * do.array(self.output_weights)) @ solved.T
+        both, either, entries, energy = gradient_sums(fixed.masks, fixed.basis, product, inverse)
+        sums = GradientSums(do.numpy(both), do.numpy(either), float(entries), do.numpy(energy))
+        by_relevance, by_tilt, by_linear = relevance_gradient(kernel, sums)
+        others = [
+            sums.total,
+            by_linear,
+            noise * float(inverse[diagonal, diagonal].sum()),
+            kernel.constant * float(inverse.sum()),
+            by_tilt,
+            *(
+                extra.variance * float((inverse * same).sum())
+                for extra, same in zip(kernel.extras, fixed.extra_grams, strict=True)
+            ),
+        ]
         penalty, slope = self._penalty(theta)
+        gradient = np.concatenate([by_relevance * kernel.relevances, others])
         return float(value + penalty), gradient + slope
 
     def _penalty(self, theta: FloatArray) -> tuple[float, FloatArray]:

@@ -12,13 +12,14 @@ full system. Posterior variances are exact for these m rows only, so they err on
 
 from __future__ import annotations
 
-from dataclasses import dataclass
-from typing import Protocol
+from dataclasses import dataclass, field
+from typing import Any, Protocol
 
 import numpy as np
 import scipy  # its submodules load on first use
 
 from spexlens.core.masks import BoolArray, FloatArray, IntArray
+from spexlens.proxies.arithmetic import Arithmetic, NumpyArithmetic
 from spexlens.transforms.kernel import SpectralKernel, gram, gram_diagonal
 
 CHOLESKY_ROWS = 10_000
@@ -49,29 +50,35 @@ class Solver(Protocol):
 
 @dataclass(frozen=True, eq=False)
 class CholeskySolver:
-    """Exact, by the lower Cholesky factor `(N, N)`."""
+    """Exact, by the lower Cholesky factor `(N, N)`, an array of `arithmetic`."""
 
-    factor: FloatArray
+    factor: Any
+    arithmetic: Arithmetic = field(default_factory=NumpyArithmetic)
 
     @staticmethod
-    def of(kernel: SpectralKernel, masks: BoolArray, noise: float) -> CholeskySolver:
+    def of(
+        kernel: SpectralKernel,
+        masks: BoolArray,
+        noise: float,
+        arithmetic: Arithmetic | None = None,
+    ) -> CholeskySolver:
         """Factorise; noise is raised tenfold at a time where rounding makes C indefinite."""
+        do = arithmetic or NumpyArithmetic()
         matrix = gram(kernel, masks, masks)
         diagonal = np.diag_indices_from(matrix)
         clean = matrix[diagonal]
         least = max(float(clean.mean()), np.finfo(np.float64).tiny) * 1e-10
         for attempt in range(8):
             matrix[diagonal] = clean + max(noise, least * 10**attempt)
-            try:
-                return CholeskySolver(scipy.linalg.cho_factor(matrix, lower=True)[0])
-            except np.linalg.LinAlgError:
-                continue
+            factor = do.factor(do.array(matrix.copy()))
+            if factor is not None:
+                return CholeskySolver(factor, do)
         raise np.linalg.LinAlgError("the Gram matrix is not positive definite.")
 
     def solve(self, right: FloatArray) -> FloatArray:
         """`C^-1 right`."""
-        solution: FloatArray = scipy.linalg.cho_solve((self.factor, True), right)
-        return solution
+        do = self.arithmetic
+        return do.numpy(do.solve(self.factor, do.array(right)))
 
     @property
     def rows(self) -> IntArray:
@@ -80,9 +87,8 @@ class CholeskySolver:
 
     def quadratic(self, columns: FloatArray) -> FloatArray:
         """`c^T C^-1 c` for every column."""
-        half = scipy.linalg.solve_triangular(self.factor, columns, lower=True)
-        squares: FloatArray = np.einsum("ij,ij->j", half, half)
-        return squares
+        half = self.arithmetic.half_solve(self.factor, self.arithmetic.array(columns))
+        return self.arithmetic.numpy((half * half).sum(0))
 
 
 @dataclass(frozen=True, eq=False)
@@ -191,11 +197,15 @@ class IterativeSolver:
 
 
 def solver_for(
-    kernel: SpectralKernel, masks: BoolArray, noise: float, rng: np.random.Generator
+    kernel: SpectralKernel,
+    masks: BoolArray,
+    noise: float,
+    rng: np.random.Generator,
+    arithmetic: Arithmetic | None = None,
 ) -> Solver:
     """Cholesky up to `CHOLESKY_ROWS` rows, conjugate gradients above."""
     if len(masks) <= CHOLESKY_ROWS:
-        return CholeskySolver.of(kernel, masks, noise)
+        return CholeskySolver.of(kernel, masks, noise, arithmetic)
     return IterativeSolver.of(kernel, masks, noise, rng)
 
 

@@ -22,6 +22,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 from functools import cached_property
+from typing import Any
 
 import numpy as np
 
@@ -152,13 +153,19 @@ def gram(kernel: SpectralKernel, a: BoolArray, b: BoolArray) -> FloatArray:
 
 def product_gram(kernel: SpectralKernel, a: BoolArray, b: BoolArray) -> FloatArray:
     """The product part of `gram`: one matrix product and one exponential."""
-    both_absent, both_present, differ = kernel.log_tables
     x, y = a.astype(np.float64), b.astype(np.float64)
-    logs: FloatArray = (x * (both_absent + both_present - 2 * differ)) @ y.T
-    logs += (x @ (differ - both_absent))[:, None]
-    logs += (y @ (differ - both_absent))[None, :] + both_absent.sum()
+    logs: FloatArray = product_logs(kernel.log_tables, x, y)
     np.exp(logs, out=logs)
     logs *= kernel.scale
+    return logs
+
+
+def product_logs(log_tables: Any, x: Any, y: Any) -> Any:
+    """`sum_i log table_i(x_i, x'_i)`, `(m, l)`; numpy arrays or tensors, masks as 0 and 1."""
+    both_absent, both_present, differ = log_tables
+    logs = (x * (both_absent + both_present - 2 * differ)) @ y.T
+    logs += (x @ (differ - both_absent))[:, None]
+    logs += (y @ (differ - both_absent))[None, :] + both_absent.sum()
     return logs
 
 
@@ -193,45 +200,71 @@ def gram_diagonal(kernel: SpectralKernel, masks: BoolArray) -> FloatArray:
     return diagonal
 
 
-def relevance_gradient(
-    kernel: SpectralKernel, masks: BoolArray, product: FloatArray, weights: FloatArray
-) -> tuple[FloatArray, float, float]:
-    """Derivatives of `sum_ab weights_ab k(x_a, x_b)` by all w_i, the tilt and `log linear`.
+@dataclass(frozen=True, eq=False)
+class GradientSums:
+    """What the derivatives by the relevances are made of, for weights `(N, N)`.
+
+    Attributes
+    ----------
+    both, either : float array (n,)
+        Weighted kernel entries where player i is present on both sides; on each, summed.
+    total : float
+        All weighted kernel entries.
+    energy : float array (n,)
+        `phi_i^T weights phi_i`.
+    """
+
+    both: FloatArray
+    either: FloatArray
+    total: float
+    energy: FloatArray
+
+
+def gradient_sums(x: Any, basis: Any, product: Any, weights: Any) -> tuple[Any, Any, Any, Any]:
+    """The fields of `GradientSums`, in the operators that numpy arrays and tensors share.
 
     Parameters
     ----------
-    kernel : SpectralKernel
-    masks : bool array (N, n)
-    product : float array (N, N)
+    x : array (N, n)
+        Masks as 0 and 1.
+    basis : array (n, N)
+        `fourier_basis` of the masks.
+    product : array (N, N)
         `product_gram(kernel, masks, masks)`.
-    weights : float array (N, N)
+    weights : array (N, N)
         Need not be symmetric: it stands for its symmetric part.
+    """
+    weighted = weights * product
+    both = ((weighted @ x) * x).sum(0)
+    either = (weighted.sum(1) + weighted.sum(0)) @ x  # one side counted at a time
+    return both, either, weighted.sum(), ((basis @ weights) * basis).sum(1)
+
+
+def relevance_gradient(
+    kernel: SpectralKernel, sums: GradientSums
+) -> tuple[FloatArray, float, float]:
+    """Derivatives of `sum_ab weights_ab k(x_a, x_b)` by all w_i, the tilt and `log linear`.
 
     Returns
     -------
     by_relevance : float array (n,)
-        Two N x N x n products for all n.
+        From two N x N x n products for all n (`gradient_sums`).
     by_tilt, by_log_linear : float
     """
     absent, present = _levels(kernel)
     w, rho, tilt = kernel.relevances, kernel.rates, kernel.tilt
     slope = (1 - rho) * (1 + rho)
-    x = masks.astype(np.float64)
-    weighted = weights * product
-    both = ((weighted @ x) * x).sum(axis=0)
-    either = (weighted.sum(axis=1) + weighted.sum(axis=0)) @ x  # one side counted at a time
-    mixed, neither = either - 2 * both, weighted.sum() - either + both
+    both, mixed = sums.both, sums.either - 2 * sums.both
+    neither = sums.total - sums.either + both
     by_relevance = (
         neither * (absent**2 * slope / (1 + rho * absent**2) - (1 - rho) + 2 * tilt * absent)
         + both * (present**2 * slope / (1 + rho * present**2) - (1 - rho) + 2 * tilt * present)
         + mixed * (-2 + tilt * (absent + present))
     )
     by_tilt = w @ (neither * 2 * absent + both * 2 * present + mixed * (absent + present))
-    basis = fourier_basis(masks, kernel.p)
-    energy = ((basis @ weights) * basis).sum(axis=1)
-    shared = float(kernel.linear_shares @ energy)
+    shared = float(kernel.linear_shares @ sums.energy)
     total = max(float(rho.sum()), np.finfo(float).tiny)
-    by_relevance += kernel.linear * slope / total * (energy - shared)
+    by_relevance += kernel.linear * slope / total * (sums.energy - shared)
     return by_relevance, float(by_tilt), kernel.linear * shared
 
 
