@@ -4,11 +4,12 @@ import sys
 from pathlib import Path
 
 import numpy as np
+import pandas as pd
 import pytest
 
 import spexlens as sx
-from spexlens.cli import demo
-from spexlens.cli.app import app, main
+from spexlens.cli import demo_case as demo
+from spexlens.cli.app import app, exit_code, main
 
 from .strategies import random_sparse
 
@@ -102,6 +103,123 @@ def test_every_command_has_help(run):
 def test_the_demo_is_a_text_of_its_own_with_a_template():
     assert demo.TEMPLATE.count("{text}") == 1
     assert len(demo.TEXT.split()) >= 30
+
+
+def measured_files(folder):
+    """The same masks and values as npz and CSV."""
+    rng = np.random.default_rng(0)
+    masks = rng.random((120, 6)) < 0.5
+    values = 2.0 * (masks[:, 0] & masks[:, 1]) + masks[:, 3]
+    np.savez(folder / "measured.npz", masks=masks, values=values, players=list("abcdef"))
+    rows = [",".join([*"abcdef", "score"])]
+    rows += [
+        ",".join(map(str, [*mask.astype(int), value]))
+        for mask, value in zip(masks, values, strict=True)
+    ]
+    (folder / "measured.csv").write_text("\n".join(rows))
+    pd.read_csv(folder / "measured.csv").to_parquet(folder / "measured.parquet")
+    return masks, values
+
+
+def test_fit_reads_tables_and_json_is_alone_on_stdout(run, tmp_path):
+    measured_files(tmp_path)
+    results = []
+    for file in ("measured.npz", "measured.csv", "measured.parquet"):
+        options = ["--value", "score", "--json", "--algorithm", "pairwise"]
+        code, out, _ = run("fit", tmp_path / file, *options)
+        assert code == 0
+        results.append(json.loads(out))
+    assert results[0] == results[1] == results[2]
+    first, second = results[0]["interactions"][:2]
+    assert (first["names"], first["order"]) == (["a", "b"], 2)
+    assert first["effect"] == pytest.approx(2.0, abs=0.15)
+    assert second["names"] == ["d"]
+    assert results[0]["fidelity"]["r2"] > 0.95
+
+
+@pytest.mark.parametrize(
+    ("name", "content", "told"),
+    [
+        ("data.txt", "x", "needed a file .npz, .csv or .parquet"),
+        ("data.csv", "a,b,value\n1,2,0.5\n", "holds 2 in row 0"),
+        ("data.csv", "a,b,v\n1,0,0.5\n", "no column 'value'"),
+        ("data.npz", "no zip", "cannot be read as npz"),
+    ],
+)
+def test_files_that_hold_no_measurements_are_told(run, tmp_path, name, content, told):
+    (tmp_path / name).write_text(content)
+    code, _, err = run("fit", tmp_path / name)
+    assert code == 2
+    assert told in err
+
+
+def test_saved_runs_are_compared_benched_and_reported(run, tmp_path):
+    measured_files(tmp_path)
+    for algorithm in ("lasso", "pairwise"):
+        options = ["--algorithm", algorithm, "--out", tmp_path / algorithm]
+        assert run("fit", tmp_path / "measured.npz", *options)[0] == 0
+    runs = [tmp_path / name / "run.json" for name in ("lasso", "pairwise")]
+    code, out, _ = run("compare", *runs, "--json", "--top", 4)
+    assert code == 0
+    compared = json.loads(out)
+    assert compared["runs"] == ["lasso", "pairwise"]
+    by_name = {tuple(row["names"]): row["effects"] for row in compared["interactions"]}
+    assert by_name[("a", "b")][0] is None
+    assert by_name[("a", "b")][1] == pytest.approx(2.0, abs=0.15)
+    assert run("compare", *runs)[0] == 0
+    assert run("compare", runs[0])[0] == 2
+    code, out, _ = run(
+        "bench", runs[0], "--algorithm", "lasso", "--algorithm", "pairwise", "--json"
+    )
+    assert code == 0
+    r2 = {row["algorithm"]: row["fidelity"]["r2"] for row in json.loads(out)}
+    assert r2["pairwise"] > r2["lasso"]
+    assert run("bench", runs[0], "--algorithm", "lasso")[0] == 0
+    assert run("report", runs[0], "--out", tmp_path / "page.html")[0] == 0
+    assert "<html" in (tmp_path / "page.html").read_text()
+
+
+def test_models_tells_what_is_ready(run):
+    code, out, _ = run("models", "--json")
+    assert code == 0
+    assert {row["name"] for row in json.loads(out)} >= {"smollm2"}
+
+
+@pytest.mark.parametrize(
+    ("error", "code"),
+    [
+        (sx.InvalidInputError("x"), 2),
+        (sx.AblationError("x", np.zeros((0, 1), bool), np.zeros(0)), 3),
+        (sx.MissingExtraError("x", "y", "z"), 4),
+        (sx.InterruptedRunError("x", np.zeros((0, 1), bool), np.zeros(0)), 130),
+        (sx.SpexlensError("x"), 1),
+    ],
+)
+def test_exit_codes_tell_errors_apart(error, code):
+    assert exit_code(error) == code
+
+
+@pytest.mark.real_model
+def test_a_run_is_replayed_from_its_config_and_goes_on_from_its_store(run, tmp_path):
+    store = tmp_path / "values.db"
+    quick = ["--algorithm", "lasso", "--store", store, "--out", tmp_path / "a"]
+    assert run(*PROMPT, "--budget", 12, *quick)[0] == 0
+    config = tmp_path / "a" / "config.toml"
+    assert 'text = "The plot never fails."' in config.read_text()
+    code, out, _ = run("prompt", "--config", config, "--out", tmp_path / "b", "--top", 3)
+    assert code == 0
+    first, second = (sx.load(tmp_path / name / "run.json") for name in "ab")
+    assert np.array_equal(first.values, second.values)
+    assert (first.calls, second.calls) == (12, 0)
+    assert "12 values were found in the store" in " ".join(out.split())
+    code, out, _ = run(*PROMPT, "--dry-run")
+    assert code == 0
+    assert "4 players" in out
+    config.write_text(config.read_text() + "colour = 1\n")
+    code, _, err = run("prompt", "--config", config)
+    assert (code, "colour" in err) == (2, True)
+    code, _, err = run("demo", "--config", config)
+    assert (code, "is of `spexlens prompt`" in err) == (2, True)
 
 
 @pytest.mark.real_model

@@ -203,3 +203,16 @@ def test_a_fidelity_from_few_masks_says_so():
     masks = sample_masks(10, 8, np.random.default_rng(0))
     notes = sx.fit(masks, TRUTH(masks), algorithm="lasso", rng=0).notes
     assert any("judged on 8 masks only" in note for note in notes)
+
+
+def test_what_was_run_is_kept_with_the_result(tmp_path):
+    class Told(sx.FunctionGame):
+        def describe(self):
+            return {"model": "a rule", "tokens": 7}
+
+    game = Told(TRUTH, 10)
+    explanation = sx.explain(game, 100, "lasso", rng=0)
+    assert explanation.manifest["game"] == {"model": "a rule", "tokens": 7}
+    assert explanation.manifest["versions"].keys() == {"python", "spexlens", "numpy", "scipy"}
+    again = sx.load(explanation.save(tmp_path / "run.json"))
+    assert dict(again.manifest) == dict(explanation.manifest)

@@ -74,3 +74,11 @@ def test_dear_pairs_protect_main_effects_when_ablations_are_few():
     assert guarded.chosen["pair_factor"] > 1
     errors = [np.mean((e.predict(unseen) - truth(unseen)) ** 2) for e in (guarded, equal)]
     assert errors[0] < errors[1]
+
+
+@pytest.mark.parametrize(("players", "masks"), [(5, 40), (40, 5)])
+def test_ridge_is_the_same_by_either_system(players, masks):
+    rng = np.random.default_rng(0)
+    basis, values = rng.normal(size=(players, masks)), rng.normal(size=masks)
+    direct = np.linalg.solve(basis @ basis.T + 3.0 * np.eye(players), basis @ values)
+    assert linear._ridge(basis, values, 3.0) == pytest.approx(direct)

@@ -5,7 +5,7 @@
     explanation = sx.explain(game, budget=600, rng=0)
     explanation.interactions("FBII", order=2).top(10)
 
-The subpackages `spexlens.lenses`, `spexlens.models` and `spexlens.plots` load on first use.
+Names load on first use, so that `import spexlens` and the command line start at once.
 """
 
 from __future__ import annotations
@@ -13,59 +13,129 @@ from __future__ import annotations
 from importlib import import_module
 from typing import TYPE_CHECKING, Any
 
-from spexlens.algorithms import (
-    ALGORITHMS,
-    SPEX,
-    Algorithm,
-    Auto,
-    Design,
-    Exact,
-    KernelSPEX,
-    Lasso,
-    Pairwise,
-    ProxySPEX,
-    Recovery,
-    find_algorithm,
-)
-from spexlens.algorithms.minimal_sets import MinimalSet, minimal_set
-from spexlens.core.game import FunctionGame, Game, TableGame
-from spexlens.core.interactions import Interactions
-from spexlens.core.spectrum import FourierSpectrum, MoebiusSpectrum
-from spexlens.core.supports import Supports
-from spexlens.errors import (
-    AblationError,
-    BlowUpError,
-    InvalidInputError,
-    InvalidValuesError,
-    MissingExtraError,
-    MissingModelError,
-    SpexlensError,
-    SpexlensWarning,
-    UnknownNameError,
-)
-from spexlens.explanation import Explanation, load
-from spexlens.fidelity import Fidelity
-from spexlens.front_door import explain, fit
-from spexlens.indices import INDICES, Index, compute_index
-from spexlens.learning_curve import LearningCurve
-from spexlens.selection import GreedySelection, greedy, verify_minimal_set
-from spexlens.stability import Stability, stability
-from spexlens.stopping import Plateau, Stable
-
 if TYPE_CHECKING:
     from spexlens import lenses, models, plots
+    from spexlens.ablation.budget import Budget
+    from spexlens.ablation.engines import ENGINES, Engine, Local, Ray, Threads
+    from spexlens.ablation.evaluate import Measured, measure
+    from spexlens.ablation.plan import Plan, plan
+    from spexlens.ablation.store import Store
+    from spexlens.algorithms import (
+        ALGORITHMS,
+        SPEX,
+        Algorithm,
+        Auto,
+        Design,
+        Exact,
+        KernelSPEX,
+        Lasso,
+        Pairwise,
+        ProxySPEX,
+        Recovery,
+        find_algorithm,
+    )
+    from spexlens.algorithms.minimal_sets import MinimalSet, minimal_set
+    from spexlens.core.game import FunctionGame, Game, TableGame
+    from spexlens.core.interactions import Interactions
+    from spexlens.core.spectrum import FourierSpectrum, MoebiusSpectrum
+    from spexlens.core.supports import Supports
+    from spexlens.errors import (
+        AblationError,
+        BlowUpError,
+        BudgetSpentError,
+        EndpointError,
+        EndpointUnavailableError,
+        InterruptedRunError,
+        InvalidInputError,
+        InvalidValuesError,
+        MissingExtraError,
+        MissingModelError,
+        SpexlensError,
+        SpexlensWarning,
+        StoreError,
+        TransientError,
+        UnknownNameError,
+    )
+    from spexlens.explanation import Explanation, load
+    from spexlens.fidelity import Fidelity
+    from spexlens.front_door import explain, fit
+    from spexlens.indices import INDICES, Index, compute_index
+    from spexlens.learning_curve import LearningCurve
+    from spexlens.resampling import Stability, stability
+    from spexlens.selection import GreedySelection, greedy, verify_minimal_set
+    from spexlens.stopping import Plateau, Stable
 
 __version__ = "0.1.0"
 
+_MODULES = ("lenses", "models", "plots")
+_NAMES = {
+    "spexlens.ablation.budget": ("Budget",),
+    "spexlens.ablation.engines": ("ENGINES", "Engine", "Local", "Ray", "Threads"),
+    "spexlens.ablation.evaluate": ("Measured", "measure"),
+    "spexlens.ablation.plan": ("Plan", "plan"),
+    "spexlens.ablation.store": ("Store",),
+    "spexlens.algorithms": (
+        "ALGORITHMS",
+        "Algorithm",
+        "Auto",
+        "Design",
+        "Exact",
+        "KernelSPEX",
+        "Lasso",
+        "Pairwise",
+        "ProxySPEX",
+        "Recovery",
+        "SPEX",
+        "find_algorithm",
+    ),
+    "spexlens.algorithms.minimal_sets": ("MinimalSet", "minimal_set"),
+    "spexlens.core.game": ("FunctionGame", "Game", "TableGame"),
+    "spexlens.core.interactions": ("Interactions",),
+    "spexlens.core.spectrum": ("FourierSpectrum", "MoebiusSpectrum"),
+    "spexlens.core.supports": ("Supports",),
+    "spexlens.errors": (
+        "AblationError",
+        "BlowUpError",
+        "BudgetSpentError",
+        "EndpointError",
+        "EndpointUnavailableError",
+        "InterruptedRunError",
+        "InvalidInputError",
+        "InvalidValuesError",
+        "MissingExtraError",
+        "MissingModelError",
+        "SpexlensError",
+        "SpexlensWarning",
+        "StoreError",
+        "TransientError",
+        "UnknownNameError",
+    ),
+    "spexlens.explanation": ("Explanation", "load"),
+    "spexlens.fidelity": ("Fidelity",),
+    "spexlens.front_door": ("explain", "fit"),
+    "spexlens.indices": ("INDICES", "Index", "compute_index"),
+    "spexlens.learning_curve": ("LearningCurve",),
+    "spexlens.selection": ("GreedySelection", "greedy", "verify_minimal_set"),
+    "spexlens.resampling": ("Stability", "stability"),
+    "spexlens.stopping": ("Plateau", "Stable"),
+}
+_HOME = {name: module for module, names in _NAMES.items() for name in names}
+
 __all__ = [
     "ALGORITHMS",
+    "ENGINES",
     "INDICES",
     "SPEX",
     "AblationError",
     "Algorithm",
     "Auto",
     "BlowUpError",
+    "Budget",
+    "BudgetSpentError",
     "Design",
+    "EndpointError",
+    "EndpointUnavailableError",
+    "Engine",
     "Exact",
     "Explanation",
     "Fidelity",
@@ -75,25 +145,34 @@ __all__ = [
     "GreedySelection",
     "Index",
     "Interactions",
+    "InterruptedRunError",
     "InvalidInputError",
     "InvalidValuesError",
     "KernelSPEX",
     "Lasso",
     "LearningCurve",
+    "Local",
+    "Measured",
     "MinimalSet",
     "MissingExtraError",
     "MissingModelError",
     "MoebiusSpectrum",
     "Pairwise",
+    "Plan",
     "Plateau",
     "ProxySPEX",
+    "Ray",
     "Recovery",
     "SpexlensError",
     "SpexlensWarning",
     "Stability",
     "Stable",
+    "Store",
+    "StoreError",
     "Supports",
     "TableGame",
+    "Threads",
+    "TransientError",
     "UnknownNameError",
     "compute_index",
     "explain",
@@ -102,17 +181,25 @@ __all__ = [
     "greedy",
     "lenses",
     "load",
+    "measure",
     "minimal_set",
     "models",
+    "plan",
     "plots",
     "stability",
     "verify_minimal_set",
 ]
 
-_LAZY = ("lenses", "models", "plots")
-
 
 def __getattr__(name: str) -> Any:
-    if name in _LAZY:
+    if name in _MODULES:
         return import_module(f"spexlens.{name}")
-    raise AttributeError(f"module 'spexlens' has no attribute {name!r}")
+    if name not in _HOME:
+        raise AttributeError(f"module 'spexlens' has no attribute {name!r}")
+    value = getattr(import_module(_HOME[name]), name)
+    globals()[name] = value  # found without this function from now on
+    return value
+
+
+def __dir__() -> list[str]:
+    return sorted({*globals(), *__all__})

@@ -5,7 +5,7 @@ from __future__ import annotations
 import numpy as np
 
 from spexlens.core.game import score_column
-from spexlens.errors import AblationError
+from spexlens.errors import AblationError, InterruptedRunError
 from spexlens.rounds import Measure
 from spexlens.stopping import Round
 
@@ -21,11 +21,11 @@ def measured_anchors(measured: Round) -> dict[str, float]:
 
 def measure_anchors(
     measure: Measure, measured: Round, spare: int
-) -> tuple[dict[str, float], int, tuple[str, ...]]:
-    """Values with every player and with none, the calls they took, and notes.
+) -> tuple[dict[str, float], tuple[str, ...]]:
+    """Values with every player and with none, and notes.
 
-    A value that was measured is used; another mask is measured while `spare` calls
-    are left. A game that cannot run one keeps its result.
+    A value that was measured is used; another mask is measured while `spare` calls are left. A game
+    that cannot run one keeps its result.
     """
     anchors = measured_anchors(measured)
     calls = 0
@@ -37,6 +37,8 @@ def measure_anchors(
         try:
             value = measure(np.full((1, measured.design.n), present))
             anchors[name] = float(score_column(value)[0])
+        except InterruptedRunError:
+            raise
         except AblationError as error:
-            notes.append(f"the {name} input could not be measured: {error.__cause__}")
-    return anchors, calls, tuple(notes)
+            notes.append(f"the {name} input could not be measured: {error.__cause__ or error}")
+    return anchors, tuple(notes)

@@ -66,16 +66,66 @@ class AblationError(SpexlensError, RuntimeError):
         The masks measured before the failure.
     values : float array (k,) or (k, q)
         Their values. `spexlens.fit(error.masks, error.values)` explains what there is.
+    calls : int
+        How many of them were measured in this run.
+    reused : int
+        How many of them were found in the store.
     """
 
-    def __init__(self, message: str, masks: np.ndarray, values: np.ndarray) -> None:
+    def __init__(
+        self,
+        message: str,
+        masks: np.ndarray,
+        values: np.ndarray,
+        calls: int = 0,
+        reused: int = 0,
+    ) -> None:
         super().__init__(message)
         self.masks = masks
         self.values = values
+        self.calls = calls
+        self.reused = reused
 
 
 class InvalidValuesError(AblationError, InvalidInputError):
     """The game returned values that cannot be used: NaN, infinite, or the wrong number."""
+
+
+class BudgetSpentError(AblationError):
+    """The budget ended before all masks had a value; what was measured is on the error."""
+
+
+class InterruptedRunError(AblationError, KeyboardInterrupt):
+    """The user stopped the run (Ctrl-C): what was measured is on the error."""
+
+
+class TransientError(SpexlensError, RuntimeError):
+    """A failure that may pass (a cut connection, a busy server): raised by games, retried."""
+
+
+class EndpointError(SpexlensError, RuntimeError):
+    """An endpoint refused a prompt, or answered what cannot be read: the message says why.
+
+    Attributes
+    ----------
+    prompt : str
+        The prompt that failed.
+    status : int, optional
+        The HTTP status, if there was an answer.
+    """
+
+    def __init__(self, message: str, prompt: str, status: int | None = None) -> None:
+        super().__init__(message)
+        self.prompt = prompt
+        self.status = status
+
+
+class EndpointUnavailableError(EndpointError, TransientError):
+    """An endpoint was busy, slow or out of reach, and stayed so through all attempts."""
+
+
+class StoreError(SpexlensError, RuntimeError):
+    """A store of values cannot be read or written: the message says why; its file is left as is."""
 
 
 class SpexlensWarning(UserWarning):

@@ -3,17 +3,24 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Callable, Sequence
+import platform
+from collections.abc import Sequence
 from dataclasses import replace
+from importlib import metadata
+from typing import Any
 
 import numpy as np
 
-from spexlens.ablation.evaluate import BATCH_SIZE, Progress, evaluate
+from spexlens.ablation.budget import Budget
+from spexlens.ablation.engines import Engine
+from spexlens.ablation.evaluate import BATCH_SIZE, Progress
+from spexlens.ablation.meter import Meter
+from spexlens.ablation.store import Store
 from spexlens.algorithms.base import MIN_MASKS, Algorithm, Design, suggested_budget
 from spexlens.algorithms.exact import Exact
 from spexlens.algorithms.table import find_algorithm
 from spexlens.anchors import measure_anchors, measured_anchors
-from spexlens.core.game import Game, as_values, player_names, score_column
+from spexlens.core.game import Described, Game, as_values, player_names, score_column
 from spexlens.core.masks import (
     MAX_ENUMERATED_PLAYERS,
     BoolArray,
@@ -31,8 +38,14 @@ from spexlens.explanation import Explanation
 from spexlens.fidelity import Fidelity
 from spexlens.judging import anchor_notes, fidelity_notes, noise_notes
 from spexlens.learning_curve import LearningCurve
-from spexlens.planning import allowed_calls, enumerable, exact_if_affordable, held_out_rows
-from spexlens.rounds import fit_round, run_rounds
+from spexlens.planning import (
+    allowed_calls,
+    enumerable,
+    exact_if_affordable,
+    held_out_rows,
+    warn_of_a_long_fit,
+)
+from spexlens.rounds import SPENT, fit_round, run_rounds
 from spexlens.stopping import Round, StoppingRule, curve_of
 
 _ANCHORED_BUDGET = 32  # from here on, two calls go to the full and the empty input
@@ -40,13 +53,15 @@ _ANCHORED_BUDGET = 32  # from here on, two calls go to the full and the empty in
 
 def explain(
     game: Game,
-    budget: int | str | None = None,
+    budget: int | str | Budget | None = None,
     algorithm: str | Algorithm = "auto",
     rng: Rng = None,
     *,
     p: float | FloatArray | None = None,
     holdout: float = 0.0,
     until: StoppingRule | Fidelity | None = None,
+    store: Store | None = None,
+    engine: str | Engine | None = None,
     batch_size: int = BATCH_SIZE,
     progress: Progress | None = None,
 ) -> Explanation:
@@ -56,10 +71,11 @@ def explain(
     ----------
     game : Game
         Anything with `players` and `masks -> values`; `FunctionGame` wraps a callable.
-    budget : int or "auto", optional
+    budget : int, Budget or "auto", optional
         Calls of the value function, never exceeded; default about `2 n log2 n`. From 2^n on,
         everything is measured and the result is exact. "auto" allows `8 n log2 n` and measures
         until twice the ablations are predicted to add less than 0.01 to R2 (`until=Plateau()`).
+        `Budget(tokens=…, seconds=…)` limits the cost; what was measured then is explained.
     algorithm : str or Algorithm
         A name in `spexlens.ALGORITHMS`, or an instance with other settings.
     rng : int, Generator or None
@@ -73,6 +89,11 @@ def explain(
         Measure in nested batches and stop early: `Fidelity(r2=0.8)` once that is reached,
         `Stable(top=10)` once the strongest interactions stay the same, `Plateau()` once more
         ablations would add little. The learning curve is kept in `Explanation.curve`.
+    store : Store, optional
+        Values it holds are not measured again, new ones are added at once: an interrupted run goes
+        on where it was, another algorithm or a larger budget reuses all.
+    engine : str or Engine, optional
+        Where ablations run: a name in `spexlens.ENGINES`, or an instance; here by default.
     batch_size : int
         Masks a call of the game.
     progress : callable, optional
@@ -114,22 +135,29 @@ def explain(
     if not isinstance(chosen, Exact) and not design.held_out:
         design = replace(design, held_out=held_out_rows(holdout, len(design.masks)))
 
-    measure = _metered(game, batch_size, progress, len(design.masks))
-    if rule is None:
-        last, curve = fit_round(chosen, design, measure(design.masks)), None
-    else:
-        rounds, reason = run_rounds(design, chosen, measure, rule)
-        last, curve = _exact_if_complete(rounds[-1]), curve_of(rounds)
-        notes += _stopping_notes(curve, reason, allowed)
-    spare = allowed - last.ablations if anchored else 0
-    anchors, calls, missing = measure_anchors(measure, last, spare)
+    warn_of_a_long_fit(chosen, n, len(design.masks))
+    limits = budget if isinstance(budget, Budget) else Budget()
+    meter = Meter(
+        game, limits, len(design.masks), batch_size=batch_size, progress=progress, engine=engine,
+        store=store,
+    )  # fmt: skip
+    rounds, reason = run_rounds(design, chosen, meter, rule)
+    last = _exact_if_complete(rounds[-1]) if len(rounds) > 1 else rounds[-1]
+    curve = None if rule is None else curve_of(rounds)
+    if rule is not None or reason is not None:
+        notes += _stopping_notes(curve_of(rounds), reason, allowed)
+    spare = allowed - last.ablations if anchored and reason != SPENT else 0
+    anchors, missing = measure_anchors(meter, last, spare)
+    if meter.reused:
+        notes += (f"{meter.reused} values were found in the store, {meter.calls} measured.",)
     if last.ablations < n:
         notes += (
             f"{last.ablations} ablations for {n} players: fewer than one a player; expect only the "
             f"strongest effects. About {suggested_budget(n)} are usual.",
         )
-    counts = allowed, last.ablations + calls
-    return _explained(game.players, last, notes + missing, counts, anchors, curve)
+    counts = allowed, meter.calls
+    manifest = _manifest(game.describe() if isinstance(game, Described) else {})
+    return _explained(game.players, last, notes + missing, counts, anchors, manifest, curve)
 
 
 def fit(
@@ -191,7 +219,8 @@ def fit(
     held_out = 0 if isinstance(chosen, Exact) else held_out_rows(holdout, len(masks))
     design = Design(masks, p=p, seed=seed, held_out=held_out)
     last = fit_round(chosen, design, array)
-    return _explained(names, last, notes, (given, given), measured_anchors(last), None)
+    anchors = measured_anchors(last)
+    return _explained(names, last, notes, (given, given), anchors, _manifest({}))
 
 
 def _explained(
@@ -200,7 +229,8 @@ def _explained(
     notes: tuple[str, ...],
     calls: tuple[int, int],
     anchors: dict[str, float],
-    curve: LearningCurve | None,
+    manifest: dict[str, Any],
+    curve: LearningCurve | None = None,
 ) -> Explanation:
     design, recovery = last.design, last.recovery
     told = fidelity_notes(last.fidelity, exact=isinstance(recovery.tuned, Exact))
@@ -211,29 +241,13 @@ def _explained(
         spectrum=recovery.spectrum, fidelity=last.fidelity, algorithm=recovery.tuned.name,
         chosen=recovery.chosen, notes=notes, budget=calls[0], calls=calls[1],
         full_value=anchors.get("full"), empty_value=anchors.get("empty"), seed=design.seed,
-        curve=curve,
+        curve=curve, manifest=manifest,
     )  # fmt: skip
 
 
-def _metered(
-    game: Game, batch_size: int, progress: Progress | None, total: int
-) -> Callable[[BoolArray], FloatArray]:
-    """`evaluate`, its progress counted over all calls; the anchors come on top of `total`."""
-    done = 0
-
-    def measure(masks: BoolArray) -> FloatArray:
-        nonlocal done
-        before = done
-
-        def tell(now: int, of: int) -> None:
-            if progress is not None:
-                progress(before + now, max(total, before + of))
-
-        values = evaluate(game, masks, batch_size=batch_size, progress=tell)
-        done += len(masks)
-        return values
-
-    return measure
+def _manifest(game: dict[str, Any]) -> dict[str, Any]:
+    versions = {name: metadata.version(name) for name in ("spexlens", "numpy", "scipy")}
+    return {"versions": {"python": platform.python_version(), **versions}, "game": game}
 
 
 def _stopping_notes(curve: LearningCurve, reason: str | None, allowed: int) -> tuple[str, ...]:

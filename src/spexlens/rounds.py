@@ -7,12 +7,15 @@ from dataclasses import replace
 
 import numpy as np
 
-from spexlens.algorithms.base import Algorithm, Design
-from spexlens.core.masks import BoolArray, FloatArray
+from spexlens.algorithms.base import MIN_MASKS, Algorithm, Design
+from spexlens.core.game import TableGame
+from spexlens.core.masks import BoolArray, FloatArray, mask_keys
+from spexlens.errors import BudgetSpentError
 from spexlens.judging import judge
 from spexlens.stopping import Round, StoppingRule
 
 GROWTH = 1.5
+SPENT = "the budget is spent"
 _FIRST = 48
 
 Measure = Callable[[BoolArray], FloatArray]
@@ -41,37 +44,59 @@ def fit_round(algorithm: Algorithm, design: Design, values: FloatArray) -> Round
 
 
 def run_rounds(
-    design: Design, algorithm: Algorithm, measure: Measure, rule: StoppingRule
+    design: Design, algorithm: Algorithm, measure: Measure, rule: StoppingRule | None
 ) -> tuple[list[Round], str | None]:
     """Measure the first masks of a design, more, and more, until the rule says stop.
 
     Parameters
     ----------
     design : Design
-        Of independent masks: every beginning of it is a design too. Its held-out masks, the last
-        ones, are measured first and judge every round.
+        With a rule, of independent masks: every beginning of it is a design too. Its held-out
+        masks, the last ones, are measured first and judge every round.
     algorithm : Algorithm
     measure : callable
-        Masks to values; never asked for a mask of the design twice.
-    rule : StoppingRule
+        Masks to values; never asked for a mask of the design twice. Where it ends with
+        `BudgetSpentError`, what was measured makes the last round, if the algorithm takes any
+        masks.
+    rule : StoppingRule, optional
+        None measures everything in one round.
 
     Returns
     -------
     rounds : list of Round
         The last one is the result.
     reason : str, optional
-        Why the rule stopped; None where the design was measured to its end.
+        Why measuring stopped; None where the design was measured to its end.
     """
+    if rule is None:
+        sizes = [len(design.masks) - design.held_out]
+    else:
+        sizes = round_sizes(design.n, len(design.masks) - design.held_out)
     fitted, held_out = design.masks[design.fitted], design.masks[design.fitted.stop :]
-    judged = [measure(held_out)] if len(held_out) else []
-    measured: list[FloatArray] = []
     rounds: list[Round] = []
-    done = 0
-    for size in round_sizes(design.n, len(fitted)):
-        measured.append(measure(fitted[done:size]))
-        done = size
-        part = replace(design, masks=np.concatenate([fitted[:size], held_out]))
-        rounds.append(fit_round(algorithm, part, np.concatenate(measured + judged)))
-        if reason := rule(rounds):
-            return rounds, reason
+    try:
+        judged = [measure(held_out)] if len(held_out) else []
+        measured: list[FloatArray] = []
+        done = 0
+        for size in sizes:
+            measured.append(measure(fitted[done:size]))
+            done = size
+            part = replace(design, masks=np.concatenate([fitted[:size], held_out]))
+            rounds.append(fit_round(algorithm, part, np.concatenate(measured + judged)))
+            if rule is not None and (reason := rule(rounds)):
+                return rounds, reason
+    except BudgetSpentError as spent:
+        if not algorithm.any_masks or len(spent.masks) < MIN_MASKS:
+            raise
+        rounds.append(_round_of_what_there_is(spent, design, algorithm))
+        return rounds, SPENT
     return rounds, None
+
+
+def _round_of_what_there_is(spent: BudgetSpentError, design: Design, algorithm: Algorithm) -> Round:
+    """Fit to the masks measured so far; held out only where all to hold out were measured."""
+    known = np.isin(mask_keys(design.masks), mask_keys(spent.masks))
+    complete = known[design.fitted.stop :].all() and known[design.fitted].sum() >= MIN_MASKS
+    masks = design.masks[known]
+    part = replace(design, masks=masks, held_out=design.held_out if complete else 0)
+    return fit_round(algorithm, part, TableGame(spent.masks, spent.values)(masks))

@@ -29,6 +29,7 @@ def write_fields(path: str | os.PathLike[str], fields: Mapping[str, Any]) -> Pat
         "version": VERSION,
         **fields,
         "chosen": dict(fields["chosen"]),
+        "manifest": dict(fields["manifest"]),
         "fidelity": fields["fidelity"].to_dict(),
         "curve": None if fields["curve"] is None else fields["curve"].to_list(),
         "spectrum": _spectrum_data(fields["spectrum"]),
@@ -62,7 +63,7 @@ def read_fields(path: str | os.PathLike[str]) -> dict[str, Any]:
             "Update spexlens."
         )
     n = len(data["players"])
-    curve = data.get("curve")  # version 1 had none
+    curve = data.get("curve")  # version 1 had neither this nor a manifest
     packed = np.frombuffer(base64.b64decode(data["masks"]), dtype=np.uint8)
     values = np.array(data["values"], dtype=np.float64)
     return data | {
@@ -73,6 +74,7 @@ def read_fields(path: str | os.PathLike[str]) -> dict[str, Any]:
         "fidelity": Fidelity.from_dict(data["fidelity"]),
         "notes": tuple(data["notes"]),
         "curve": None if curve is None else LearningCurve.from_list(curve),
+        "manifest": data.get("manifest", {}),
     }
 
 

@@ -1,19 +1,59 @@
-"""The only caller of a game: each distinct mask once, in batches, checked, with progress."""
+"""The only caller of a game: each distinct mask once, in batches, checked, kept, with progress."""
 
 from __future__ import annotations
 
+import time
 from collections.abc import Callable
+from contextlib import closing, nullcontext
+from dataclasses import dataclass
 
 import numpy as np
 
+from spexlens.ablation.budget import Budget, Gate, tokens_of
+from spexlens.ablation.engines import Batch, Engine, FailedBatchError, find_engine
+from spexlens.ablation.interruption import first_interrupt
+from spexlens.ablation.store import Shelf, Store
 from spexlens.core.game import Game, as_values
-from spexlens.core.masks import BoolArray, FloatArray, as_masks, unique_masks
-from spexlens.errors import AblationError, InvalidInputError, InvalidValuesError
+from spexlens.core.masks import BoolArray, FloatArray, IntArray, as_masks, unique_masks
+from spexlens.errors import (
+    AblationError,
+    BudgetSpentError,
+    InterruptedRunError,
+    InvalidInputError,
+    InvalidValuesError,
+    StoreError,
+)
 
 BATCH_SIZE = 64
 
 Progress = Callable[[int, int], None]
-"""Called with (masks measured, masks in all) before the first batch and after every one."""
+"""Called with (masks measured, masks to measure) before the first batch and after every one.
+
+Values found in the store are in neither number.
+"""
+
+
+@dataclass(frozen=True, eq=False)
+class Measured:
+    """Values of masks, and what they took.
+
+    Attributes
+    ----------
+    values : float array (m,) or (m, q)
+    calls : int
+        Ablations made.
+    reused : int
+        Distinct masks whose values were found in the store.
+    tokens : int
+        Tokens of the ablations made; 0 where the budget does not limit them.
+    seconds : float
+    """
+
+    values: FloatArray
+    calls: int
+    reused: int
+    tokens: int
+    seconds: float
 
 
 def evaluate(
@@ -22,67 +62,206 @@ def evaluate(
     *,
     batch_size: int = BATCH_SIZE,
     progress: Progress | None = None,
+    engine: str | Engine | None = None,
+    store: Store | None = None,
+    budget: Budget | None = None,
 ) -> FloatArray:
-    """Values of a game at masks.
+    """Values `(m,)` or `(m, q)` of a game at masks `(m, n)`; see `measure`."""
+    return measure(
+        game, masks, batch_size=batch_size, progress=progress, engine=engine, store=store,
+        budget=budget,
+    ).values  # fmt: skip
+
+
+def measure(
+    game: Game,
+    masks: BoolArray,
+    *,
+    batch_size: int = BATCH_SIZE,
+    progress: Progress | None = None,
+    engine: str | Engine | None = None,
+    store: Store | None = None,
+    budget: Budget | None = None,
+) -> Measured:
+    """Measure a game at masks: those the store does not hold, each distinct one once.
 
     Parameters
     ----------
     game : Game
-        Called with the distinct masks only, at most `batch_size` at a time.
+        Called with at most `batch_size` masks at a time.
     masks : bool array (m, n)
     batch_size : int
     progress : callable, optional
         `progress(done, total)`.
+    engine : str or Engine, optional
+        A key of `ENGINES` or an instance; `Local` by default.
+    store : Store, optional
+        Values found in it are not measured again; every batch is added to it at once.
+    budget : Budget, optional
+        What the measuring may cost.
 
     Returns
     -------
-    float array (m,) or (m, q)
+    Measured
 
     Raises
     ------
     AblationError
-        When the game fails; it carries the masks and values measured until then.
+        When the game or the store fails. This and the next ones carry what was measured.
     InvalidValuesError
-        When the game returns the wrong number of values, or NaN; it carries them too.
+        When the game returns the wrong number of values, or NaN.
+    BudgetSpentError
+        When the budget ends before all masks have a value.
+    InterruptedRunError
+        On Ctrl-C, after the batches under way; a second Ctrl-C does not wait for them.
+    InvalidInputError
+        Before any call: for masks that do not fit, a store with a game that has no identity, or a
+        budget in tokens with one that cannot count them.
+    StoreError
+        Before any call: when the store cannot be opened.
+
+    Examples
+    --------
+    >>> from spexlens.core.game import FunctionGame
+    >>> measured = measure(FunctionGame(lambda m: m.sum(axis=1), 2), np.ones((5, 2), dtype=bool))
+    >>> measured.values.tolist(), measured.calls
+    ([2.0, 2.0, 2.0, 2.0, 2.0], 1)
     """
     if batch_size < 1:
         raise InvalidInputError(f"batch_size = {batch_size} given; needed at least 1 mask a call.")
+    start = time.monotonic()
     masks = as_masks(masks, len(game.players))
     distinct, inverse = unique_masks(masks)
-    parts: list[FloatArray] = []
-    for start in range(0, len(distinct), batch_size):
-        if progress is not None:
-            progress(start, len(distinct))
-        parts.append(_batch(game, distinct, start, batch_size, parts))
-    if progress is not None:
-        progress(len(distinct), len(distinct))
-    return np.concatenate(parts)[inverse] if parts else np.zeros(0)
+    engine, budget = find_engine(engine), budget or Budget()
+    with nullcontext() if store is None else store.opened(game) as shelf:
+        run = _Run(game, distinct, shelf, progress)
+        rows = run.missing()
+        rows = rows[: budget.affordable(game, distinct[rows])]
+        tokens = 0 if budget.tokens is None else int(tokens_of(game, distinct[rows]).sum())
+        run.measure(rows, engine, batch_size, Gate(budget.seconds))
+    if not run.known.all():
+        raise run.error(
+            BudgetSpentError,
+            f"the budget of {budget} is spent: {run.calls} of the {run.calls + len(run.missing())} "
+            f"masks that had to be measured have a value. {run.kept()}",
+        )
+    seconds = time.monotonic() - start
+    return Measured(run.values[inverse], run.calls, run.reused, tokens, seconds)
 
 
-def _batch(
-    game: Game, distinct: BoolArray, start: int, batch_size: int, parts: list[FloatArray]
-) -> FloatArray:
-    batch = distinct[start : start + batch_size]
-    done = np.concatenate(parts) if parts else np.zeros(0)
-    try:
-        values = game(batch)
-    except Exception as error:
-        raise AblationError(
-            f"the game failed at masks {start} … {start + len(batch) - 1} of {len(distinct)}: "
-            f"{type(error).__name__}: {error}. The {start} values measured before are on this "
-            "error as .masks and .values; spexlens.fit(error.masks, error.values) explains them.",
-            distinct[:start],
-            done,
-        ) from error
-    try:
-        checked = as_values(values, batch)
-        if parts and checked.shape[1:] != parts[0].shape[1:]:
+class _Run:
+    """The distinct masks of one call of `measure`, and their values as they come in."""
+
+    def __init__(
+        self, game: Game, masks: BoolArray, shelf: Shelf | None, progress: Progress | None
+    ) -> None:
+        self.game, self.masks, self.shelf, self.progress = game, masks, shelf, progress
+        self.known = np.zeros(len(masks), dtype=bool)
+        self.values: FloatArray = np.zeros(0)
+        self.reused = 0
+        if shelf is not None:
+            found, values = shelf.find(masks)
+            self._set(found, values)
+            self.reused = len(found)
+
+    def missing(self) -> IntArray:
+        """Rows that have no value yet."""
+        return np.flatnonzero(~self.known)
+
+    def measure(self, rows: IntArray, engine: Engine, batch_size: int, gate: Gate) -> None:
+        """Run the engine on the masks of `rows`; an error only after all under way has come in."""
+        failure: InvalidInputError | StoreError | None = None
+        interrupted = False
+
+        def interrupt() -> None:
+            nonlocal interrupted
+            interrupted = True
+            gate.stop()
+
+        try:
+            with (
+                first_interrupt(interrupt),
+                closing(engine.run(self.game, self.masks[rows], batch_size, gate.allow)) as run,
+            ):
+                self._tell(len(rows))
+                for batch in run:
+                    gate.record(len(batch.rows), batch.seconds)
+                    try:
+                        self._accept(rows[batch.rows], batch)
+                    except (InvalidInputError, StoreError) as error:
+                        failure = failure or error
+                        gate.stop()
+                    self._tell(len(rows))
+        except FailedBatchError as error:
+            raise self._failed(rows[error.rows], error.__cause__) from error.__cause__
+        except KeyboardInterrupt:
+            interrupted = True
+        if failure is not None:
+            kind = AblationError if isinstance(failure, StoreError) else InvalidValuesError
+            raise self.error(kind, f"{failure} {self.kept()}") from failure
+        if interrupted:
+            raise self._interrupted(len(rows))
+
+    @property
+    def calls(self) -> int:
+        """How many values were measured, not reused."""
+        return int(self.known.sum()) - self.reused
+
+    def error(self, kind: type[AblationError], message: str) -> AblationError:
+        """An error that carries all there is."""
+        values = self.values[self.known] if self.known.any() else np.zeros(0)
+        return kind(message, self.masks[self.known], values, self.calls, self.reused)
+
+    def kept(self) -> str:
+        """Where the values are, for messages."""
+        return (
+            f"The {int(self.known.sum())} values measured before are on this error as .masks and "
+            ".values; spexlens.fit(error.masks, error.values) explains them."
+        )
+
+    def _accept(self, rows: IntArray, batch: Batch) -> None:
+        masks = self.masks[rows]
+        try:
+            values = as_values(batch.values, masks)
+            if self.known.any() and values.shape[1:] != self.values.shape[1:]:
+                raise InvalidInputError(
+                    f"values have shape {values.shape} now, {self.values[self.known].shape} "
+                    "before; needed the same number of outputs for every mask."
+                )
+        except InvalidInputError as error:
             raise InvalidInputError(
-                f"values have shape {checked.shape} now, {parts[0].shape} before; needed the same "
-                "number of outputs for every mask."
-            )
-    except InvalidInputError as error:
-        raise InvalidValuesError(
-            f"in the batch that starts at mask {start}: {error}", distinct[:start], done
-        ) from error
-    return checked
+                f"in the batch that starts at mask {rows[0]}: {error}"
+            ) from None
+        self._set(rows, values)
+        if self.shelf is not None:
+            self.shelf.add(masks, values)
+
+    def _set(self, rows: IntArray, values: FloatArray) -> None:
+        if not len(rows):
+            return
+        if not self.known.any():
+            self.values = np.zeros((len(self.masks), *values.shape[1:]))
+        self.values[rows] = values
+        self.known[rows] = True
+
+    def _tell(self, total: int) -> None:
+        if self.progress is not None:
+            self.progress(self.calls, total)
+
+    def _failed(self, rows: IntArray, cause: BaseException | None) -> AblationError:
+        where = f" at masks {rows.min()} … {rows.max()} of {len(self.masks)}" if len(rows) else ""
+        return self.error(
+            AblationError,
+            f"the game failed{where}: {type(cause).__name__}: {cause}. {self.kept()}",
+        )
+
+    def _interrupted(self, total: int) -> AblationError:
+        resume = (
+            "With a store, the same run would go on from here."
+            if self.shelf is None
+            else "The store has them too: run the same again to go on from here."
+        )
+        return self.error(
+            InterruptedRunError,
+            f"stopped after {self.calls} of {total} masks. {self.kept()} {resume}",
+        )

@@ -50,8 +50,9 @@ class Pairwise:
     """LASSO on all singles and pairs: cheap, strong at larger budgets, blind beyond order 2.
 
     A pair may cost `pair_factors` times the penalty of a single, which protects the main effects
-    where ablations are few; the factor is chosen with the penalty. Above 20,000 pairs, the pairs
-    that correlate most with the residual of the singles are screened, inside every fold.
+    where ablations are few; the factor is chosen with the penalty. Above 20,000 pairs, or 4e7
+    entries of masks x pairs, the pairs that correlate most with the residual of the singles are
+    screened, inside every fold.
 
     Parameters
     ----------

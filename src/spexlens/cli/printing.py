@@ -2,29 +2,23 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+import json
+import sys
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
-from typing import TextIO
+from typing import TYPE_CHECKING, Any, TextIO
 
 import numpy as np
 from rich.console import Console
 from rich.markup import escape
-from rich.progress import (
-    BarColumn,
-    MofNCompleteColumn,
-    Progress,
-    SpinnerColumn,
-    TextColumn,
-    TimeElapsedColumn,
-    TimeRemainingColumn,
-)
 from rich.table import Table
 
-from spexlens.ablation.evaluate import Progress as ProgressCall
-from spexlens.core.interactions import Z90
+from spexlens.core.interactions import Z90, Interactions
 from spexlens.errors import MissingExtraError
-from spexlens.explanation import Explanation
+
+if TYPE_CHECKING:
+    from spexlens.explanation import Explanation
 
 _BAR = 16
 
@@ -68,6 +62,33 @@ def print_explanation(
         console.print(f"[bold]Note[/bold]     {escape(note)}", highlight=False)
 
 
+def print_json(explanation: Explanation, index: str, order: int | None, top: int) -> None:
+    """Fidelity, run and the strongest effects as one JSON object on stdout."""
+    strongest = explanation.interactions(index, order).top(top)
+    data = {
+        "fidelity": explanation.fidelity.to_dict(),
+        "algorithm": explanation.algorithm,
+        "calls": explanation.calls,
+        "budget": explanation.budget,
+        "full_value": explanation.full_value,
+        "empty_value": explanation.empty_value,
+        "curve": None if explanation.curve is None else explanation.curve.to_list(),
+        "notes": list(explanation.notes),
+        "index": strongest.index,
+        "interactions": interaction_rows(strongest),
+    }
+    sys.stdout.write(json.dumps(data, ensure_ascii=False) + "\n")
+
+
+def interaction_rows(interactions: Interactions) -> list[dict[str, Any]]:
+    """Plain values of every interaction, strongest first."""
+    frame = interactions.to_frame()
+    frame["names"] = [list(names) for names in frame["names"]]
+    frame["players"] = [list(players) for players in frame["players"]]
+    rows: list[dict[str, Any]] = json.loads(frame.to_json(orient="records", double_precision=15))
+    return rows
+
+
 def write_results(console: Console, explanation: Explanation, folder: Path) -> None:
     """Write run.json, report.html and, where matplotlib is installed, the pictures."""
     folder.mkdir(parents=True, exist_ok=True)
@@ -83,24 +104,40 @@ def write_results(console: Console, explanation: Explanation, folder: Path) -> N
 
 
 @contextmanager
-def shown_progress(console: Console) -> Iterator[ProgressCall]:
-    """A progress bar of ablations with rate and time left, as a `progress(done, total)` call."""
+def shown_progress(
+    console: Console, spent: Callable[[], str] = str
+) -> Iterator[Callable[[int, int], None]]:
+    """A progress bar of ablations, as a `progress(done, total)` call.
+
+    It shows rate, time left, and what `spent()` tells of the cost so far.
+    """
+    from rich.progress import (
+        BarColumn,
+        MofNCompleteColumn,
+        Progress,
+        SpinnerColumn,
+        TextColumn,
+        TimeElapsedColumn,
+        TimeRemainingColumn,
+    )
+
     columns = (
         SpinnerColumn(),
         TextColumn("{task.description}"),
         BarColumn(),
         MofNCompleteColumn(),
         TextColumn("{task.fields[rate]}"),
+        TextColumn("{task.fields[cost]}"),
         TimeElapsedColumn(),
         TimeRemainingColumn(),
     )
     with Progress(*columns, console=console) as bar:
-        task = bar.add_task("ablations", total=None, rate="")
+        task = bar.add_task("ablations", total=None, rate="", cost="")
 
         def progress(done: int, total: int) -> None:
             elapsed = bar.tasks[0].elapsed or 0.0
             rate = f"{done / elapsed:.1f}/s" if done and elapsed else ""
-            bar.update(task, completed=done, total=total, rate=rate)
+            bar.update(task, completed=done, total=total, rate=rate, cost=spent())
             if done == total:
                 bar.update(task, description="fitting")
 

@@ -6,13 +6,23 @@ of values is a game, and a recovered spectrum is one too.
 
 from __future__ import annotations
 
+import hashlib
+import json
 from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass
 from typing import Any, Protocol, runtime_checkable
 
 import numpy as np
 
-from spexlens.core.masks import BoolArray, FloatArray, as_masks, mask_keys, read_only
+from spexlens.core.masks import (
+    BoolArray,
+    FloatArray,
+    IntArray,
+    as_masks,
+    mask_keys,
+    pack_masks,
+    read_only,
+)
 from spexlens.core.spectrum import default_players
 from spexlens.errors import InvalidInputError, shown
 
@@ -31,6 +41,46 @@ class Game(Protocol):
         ...
 
 
+@runtime_checkable
+class Identified(Protocol):
+    """A game, lens, subject or model that says what its values depend on; a store needs it."""
+
+    def identity(self) -> dict[str, Any]:
+        """Facts that JSON can hold, equal in every process, different wherever values can be."""
+        ...
+
+
+@runtime_checkable
+class CountsTokens(Protocol):
+    """A game that can tell the tokens of an ablation before it runs."""
+
+    def tokens(self, masks: BoolArray, /) -> IntArray | None:
+        """Tokens `(m,)` of masks `(m, n)`; None where what the game runs has no tokens."""
+        ...
+
+
+@runtime_checkable
+class Described(Protocol):
+    """A game that tells what it is, for people and for the record of a run."""
+
+    def describe(self) -> dict[str, Any]:
+        """Facts that JSON can hold (model, score, text); nothing is run."""
+        ...
+
+
+@runtime_checkable
+class Priced(Protocol):
+    """A game whose ablations cost money."""
+
+    def price(self, tokens: int, /) -> str:
+        """What so many tokens will cost, for people; "" where it is not known."""
+        ...
+
+    def spent(self) -> str:
+        """What was paid so far, for people; "" where nothing is paid or known."""
+        ...
+
+
 @dataclass(frozen=True, eq=False)
 class FunctionGame:
     """Any callable `masks (m, n) -> values (m,)` with named players.
@@ -41,6 +91,9 @@ class FunctionGame:
         Takes a bool array (m, n), returns (m,) values, or (m, q) with the score in column 0.
     players : sequence of str, or int
         Names of the players, or how many there are.
+    name : str, optional
+        Under which a store keeps the values. Give another name to another function: what the
+        function does cannot be read off it.
 
     Examples
     --------
@@ -51,14 +104,30 @@ class FunctionGame:
 
     function: Callable[[BoolArray], Any]
     players: tuple[str, ...]
+    name: str | None
 
-    def __init__(self, function: Callable[[BoolArray], Any], players: Sequence[str] | int) -> None:
+    def __init__(
+        self,
+        function: Callable[[BoolArray], Any],
+        players: Sequence[str] | int,
+        name: str | None = None,
+    ) -> None:
         object.__setattr__(self, "function", function)
         object.__setattr__(self, "players", player_names(players))
+        object.__setattr__(self, "name", name)
 
     def __call__(self, masks: BoolArray) -> Any:
         """What the function returns for `masks` `(m, n)`."""
         return self.function(masks)
+
+    def identity(self) -> dict[str, Any]:
+        """The name it was given; an error without one."""
+        if not self.name:
+            raise InvalidInputError(
+                "a store was given for a function without a name; what a function computes cannot "
+                "be read off it. Name it: spexlens.FunctionGame(function, players, name='…')."
+            )
+        return {"game": "function", "name": self.name}
 
 
 @dataclass(frozen=True, eq=False)
@@ -108,6 +177,52 @@ class TableGame:
                 "Use spexlens.fit(masks, values) to explain the measured values."
             )
         return self.values[rows]
+
+    def identity(self) -> dict[str, Any]:
+        """A hash of the masks and values."""
+        content = hashlib.sha256(repr((self.masks.shape, self.values.shape)).encode())
+        content.update(pack_masks(self.masks).tobytes())
+        content.update(self.values.astype("<f8").tobytes())
+        return {"game": "table", "content": content.hexdigest()}
+
+
+def identity_of(part: object) -> dict[str, Any]:
+    """`part.identity()`, or an error that says which part has none."""
+    if not isinstance(part, Identified):
+        raise InvalidInputError(
+            f"a store was given, but {type(part).__name__} does not say what its values depend on; "
+            "needed a method identity() -> dict of facts that JSON can hold. Add it, or leave the "
+            "store out."
+        )
+    return part.identity()
+
+
+def game_facts(game: Game) -> str:
+    """A game's identity and players as canonical JSON: equal text in every process.
+
+    Raises
+    ------
+    InvalidInputError
+        When the game has no identity, or one that JSON cannot hold.
+    """
+    facts = {"identity": identity_of(game), "players": list(game.players)}
+    try:
+        return json.dumps(facts, sort_keys=True, separators=(",", ":"), allow_nan=False)
+    except (TypeError, ValueError) as error:
+        raise InvalidInputError(
+            f"the identity of {type(game).__name__} cannot be written as JSON ({error}); needed "
+            "dictionaries, lists, strings, finite numbers, booleans and None. Convert numpy "
+            "numbers with .item()."
+        ) from error
+
+
+def fingerprint(game: Game) -> str:
+    """SHA-256, in hexadecimal, of `game_facts`: the key under which a store keeps a game.
+
+    >>> fingerprint(FunctionGame(len, ["a", "b"], name="count"))[:12]
+    '0134d840179a'
+    """
+    return hashlib.sha256(game_facts(game).encode()).hexdigest()
 
 
 def player_names(players: Sequence[str] | int) -> tuple[str, ...]:

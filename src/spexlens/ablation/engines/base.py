@@ -1,0 +1,146 @@
+"""The engine contract: who calls the game, and when. An engine knows no store and no budget."""
+
+from __future__ import annotations
+
+import math
+import time
+from collections.abc import Callable, Generator
+from dataclasses import dataclass
+from typing import Any, Protocol
+
+import numpy as np
+
+from spexlens.core.game import Game
+from spexlens.core.masks import BoolArray, IntArray
+from spexlens.errors import InvalidInputError, SpexlensError, TransientError
+
+Allow = Callable[[int], int]
+"""Asked before a batch starts: of so many masks, how many may. 0 ends the run."""
+
+
+@dataclass(frozen=True, eq=False)
+class Batch:
+    """One batch that a worker has finished.
+
+    Attributes
+    ----------
+    rows : int array (b,)
+        Which of the masks.
+    values : object
+        What the game returned for them, unchecked.
+    seconds : float
+        How long the worker took.
+    """
+
+    rows: IntArray
+    values: Any
+    seconds: float
+
+
+class FailedBatchError(SpexlensError):
+    """A batch that could not be measured; its cause is the error of the game.
+
+    Attributes
+    ----------
+    rows : int array (b,)
+    """
+
+    def __init__(self, rows: IntArray) -> None:
+        super().__init__(f"the batch of masks {rows.tolist()} failed")
+        self.rows = rows
+
+
+class Engine(Protocol):
+    """Runs a game on masks, batch by batch."""
+
+    def run(
+        self, game: Game, masks: BoolArray, batch_size: int, allow: Allow = ..., /
+    ) -> Generator[Batch, None, None]:
+        """Batches of at most `batch_size` masks as they finish, in any order.
+
+        After `allow` returned 0, or a batch failed, no other starts; those under way are still
+        yielded before the run ends or `FailedBatchError` is raised. Closing the generator cancels.
+        """
+        ...
+
+
+def everything(count: int) -> int:
+    """An `Allow` without limits."""
+    return count
+
+
+def call_game(game: Game, masks: BoolArray, retries: int, wait: float) -> tuple[Any, float]:
+    """What the game returns for `masks`, and the seconds it took.
+
+    A `TransientError` is tried again up to `retries` times, after `wait` seconds and twice as long
+    each time; any other error is a plain one.
+    """
+    for attempt in range(retries + 1):
+        start = time.perf_counter()
+        try:
+            return game(masks), time.perf_counter() - start
+        except TransientError:
+            if attempt == retries:
+                raise
+        time.sleep(wait * 2**attempt)
+    raise AssertionError("the last attempt returns or raises")
+
+
+def run_batch(game: Game, masks: BoolArray, rows: IntArray, retries: int, wait: float) -> Batch:
+    """The batch of `rows`, in this process; any error of the game becomes `FailedBatchError`."""
+    try:
+        return Batch(rows, *call_game(game, masks[rows], retries, wait))
+    except Exception as error:
+        raise FailedBatchError(rows) from error
+
+
+def check_retries(retries: int, wait: float) -> None:
+    """An error for settings of retrying that make no sense."""
+    if retries < 0 or wait < 0:
+        raise InvalidInputError(
+            f"retries = {retries} and wait = {wait} s given; needed 0 or more of each."
+        )
+
+
+def check_workers(workers: int) -> None:
+    """An error for fewer than one worker."""
+    if workers < 1:
+        raise InvalidInputError(f"workers = {workers} given; needed at least 1.")
+
+
+class Queue:
+    """The rows that no worker has yet.
+
+    Towards the end batches shrink, so that all workers finish at about the same time; not below an
+    eighth of `batch_size`, because a model pays something for every batch.
+    """
+
+    def __init__(self, count: int, batch_size: int, workers: int, allow: Allow) -> None:
+        self._left = np.arange(count)
+        self._batch_size = batch_size
+        self._workers = workers
+        self._allow = allow
+        self._stopped = False
+
+    def __len__(self) -> int:
+        return len(self._left)
+
+    def take(self, most: float = math.inf) -> IntArray:
+        """The next rows, `(b,)`; none when there are none left or no more may start."""
+        share = max(len(self._left) / self._workers, self._batch_size / 8)
+        size = min(len(self._left), self._batch_size, math.ceil(min(share, max(most, 1))))
+        allowed = self._allow(size) if size else 0
+        if size and allowed <= 0:
+            self.stop()
+        rows, self._left = self._left[:allowed], self._left[allowed:]
+        return rows
+
+    def give_back(self, rows: IntArray) -> None:
+        """Rows of a worker that died, to be taken by the next one."""
+        if not self._stopped:
+            self._left = np.concatenate([rows, self._left])
+
+    def stop(self) -> None:
+        """Give out no more."""
+        self._left = self._left[:0]
+        self._stopped = True

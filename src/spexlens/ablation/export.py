@@ -1,0 +1,73 @@
+"""Stored values as a file that other programs read."""
+
+from __future__ import annotations
+
+import csv
+import io
+import json
+from pathlib import Path
+
+import numpy as np
+
+from spexlens.ablation.store import Store, StoredGame
+from spexlens.core.masks import BoolArray, FloatArray
+from spexlens.errors import UnknownNameError
+
+
+def export(store: Store, game: StoredGame, path: str | Path) -> Path:
+    """Write all masks and values of a stored game, atomically.
+
+    Parameters
+    ----------
+    store : Store
+    game : StoredGame
+        Of `store.games()`.
+    path : str or Path
+        Ending in `.npz` (arrays `masks` bool (m, n), `values` float (m,) or (m, q), `players`, and
+        `identity` as JSON) or `.csv` (a column of 0 and 1 for each player, then `value`, or
+        `value_0` … for several outputs).
+
+    Returns
+    -------
+    Path
+
+    Raises
+    ------
+    UnknownNameError
+        For another ending.
+    """
+    target = Path(path)
+    if target.suffix not in (".npz", ".csv"):
+        raise UnknownNameError("kind of file", target.suffix or target.name, (".npz", ".csv"))
+    masks, values = store.read(game)
+    content = _npz(game, masks, values) if target.suffix == ".npz" else _csv(game, masks, values)
+    partial = target.with_name(f".{target.name}.part")
+    try:
+        partial.write_bytes(content)
+        partial.replace(target)
+    finally:
+        partial.unlink(missing_ok=True)
+    return target
+
+
+def _npz(game: StoredGame, masks: BoolArray, values: FloatArray) -> bytes:
+    buffer = io.BytesIO()
+    np.savez_compressed(
+        buffer,
+        masks=masks,
+        values=values,
+        players=np.array(game.players, dtype=np.str_),
+        identity=np.array(json.dumps(game.identity)),
+    )
+    return buffer.getvalue()
+
+
+def _csv(game: StoredGame, masks: BoolArray, values: FloatArray) -> bytes:
+    outputs = ["value"] if values.ndim == 1 else [f"value_{j}" for j in range(values.shape[1])]
+    columns = values.reshape(len(values), -1)
+    buffer = io.StringIO(newline="")
+    writer = csv.writer(buffer)
+    writer.writerow([*game.players, *outputs])
+    for mask, row in zip(masks.astype(int).tolist(), columns.tolist(), strict=True):
+        writer.writerow([*mask, *row])
+    return buffer.getvalue().encode()

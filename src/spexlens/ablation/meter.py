@@ -1,0 +1,97 @@
+"""Several measurements of one game under one budget, with one count of progress."""
+
+from __future__ import annotations
+
+import time
+
+import numpy as np
+
+from spexlens.ablation.budget import Budget
+from spexlens.ablation.engines import Engine
+from spexlens.ablation.evaluate import BATCH_SIZE, Progress, measure
+from spexlens.ablation.store import Store
+from spexlens.core.game import Game
+from spexlens.core.masks import BoolArray, FloatArray
+from spexlens.errors import AblationError
+
+
+class Meter:
+    """Measures masks when called, and keeps count.
+
+    Parameters
+    ----------
+    game : Game
+    budget : Budget
+        For all calls together.
+    total : int
+        Masks expected in all, for `progress`.
+    batch_size, progress, engine, store
+        As in `measure`.
+
+    Attributes
+    ----------
+    calls : int
+        Ablations made.
+    reused : int
+        Masks whose values were found in the store.
+    """
+
+    def __init__(
+        self,
+        game: Game,
+        budget: Budget,
+        total: int,
+        *,
+        batch_size: int = BATCH_SIZE,
+        progress: Progress | None = None,
+        engine: str | Engine | None = None,
+        store: Store | None = None,
+    ) -> None:
+        self._game, self._budget, self._total = game, budget, total
+        self._batch_size, self._engine, self._store = batch_size, engine, store
+        self._progress = progress
+        self._started: float | None = None
+        self._tokens = 0
+        self._measured: list[tuple[BoolArray, FloatArray]] = []
+        self.calls = 0
+        self.reused = 0
+
+    def __call__(self, masks: BoolArray) -> FloatArray:
+        """Values `(m,)` or `(m, q)` of masks `(m, n)`; errors as in `measure`."""
+        if self._started is None:
+            self._started = time.monotonic()
+        try:
+            measured = measure(
+                self._game, masks, batch_size=self._batch_size, progress=self._tell,
+                engine=self._engine, store=self._store, budget=self._left(),
+            )  # fmt: skip
+        except AblationError as error:
+            self.calls += error.calls
+            self.reused += error.reused
+            self._add_earlier(error)
+            raise
+        self.calls += measured.calls
+        self.reused += measured.reused
+        self._tokens += measured.tokens
+        self._measured.append((masks, measured.values))
+        return measured.values
+
+    def _add_earlier(self, error: AblationError) -> None:
+        """Put the values of earlier calls on the error too: nothing measured is lost."""
+        parts = [*self._measured, *([(error.masks, error.values)] if len(error.masks) else [])]
+        if self._measured:
+            count = sum(len(masks) for masks, _ in self._measured)
+            error.add_note(f"{count} values measured in earlier rounds are on this error as well.")
+            error.masks = np.concatenate([masks for masks, _ in parts])
+            error.values = np.concatenate([values for _, values in parts])
+
+    def _left(self) -> Budget:
+        assert self._started is not None
+        return self._budget.minus(
+            calls=self.calls, tokens=self._tokens, seconds=time.monotonic() - self._started
+        )
+
+    def _tell(self, done: int, of: int) -> None:
+        if self._progress is not None:
+            expected = max(self._total - self.reused, self.calls + of)
+            self._progress(self.calls + done, expected)

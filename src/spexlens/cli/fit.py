@@ -1,0 +1,35 @@
+"""`spexlens fit`: explain values that were measured elsewhere."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+from spexlens.cli.measured import read_measured
+from spexlens.cli.options import ShowOptions, with_options
+from spexlens.cli.running import check_options, show
+
+
+@with_options
+def fit(
+    file: Annotated[Path, typer.Argument(help="npz with masks and values, or a CSV or Parquet.")],
+    options: ShowOptions,
+    value: Annotated[str, typer.Option(help="Column of the values, in a table.")] = "value",
+    algorithm: Annotated[str, typer.Option(help="Which algorithm recovers.")] = "auto",
+    p: Annotated[float, typer.Option(help="Keep probability the masks were drawn with.")] = 0.5,
+    holdout: Annotated[float, typer.Option(help="Share kept to judge; 0 cross-validates.")] = 0.0,
+    seed: Annotated[int, typer.Option(help="Seeds everything.", min=0)] = 0,
+) -> None:
+    """Explain values that were measured elsewhere, without any model.
+
+    Example: spexlens fit measured.csv --value score --index SII --out run
+    """
+    from spexlens.algorithms.table import find_algorithm
+    from spexlens.front_door import fit as fit_values
+
+    check_options(options)
+    find_algorithm(algorithm, p)
+    masks, values, players = read_measured(file, value)
+    show(fit_values(masks, values, players, algorithm, seed, p=p, holdout=holdout), options)

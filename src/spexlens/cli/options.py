@@ -1,0 +1,119 @@
+"""Options that commands share, each written once.
+
+A command takes one frozen dataclass of options; `with_options` gives Typer a function whose
+parameters are its fields.
+"""
+
+from __future__ import annotations
+
+import inspect
+from collections.abc import Callable
+from dataclasses import MISSING, dataclass, fields
+from functools import wraps
+from pathlib import Path
+from typing import Annotated, Any, get_type_hints
+
+import typer
+
+from spexlens.cli.config import read_config
+
+
+@dataclass(frozen=True)
+class ShowOptions:
+    """How results are shown and where they are written."""
+
+    index: Annotated[str, typer.Option(help="Interaction index of the table.")] = "FBII"
+    order: Annotated[int | None, typer.Option(help="Highest order of the index.")] = None
+    top: Annotated[int, typer.Option(help="Rows of the table.", min=1)] = 15
+    json: Annotated[
+        bool,
+        typer.Option("--json", help="JSON on stdout; all else goes to stderr.", show_default=False),
+    ] = False
+    out: Annotated[
+        Path | None,
+        typer.Option(help="Folder for run.json, report.html, config.toml and pictures."),
+    ] = None
+
+
+@dataclass(frozen=True)
+class RunOptions(ShowOptions):
+    """How a game is measured and explained."""
+
+    budget: Annotated[
+        str | None,
+        typer.Option(
+            help="Ablations at most, or auto: until more bring little. Default 2 n log2 n."
+        ),
+    ] = None
+    max_tokens: Annotated[int | None, typer.Option(help="Tokens at most.", min=1)] = None
+    max_seconds: Annotated[float | None, typer.Option(help="Seconds of measuring at most.")] = None
+    until_r2: Annotated[
+        float | None,
+        typer.Option(help="Stop early once R2 on unseen masks is so high."),
+    ] = None
+    until_stable: Annotated[
+        int | None,
+        typer.Option(help="Stop early once so many strongest effects stay the same.", min=1),
+    ] = None
+    dry_run: Annotated[
+        bool,
+        typer.Option(
+            "--dry-run", help="Tell what the run would take, and stop.", show_default=False
+        ),
+    ] = False
+    algorithm: Annotated[str, typer.Option(help="Which algorithm recovers the interactions.")] = (
+        "auto"
+    )
+    p: Annotated[
+        float | None,
+        typer.Option(help="Keep probability of the masks, default 1/2."),
+    ] = None
+    holdout: Annotated[
+        float,
+        typer.Option(help="Share of the budget kept to judge; 0 cross-validates."),
+    ] = 0.0
+    seed: Annotated[int, typer.Option(help="Seeds everything.", min=0)] = 0
+    store: Annotated[
+        Path | None,
+        typer.Option(help="File that keeps every value: a run goes on there."),
+    ] = None
+    engine: Annotated[str | None, typer.Option(help="Where ablations run: local, threads.")] = None
+    batch_size: Annotated[int, typer.Option(help="Ablations a batch.", min=1)] = 64
+    config: Annotated[
+        Path | None,
+        typer.Option(
+            help="TOML file with options, as --out writes it; those given here win.",
+            callback=read_config,
+            is_eager=True,
+        ),
+    ] = None
+
+
+def with_options(command: Callable[..., Any]) -> Callable[..., Any]:
+    """Spread a command's last parameter, a dataclass called `options`, into options of its own."""
+    hints = get_type_hints(command, include_extras=True)
+    kind = hints["options"]
+    kind_hints = get_type_hints(kind, include_extras=True)
+    own = [
+        parameter.replace(annotation=hints[name], kind=inspect.Parameter.KEYWORD_ONLY)
+        for name, parameter in inspect.signature(command).parameters.items()
+        if name != "options"
+    ]
+    shared = [
+        inspect.Parameter(
+            item.name,
+            inspect.Parameter.KEYWORD_ONLY,
+            default=inspect.Parameter.empty if item.default is MISSING else item.default,
+            annotation=kind_hints[item.name],
+        )
+        for item in fields(kind)
+    ]
+
+    @wraps(command)
+    def spread(**given: Any) -> Any:
+        options = kind(**{item.name: given.pop(item.name) for item in fields(kind)})
+        return command(**given, options=options)
+
+    spread.__signature__ = inspect.Signature(own + shared)  # type: ignore[attr-defined]
+    spread.__annotations__ = {parameter.name: parameter.annotation for parameter in own + shared}
+    return spread

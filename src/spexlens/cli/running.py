@@ -1,0 +1,159 @@
+"""From a game and options to a shown result: what every command that measures does."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import asdict
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+import typer
+from rich.console import Console
+
+from spexlens.cli.config import write_config
+from spexlens.cli.options import RunOptions, ShowOptions
+from spexlens.cli.printing import (
+    hide_loading_bars,
+    print_explanation,
+    print_json,
+    shown_progress,
+    write_results,
+)
+from spexlens.errors import AblationError, InvalidInputError
+
+if TYPE_CHECKING:
+    from spexlens.core.game import Game
+    from spexlens.explanation import Explanation
+    from spexlens.fidelity import Fidelity
+    from spexlens.stopping import StoppingRule
+
+
+def check_options(options: ShowOptions) -> None:
+    """Refuse what can be refused before a model loads, and make the folder for results."""
+    from spexlens.algorithms.table import find_algorithm
+    from spexlens.indices.table import find_index
+
+    find_index(options.index)
+    if isinstance(options, RunOptions):
+        find_algorithm(options.algorithm, options.p)
+        _budget(options)
+        _until(options)
+    if options.out is not None:
+        options.out.mkdir(parents=True, exist_ok=True)
+
+
+def consoles(options: ShowOptions) -> tuple[Console, Console]:
+    """Where results are printed, and where progress is; the same with `--json`."""
+    progress = Console(stderr=True)
+    return (progress if options.json else Console()), progress
+
+
+@contextmanager
+def loading(name: str) -> Iterator[None]:
+    """A spinner while a model loads."""
+    with Console(stderr=True).status(f"loading {name}"):
+        hide_loading_bars()
+        yield
+
+
+def explain_and_show(
+    game: Game, options: RunOptions, command: str, arguments: dict[str, Any]
+) -> Explanation:
+    """Measure a game, print and write what was found.
+
+    Parameters
+    ----------
+    game : Game
+    options : RunOptions
+    command : str
+        For config.toml.
+    arguments : dict
+        The command's other arguments, for config.toml.
+    """
+    from spexlens.ablation.plan import plan
+    from spexlens.ablation.store import Store
+    from spexlens.core.game import Priced
+    from spexlens.front_door import explain
+
+    output, errors = consoles(options)
+    store = None if options.store is None else Store(options.store)
+    budget, until = _budget(options), _until(options)
+    if options.dry_run:
+        told = plan(game, _planned(budget, len(game.players)), store=store)
+        output.print(f"[bold]Plan[/bold]     {told}", highlight=False)
+        raise typer.Exit
+    spent = game.spent if isinstance(game, Priced) else str
+    with shown_progress(errors, spent) as progress, _partial_values_kept(options.out):
+        explanation = explain(
+            game, budget, options.algorithm, rng=options.seed, p=options.p,
+            holdout=options.holdout, until=until, store=store, engine=options.engine,
+            batch_size=options.batch_size, progress=progress,
+        )  # fmt: skip
+    show(explanation, options)
+    if options.out is not None:
+        write_config(options.out / "config.toml", command, {**arguments, **asdict(options)})
+    return explanation
+
+
+def show(explanation: Explanation, options: ShowOptions) -> None:
+    """Print an explanation as a table or JSON; write it where a folder is given."""
+    output, _ = consoles(options)
+    if options.json:
+        print_json(explanation, options.index, options.order, options.top)
+    else:
+        print_explanation(output, explanation, options.index, options.order, options.top)
+    if options.out is not None:
+        write_results(output, explanation, options.out)
+
+
+@contextmanager
+def _partial_values_kept(folder: Path | None) -> Iterator[None]:
+    """Where a run fails, what it measured is written to `partial.npz` for `spexlens fit`."""
+    try:
+        yield
+    except AblationError as error:
+        if folder is not None and len(error.masks):
+            path = folder / "partial.npz"
+            np.savez_compressed(path, masks=error.masks, values=error.values)
+            error.add_note(f"The values are in {path}; explain them with: spexlens fit {path}")
+        raise
+
+
+def _budget(options: RunOptions) -> Any:
+    from spexlens.ablation.budget import Budget
+
+    limited = options.max_tokens is not None or options.max_seconds is not None
+    if options.budget == "auto":
+        if limited:
+            raise InvalidInputError(
+                "--budget auto and --max-tokens or --max-seconds were given; choose one."
+            )
+        return "auto"
+    try:
+        calls = None if options.budget is None else int(options.budget)
+    except ValueError:
+        raise InvalidInputError(
+            f"--budget {options.budget} given; needed a whole number of ablations, or auto."
+        ) from None
+    if not limited:
+        return calls
+    return Budget(calls=calls, tokens=options.max_tokens, seconds=options.max_seconds)
+
+
+def _planned(budget: Any, n: int) -> Any:
+    from spexlens.algorithms.base import suggested_budget
+
+    return suggested_budget(n) if budget is None or budget == "auto" else budget
+
+
+def _until(options: RunOptions) -> StoppingRule | Fidelity | None:
+    from spexlens.fidelity import Fidelity
+    from spexlens.stopping import Stable
+
+    if options.until_r2 is not None and options.until_stable is not None:
+        raise InvalidInputError("--until-r2 and --until-stable were both given; choose one.")
+    if options.until_r2 is not None:
+        return Fidelity(r2=options.until_r2)
+    return None if options.until_stable is None else Stable(top=options.until_stable)

@@ -1,0 +1,171 @@
+"""What is done with saved runs: `show`, `report`, `compare`, `bench`."""
+
+from __future__ import annotations
+
+import json
+import sys
+import time
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated, Any
+
+import typer
+from rich.console import Console
+from rich.markup import escape
+from rich.table import Table
+
+from spexlens.cli.options import ShowOptions, with_options
+from spexlens.cli.running import check_options, consoles
+from spexlens.cli.running import show as show_explanation
+from spexlens.errors import InvalidInputError, SpexlensError
+
+if TYPE_CHECKING:
+    from spexlens.explanation import Explanation
+
+Run = Annotated[Path, typer.Argument(help="A run.json that spexlens saved.")]
+_RIVALS = ("lasso", "pairwise", "proxyspex", "kernelspex", "auto")
+
+
+@with_options
+def show(run: Run, options: ShowOptions) -> None:
+    """Print a saved run again, under any index, without measuring anything.
+
+    Example: spexlens show run/run.json --index SII --order 2 --top 20
+    """
+    from spexlens.explanation import load
+
+    check_options(options)
+    show_explanation(load(run), options)
+
+
+def report(
+    run: Run,
+    out: Annotated[Path, typer.Option(help="File to write.")] = Path("report.html"),
+) -> None:
+    """Write the page of a saved run.
+
+    Example: spexlens report run/run.json --out page.html
+    """
+    from spexlens.explanation import load
+
+    Console().print(f"[bold]Written[/bold]  {escape(str(load(run).report(out)))}", highlight=False)
+
+
+@with_options
+def compare(
+    runs: Annotated[list[Path], typer.Argument(help="Two or more run.json files.")],
+    options: ShowOptions,
+) -> None:
+    """Compare saved runs: their fidelity, and the effects they agree on.
+
+    Example: spexlens compare kernel/run.json trees/run.json --top 10
+    """
+    from spexlens.explanation import load
+
+    check_options(options)
+    if len(runs) < 2:
+        raise InvalidInputError("1 run given; needed two or more to compare.")
+    explanations = [load(run) for run in runs]
+    if len({item.players for item in explanations}) > 1:
+        raise InvalidInputError(
+            "the runs are over different players; needed runs of the same game."
+        )
+    names = _short_names(runs)
+    rows = compared_rows(explanations, options)
+    if options.json:
+        sys.stdout.write(json.dumps({"runs": names, "interactions": rows}) + "\n")
+        return
+    output, _ = consoles(options)
+    table = Table(title=f"Strongest effects ({options.index})", title_justify="left")
+    table.add_column("players", overflow="fold")
+    for name in names:
+        table.add_column(escape(name), justify="right")
+    for row in rows:
+        cells = ["" if effect is None else f"{effect:+.3f}" for effect in row["effects"]]
+        table.add_row(escape(" × ".join(row["names"])), *cells)
+    output.print(table)
+    for name, item in zip(names, explanations, strict=True):
+        output.print(
+            f"[bold]{escape(name)}[/bold]  {escape(str(item.fidelity))}; {item.algorithm}, "
+            f"{item.calls} ablations",
+            highlight=False,
+        )
+
+
+def compared_rows(explanations: list[Explanation], options: ShowOptions) -> list[dict[str, Any]]:
+    """Every set among the strongest of any run, with its effect in each; None where absent."""
+    found = [item.interactions(options.index, options.order) for item in explanations]
+    strongest = dict.fromkeys(players for each in found for players in each.top(options.top))
+    labels = found[0].labels()
+    rows: list[dict[str, Any]] = [
+        {
+            "players": list(players),
+            "names": [labels[player] for player in players],
+            "effects": [each.get(players) for each in found],
+        }
+        for players in strongest
+    ]
+    return sorted(rows, key=lambda row: -max(abs(effect or 0.0) for effect in row["effects"]))
+
+
+@with_options
+def bench(
+    run: Run,
+    options: ShowOptions,
+    algorithms: Annotated[
+        list[str] | None, typer.Option("--algorithm", help="One to try; may be repeated.")
+    ] = None,
+) -> None:
+    """Try every algorithm on the ablations of a saved run: cross-validated R2, and time.
+
+    Example: spexlens bench run/run.json --algorithm auto --algorithm lasso
+    """
+    from spexlens.algorithms.table import find_algorithm
+    from spexlens.explanation import load
+    from spexlens.front_door import fit
+
+    explanation = load(run)
+    names = tuple(algorithms or _RIVALS)
+    for name in names:
+        find_algorithm(name, explanation.spectrum.p)
+    output, errors = consoles(options)
+    rows: list[dict[str, Any]] = []
+    for name in names:
+        start = time.perf_counter()
+        with errors.status(f"fitting {name}"):
+            try:
+                found = fit(
+                    explanation.masks, explanation.values, explanation.players, name,
+                    explanation.seed, p=explanation.spectrum.p,
+                )  # fmt: skip
+            except SpexlensError as error:
+                rows.append({"algorithm": name, "error": str(error)})
+                continue
+        seconds = time.perf_counter() - start
+        rows.append(
+            {"algorithm": name, "fidelity": found.fidelity.to_dict(), "seconds": seconds,
+             "terms": len(found.spectrum)}
+        )  # fmt: skip
+    if options.json:
+        sys.stdout.write(json.dumps(rows) + "\n")
+        return
+    table = Table(title=f"{len(explanation.masks)} ablations", title_justify="left")
+    for column in ("algorithm", "R2 on unseen masks", "90 % interval", "terms", "seconds"):
+        table.add_column(column, justify="left" if column == "algorithm" else "right")
+    for row in rows:
+        if "error" in row:
+            table.add_row(row["algorithm"], escape(row["error"]))
+            continue
+        told = row["fidelity"]
+        cells = (
+            ["undefined", ""]
+            if told["r2"] is None
+            else [f"{told['r2']:.3f}", f"{told['r2_lower']:.3f} … {told['r2_upper']:.3f}"]
+        )
+        table.add_row(row["algorithm"], *cells, str(row["terms"]), f"{row['seconds']:.1f}")
+    output.print(table)
+
+
+def _short_names(runs: list[Path]) -> list[str]:
+    """The folders' names where they differ, else the whole paths."""
+    short = [path.parent.name or path.stem for path in runs]
+    return short if len(set(short)) == len(short) else [str(path) for path in runs]

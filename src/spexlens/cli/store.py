@@ -1,0 +1,102 @@
+"""`spexlens store`: what a file of measured values holds."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Annotated
+
+import typer
+from rich.console import Console
+from rich.markup import escape
+from rich.table import Table
+
+from spexlens.ablation.export import export as export_game
+from spexlens.ablation.store import Store
+from spexlens.errors import shown
+
+store_app = typer.Typer(
+    name="store",
+    help="Look into a store of measured values.",
+    no_args_is_help=True,
+    rich_markup_mode=None,
+)
+console = Console()
+
+StorePath = Annotated[Path, typer.Argument(help="The store's file.")]
+GamePrefix = Annotated[
+    str, typer.Argument(help="How the game's fingerprint begins, as `ls` shows it.")
+]
+_SHOWN_DIGITS = 12
+
+
+@store_app.command()
+def ls(path: StorePath) -> None:
+    """List the games of a store, the last written first.
+
+    Example: spexlens store ls values.db
+    """
+    games = Store(path).games()
+    table = Table(title=f"{len(games)} games in {escape(str(path))}", title_justify="left")
+    table.add_column("game", no_wrap=True)
+    table.add_column("players", justify="right")
+    table.add_column("values", justify="right")
+    table.add_column("last written", no_wrap=True)
+    table.add_column("description", overflow="fold")
+    for game in games:
+        table.add_row(
+            game.fingerprint[:_SHOWN_DIGITS], f"{len(game.players):,}", f"{game.count:,}",
+            game.last[:16].replace("T", " "), escape(game.description),
+        )  # fmt: skip
+    console.print(table)
+
+
+@store_app.command()
+def info(path: StorePath, game: GamePrefix) -> None:
+    """Print all that a store knows of one game.
+
+    Example: spexlens store info values.db 0134d8
+    """
+    found = Store(path).find(game)
+    lines = (
+        ("Game", found.fingerprint),
+        ("Players", f"{len(found.players):,}: {shown(found.players, 8)}"),
+        ("Values", f"{found.count:,}"),
+        ("Written", f"{found.first} to {found.last}"),
+    )
+    for name, text in lines:
+        console.print(f"[bold]{name:<9}[/bold]{escape(text)}", highlight=False)
+    console.print_json(data=found.identity)
+
+
+@store_app.command()
+def rm(
+    path: StorePath,
+    game: GamePrefix,
+    yes: Annotated[bool, typer.Option("--yes", "-y", help="Do not ask.")] = False,
+) -> None:
+    """Delete a game and all its values.
+
+    Example: spexlens store rm values.db 0134d8 --yes
+    """
+    store = Store(path)
+    found = store.find(game)
+    name = f"{found.fingerprint[:_SHOWN_DIGITS]} and its {found.count:,} values"
+    if not yes:
+        typer.confirm(f"Delete {name}? They were paid for.", abort=True)
+    store.remove(found)
+    console.print(f"[bold]Deleted[/bold]  {escape(name)}", highlight=False)
+
+
+@store_app.command()
+def export(
+    path: StorePath,
+    game: GamePrefix,
+    out: Annotated[Path, typer.Argument(help="A new file, .npz or .csv.")],
+) -> None:
+    """Write the masks and values of a game to a file.
+
+    Example: spexlens store export values.db 0134d8 values.csv
+    """
+    store = Store(path)
+    written = export_game(store, store.find(game), out)
+    console.print(f"[bold]Written[/bold]  {escape(str(written))}", highlight=False)

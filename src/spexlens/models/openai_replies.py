@@ -1,0 +1,115 @@
+"""Reading what OpenAI-compatible servers answer, in the forms that are about.
+
+Log-probabilities come in two: parallel lists (`tokens`, `token_logprobs`, `top_logprobs`), as
+completions had them first, and one `content` list, as chats have them and llama.cpp has both.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+
+@dataclass(frozen=True)
+class Token:
+    """The text of a token, and its natural-log probability where the server gave one."""
+
+    text: str
+    log_probability: float | None
+
+
+@dataclass(frozen=True)
+class Reply:
+    """One answer of an endpoint.
+
+    Attributes
+    ----------
+    texts : tuple of str
+        The text of every choice.
+    tokens : tuple of Token
+        Of the first choice, where log-probabilities were asked for; the prompt's own, where they
+        were asked for, come first.
+    alternatives : tuple of Token
+        The most likely first tokens of the first choice, the likeliest first.
+    prompt_tokens, answer_tokens : int
+        As the server counts them; 0 where it does not.
+    """
+
+    texts: tuple[str, ...]
+    tokens: tuple[Token, ...] = ()
+    alternatives: tuple[Token, ...] = ()
+    prompt_tokens: int = 0
+    answer_tokens: int = 0
+
+
+def read_reply(answer: Mapping[str, Any]) -> Reply:
+    """The reply in the JSON of a completion or chat completion.
+
+    Raises
+    ------
+    LookupError, TypeError, ValueError, AttributeError
+        Where the JSON has another form.
+
+    Examples
+    --------
+    >>> top = [{"token": " yes", "logprob": -0.1}, {"token": " no", "logprob": -2.5}]
+    >>> reply = read_reply({"choices": [{
+    ...     "message": {"content": " yes"},
+    ...     "logprobs": {"content": [{"token": " yes", "logprob": -0.1, "top_logprobs": top}]},
+    ... }]})
+    >>> reply.texts, [token.text for token in reply.alternatives]
+    ((' yes',), [' yes', ' no'])
+    """
+    choices = answer["choices"]
+    first = choices[0]
+    tokens, alternatives = _log_probabilities(first.get("logprobs") or {})
+    # vLLM puts them beside the choices of a chat, and into those of a completion.
+    prompt = first.get("prompt_logprobs") or answer.get("prompt_logprobs")
+    usage = answer.get("usage") or {}
+    return Reply(
+        texts=tuple(_text(choice) for choice in choices),
+        tokens=_prompt_tokens(prompt or ()) + tokens,
+        alternatives=tuple(sorted(alternatives, key=_log_probability, reverse=True)),
+        prompt_tokens=int(usage.get("prompt_tokens") or 0),
+        answer_tokens=int(usage.get("completion_tokens") or 0),
+    )
+
+
+def _text(choice: Mapping[str, Any]) -> str:
+    text = choice["message"]["content"] if "message" in choice else choice["text"]
+    return str(text or "")
+
+
+def _log_probabilities(
+    given: Mapping[str, Any],
+) -> tuple[tuple[Token, ...], tuple[Token, ...]]:
+    """All tokens, and the alternatives to the first."""
+    if "content" in given:
+        content = given["content"] or []
+        alternatives = content[0].get("top_logprobs") or [] if content else []
+        return _tokens(content), _tokens(alternatives)
+    texts, numbers = given.get("tokens") or [], given.get("token_logprobs") or []
+    tokens = tuple(_token(text, number) for text, number in zip(texts, numbers, strict=True))
+    tops = given.get("top_logprobs") or [{}]
+    return tokens, tuple(_token(text, number) for text, number in (tops[0] or {}).items())
+
+
+def _tokens(entries: Sequence[Mapping[str, Any]]) -> tuple[Token, ...]:
+    return tuple(_token(entry["token"], entry["logprob"]) for entry in entries)
+
+
+def _prompt_tokens(entries: Sequence[Mapping[str, Any] | None]) -> tuple[Token, ...]:
+    """vLLM's: for every token a table by token id in which the prompt's own stands first."""
+    own = [next(iter(entry.values())) if entry else {} for entry in entries]
+    return tuple(_token(entry.get("decoded_token") or "", entry.get("logprob")) for entry in own)
+
+
+def _token(text: Any, number: Any) -> Token:
+    return Token(str(text), None if number is None else float(number))
+
+
+def _log_probability(token: Token) -> float:
+    if token.log_probability is None:
+        raise ValueError(f"the alternative {token.text!r} has no log-probability")
+    return token.log_probability

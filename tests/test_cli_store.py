@@ -1,0 +1,95 @@
+import csv
+import sys
+
+import numpy as np
+import pytest
+import typer
+from rich.console import Console
+
+import spexlens as sx
+from spexlens.ablation.evaluate import evaluate
+from spexlens.ablation.export import export
+from spexlens.ablation.store import Store
+from spexlens.cli import store as commands
+from spexlens.core.game import fingerprint
+from spexlens.core.masks import all_masks
+
+GAME = sx.FunctionGame(lambda m: m @ [1.0, 2.0, 0.1], ["a", "[b]", "c,d"], name="three [words]")
+TWO = sx.FunctionGame(lambda m: np.stack([m.sum(1), m[:, 0]], axis=1), 2, name="two outputs")
+
+
+@pytest.fixture
+def store(tmp_path):
+    store = Store(tmp_path / "values.db")
+    evaluate(GAME, all_masks(3), store=store)
+    evaluate(TWO, all_masks(2)[:3], store=store)
+    return store
+
+
+@pytest.fixture
+def run(monkeypatch, capsys):
+    """`spexlens store` with arguments: its exit code and output."""
+    monkeypatch.setattr(commands, "console", Console(width=200))
+
+    def call(*arguments):
+        monkeypatch.setattr(sys, "argv", ["store", *map(str, arguments)])
+        with pytest.raises(SystemExit) as ended:
+            commands.store_app()
+        return ended.value.code or 0, capsys.readouterr().out
+
+    return call
+
+
+def test_ls_shows_every_game(run, store):
+    code, out = run("ls", store.path)
+    assert code == 0
+    lines = [line for line in out.splitlines() if "function ·" in line]
+    assert [line.split("│")[1].strip() for line in lines] == [
+        fingerprint(game)[:12] for game in (TWO, GAME)
+    ]
+    assert "three [words]" in lines[1]
+    assert [line.split("│")[3].strip() for line in lines] == ["3", "8"]
+
+
+def test_info_shows_one(run, store):
+    code, out = run("info", store.path, fingerprint(GAME)[:6])
+    assert code == 0
+    assert fingerprint(GAME) in out
+    assert "3: 'a', '[b]', 'c,d'" in out
+    assert '"name": "three [words]"' in out
+
+
+def test_rm_asks_unless_told(run, store, monkeypatch):
+    key = fingerprint(GAME)[:8]
+    monkeypatch.setattr(typer, "confirm", lambda *a, **k: (_ for _ in ()).throw(typer.Abort()))
+    assert run("rm", store.path, key)[0] == 1
+    assert len(store.games()) == 2
+    assert run("rm", store.path, key, "--yes")[0] == 0
+    assert [game.description for game in store.games()] == ["function · two outputs"]
+
+
+def test_export_to_npz_and_csv(run, store, tmp_path):
+    assert run("export", store.path, fingerprint(GAME), tmp_path / "out.npz")[0] == 0
+    with np.load(tmp_path / "out.npz", allow_pickle=False) as arrays:
+        assert (arrays["values"] == GAME(arrays["masks"])).all()
+        assert arrays["players"].tolist() == list(GAME.players)
+        assert "three [words]" in str(arrays["identity"])
+    assert run("export", store.path, fingerprint(GAME), tmp_path / "out.csv")[0] == 0
+    with (tmp_path / "out.csv").open(newline="") as file:
+        header, *rows = csv.reader(file)
+    assert header == ["a", "[b]", "c,d", "value"]
+    masks = np.array([row[:3] for row in rows], dtype=int).astype(bool)
+    assert len(masks) == 8
+    assert [float(row[3]) for row in rows] == GAME(masks).tolist()
+    assert run("export", store.path, fingerprint(TWO), tmp_path / "two.csv")[0] == 0
+    assert (tmp_path / "two.csv").read_text().splitlines()[0] == "0,1,value_0,value_1"
+    assert {file.suffix for file in tmp_path.iterdir()} <= {".npz", ".csv", ".db"}
+    with pytest.raises(sx.UnknownNameError, match=r"'.txt'; known: .npz, .csv"):
+        export(store, store.games()[0], tmp_path / "out.txt")
+
+
+def test_every_command_has_help_with_an_example(run):
+    for name in ("ls", "info", "rm", "export"):
+        code, out = run(name, "--help")
+        assert code == 0
+        assert f"Example: spexlens store {name} values.db" in out

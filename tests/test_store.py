@@ -1,0 +1,268 @@
+"""The store: exact, reused, shared by processes, and never damaged."""
+
+import os
+import signal
+import sqlite3
+import subprocess
+import sys
+import time
+from pathlib import Path
+
+import numpy as np
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+import spexlens as sx
+from spexlens.ablation.evaluate import evaluate, measure
+from spexlens.ablation.store import Store
+from spexlens.core.game import fingerprint
+from spexlens.core.masks import all_masks, sample_masks
+from spexlens.errors import StoreError
+
+WEIGHTS = np.array([1.0, -2.0, 0.5])
+
+
+def named(function=lambda masks: masks @ WEIGHTS, name="weights", players=3):
+    return sx.FunctionGame(function, players, name=name)
+
+
+def forbidden(masks):
+    raise AssertionError("a value that is in the store was measured again")
+
+
+@pytest.fixture
+def store(tmp_path):
+    return Store(tmp_path / "values.db")
+
+
+@settings(max_examples=25)
+@given(
+    st.lists(st.floats(allow_nan=False, allow_infinity=False), min_size=16, max_size=16),
+    st.sampled_from([(8,), (8, 1), (8, 2)]),
+)
+def test_values_come_back_bit_by_bit_in_their_shape(tmp_path_factory, numbers, shape):
+    store = Store(tmp_path_factory.mktemp("store") / "values.db")
+    values = np.array(numbers[: int(np.prod(shape))]).reshape(shape)
+    masks = all_masks(3)
+    measure(named(sx.TableGame(masks, values)), masks, batch_size=3, store=store)
+    again = measure(named(forbidden), masks[::-1], store=store)
+    assert again.values.shape == shape
+    assert again.values.tobytes() == values[::-1].tobytes()
+    assert (again.calls, again.reused) == (0, 8)
+
+
+def test_the_sign_of_zero_is_kept(store):
+    evaluate(named(lambda masks: np.full(len(masks), -0.0)), all_masks(3), store=store)
+    assert np.signbit(evaluate(named(forbidden), all_masks(3), store=store)).all()
+
+
+def test_only_what_is_missing_is_measured(store):
+    seen = []
+
+    def function(masks):
+        seen.extend(masks.tolist())
+        return masks @ WEIGHTS
+
+    masks = all_masks(3)
+    evaluate(named(), masks[[5, 2]], store=store)
+    told = []
+    measured = measure(
+        named(function), masks, store=store, batch_size=4, progress=lambda *a: told.append(a)
+    )
+    assert seen == masks[[0, 1, 3, 4, 6, 7]].tolist()
+    assert measured.values.tolist() == (masks @ WEIGHTS).tolist()
+    assert (measured.calls, measured.reused) == (6, 2)
+    assert told == [(0, 6), (4, 6), (6, 6)]
+
+
+def test_games_do_not_share_values(store):
+    masks = all_masks(3)
+    evaluate(named(), masks, store=store)
+    for other in (named(name="other"), named(players=["a", "b", "c"])):
+        assert measure(other, masks, store=store).calls == 8
+    assert [game.count for game in store.games()] == [8, 8, 8]
+
+
+def test_a_game_without_identity_is_told_before_any_call(store):
+    with pytest.raises(sx.InvalidInputError, match="without a name"):
+        evaluate(sx.FunctionGame(forbidden, 3), all_masks(3), store=store)
+    with pytest.raises(sx.InvalidInputError, match="FourierSpectrum does not say what"):
+        evaluate(sx.FourierSpectrum.from_dict({(0,): 1.0}, n=3), all_masks(3), store=store)
+    assert not Path(store.path).exists()
+
+
+def test_another_number_of_outputs_is_told_and_kept_out(store):
+    masks = all_masks(3)
+    evaluate(named(), masks[:4], store=store)
+    two = named(lambda masks: np.ones((len(masks), 2)))
+    with pytest.raises(sx.InvalidValuesError, match="same number of outputs"):
+        evaluate(two, masks, store=store)
+    with pytest.raises(sx.InvalidValuesError, match=r"returns 2 outputs.* holds 1") as error:
+        evaluate(two, masks[4:], store=store)
+    assert error.value.values.shape == (4, 2)
+    assert store.games()[0].count == 4
+
+
+def test_games_are_listed_found_read_and_removed(store):
+    masks = sample_masks(70, 20, np.random.default_rng(0))
+    wide = sx.FunctionGame(lambda m: m.sum(axis=1), 70, name="wide")
+    evaluate(named(), all_masks(3), store=store)
+    evaluate(wide, masks, store=store)
+    game = store.find(fingerprint(wide)[:8])
+    assert (game.count, len(game.players), game.description) == (20, 70, "function · wide")
+    read, values = store.read(game)
+    assert sorted(map(tuple, read.tolist())) == sorted(map(tuple, masks.tolist()))
+    assert (values == read.sum(axis=1)).all()
+    store.remove(game)
+    assert [left.description for left in store.games()] == ["function · weights"]
+    with pytest.raises(sx.InvalidInputError, match=f"0 games.*{fingerprint(named())[:12]}"):
+        store.find(game.fingerprint)
+    store.remove(store.find(""))
+    with pytest.raises(sx.InvalidInputError, match="no games"):
+        store.find("")
+
+
+def test_a_game_removed_while_it_is_measured_is_told_and_its_place_stays_empty(store):
+    def progress(done, total):
+        if done == 4:
+            store.remove(store.find(""))
+            evaluate(named(name="other"), all_masks(3)[:1], store=store)
+
+    with pytest.raises(sx.AblationError, match="was removed from") as error:
+        evaluate(named(), all_masks(3), batch_size=4, store=store, progress=progress)
+    assert error.value.calls == 8
+    assert [(game.description, game.count) for game in store.games()] == [("function · other", 1)]
+
+
+@pytest.mark.parametrize("content", [b"not a database, not by far" * 40, None])
+def test_a_file_that_is_no_store_is_told_and_left_as_it_is(tmp_path, content):
+    path = tmp_path / "other"
+    if content is None:
+        with sqlite3.connect(path) as db:
+            db.execute("CREATE TABLE recipes (name TEXT)")
+        db.close()
+    else:
+        path.write_bytes(content)
+    before = path.read_bytes()
+    for use in (lambda s: evaluate(named(forbidden), all_masks(3), store=s), Store.games):
+        with pytest.raises(StoreError, match="give another path"):
+            use(Store(path))
+    assert path.read_bytes() == before
+
+
+def test_a_store_of_another_version_is_told_and_left_as_it_is(store):
+    evaluate(named(), all_masks(3), store=store)
+    with sqlite3.connect(store.path) as db:
+        db.execute("PRAGMA user_version = 99")
+    db.close()
+    before = Path(store.path).read_bytes()
+    with pytest.raises(StoreError, match="version 99; this spexlens reads version 1"):
+        store.games()
+    assert Path(store.path).read_bytes() == before
+
+
+def test_a_damaged_store_is_told(store):
+    n = 40
+    game = sx.FunctionGame(lambda masks: masks.sum(axis=1), n, name="wide")
+    masks = sample_masks(n, 3000, np.random.default_rng(0))
+    evaluate(game, masks[:2000], store=store)
+    content = bytearray(Path(store.path).read_bytes())
+    content[8192:] = bytes(len(content) - 8192)
+    Path(store.path).write_bytes(content)
+    with pytest.raises(StoreError, match=r"malformed.*damaged"):
+        evaluate(game, masks, store=store)
+
+
+@pytest.mark.parametrize("path", ["absent/values.db", "file/values.db", "folder"])
+def test_a_path_that_cannot_hold_a_store_is_told(tmp_path, path):
+    (tmp_path / "file").touch()
+    (tmp_path / "folder").mkdir()
+    with pytest.raises(StoreError, match=r"no folder|unable to open"):
+        evaluate(named(forbidden), all_masks(3), store=Store(tmp_path / path))
+    with pytest.raises(StoreError, match="there is no store"):
+        Store(tmp_path / "nothing.db").games()
+
+
+@pytest.mark.skipif(sys.platform != "linux", reason="/proc takes no files, even from root")
+def test_a_folder_that_cannot_be_written_is_told():
+    with pytest.raises(StoreError, match="can be written"):
+        evaluate(named(forbidden), all_masks(3), store=Store("/proc/values.db"))
+
+
+def test_a_full_disk_loses_nothing(tmp_path):
+    game = sx.FunctionGame(lambda masks: masks.sum(axis=1), 40, name="wide")
+    masks = sample_masks(40, 4000, np.random.default_rng(0))
+    store = Store(tmp_path / "values.db", max_bytes=65536)
+    with pytest.raises(sx.AblationError, match="What it held before is safe") as error:
+        evaluate(game, masks, batch_size=100, store=store)
+    assert isinstance(error.value.__cause__, StoreError)
+    kept = store.games()[0].count
+    assert 0 < kept < 4000
+    assert error.value.calls == kept + 100  # the batch that did not fit is on the error
+    assert (error.value.values == error.value.masks.sum(axis=1)).all()
+    roomy = Store(store.path)
+    assert measure(game, masks, store=roomy).reused == kept
+    assert roomy.games()[0].count == 4000
+
+
+WRITER = """
+import sys, numpy as np, spexlens as sx
+from spexlens.ablation.evaluate import measure
+from spexlens.ablation.store import Store
+from spexlens.core.masks import all_masks
+path, seed = sys.argv[1], int(sys.argv[2])
+order = np.random.default_rng(seed).permutation(512)
+game = sx.FunctionGame(lambda m: m @ (2.0 ** np.arange(9)), 9, name="bits")
+values = measure(game, all_masks(9)[order], batch_size=8, store=Store(path)).values
+assert (values == order).all()
+"""
+
+
+def test_processes_share_a_store_from_its_first_moment(store):
+    writers = [
+        subprocess.Popen([sys.executable, "-c", WRITER, store.path, str(seed)]) for seed in range(4)
+    ]
+    assert [writer.wait() for writer in writers] == [0] * 4
+    masks, values = store.read(store.games()[0])
+    assert len(masks) == 512
+    assert (values == masks @ (2.0 ** np.arange(9))).all()
+
+
+RUN = """
+import sys, time, numpy as np, spexlens as sx
+from spexlens.ablation.evaluate import measure
+from spexlens.ablation.store import Store
+from spexlens.core.masks import sample_masks
+store, calls, out = sys.argv[1:]
+def function(masks):
+    with open(calls, "a") as file:
+        file.write(f"{len(masks)}\\n")
+    time.sleep(0.02)
+    return np.sqrt(masks @ np.arange(1.0, 31.0))
+masks = sample_masks(30, 600, np.random.default_rng(0))
+game = sx.FunctionGame(function, 30, name="roots")
+np.save(out, measure(game, masks, batch_size=20, store=Store(store)).values)
+"""
+
+
+def test_a_killed_run_goes_on_where_it_stopped(tmp_path):
+    store, calls, out = (tmp_path / name for name in ("values.db", "calls", "out.npy"))
+    rng = np.random.default_rng(1)
+    kills = 0
+    while True:
+        process = subprocess.Popen([sys.executable, "-c", RUN, store, calls, out])
+        if kills < 5:
+            before = calls.stat().st_size if calls.exists() else 0
+            while not calls.exists() or calls.stat().st_size == before:
+                time.sleep(0.002)
+            time.sleep(rng.uniform(0, 0.12))
+            os.kill(process.pid, signal.SIGKILL)
+            kills += 1
+        if process.wait() == 0:
+            break
+    masks = sample_masks(30, 600, np.random.default_rng(0))
+    undisturbed = np.sqrt(masks @ np.arange(1.0, 31.0))
+    assert np.load(out).tobytes() == undisturbed.tobytes()
+    extra = sum(map(int, calls.read_text().split())) - 600
+    assert 0 <= extra <= 5 * 20
