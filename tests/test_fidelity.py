@@ -78,3 +78,15 @@ def test_an_undefined_r2_survives_a_round_trip():
     assert math.isnan(again.r2)
     assert again.method == result.method
     assert "undefined" in str(result)
+
+
+def test_rows_of_a_group_are_drawn_together_which_widens_the_interval():
+    rng = np.random.default_rng(0)
+    groups = np.repeat(np.arange(20), 15)
+    shared = rng.normal(size=20)[groups]  # what a model trained once does to all its rows
+    truth = rng.normal(size=300)
+    guess = truth + shared
+    alone = compare(truth, guess, np.zeros(300), "held-out masks")
+    together = compare(truth, guess, np.zeros(300), "held-out masks", groups=groups)
+    assert together.r2 == alone.r2
+    assert together.r2_upper - together.r2_lower > 1.5 * (alone.r2_upper - alone.r2_lower)

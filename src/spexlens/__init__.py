@@ -35,6 +35,7 @@ if TYPE_CHECKING:
         find_algorithm,
     )
     from spexlens.algorithms.minimal_sets import MinimalSet, minimal_set
+    from spexlens.algorithms.split_plot import MaskDesign, SplitPlot
     from spexlens.core.game import FunctionGame, Game, TableGame
     from spexlens.core.interactions import Interactions
     from spexlens.core.spectrum import FourierSpectrum, MoebiusSpectrum
@@ -89,6 +90,7 @@ _NAMES = {
         "find_algorithm",
     ),
     "spexlens.algorithms.minimal_sets": ("MinimalSet", "minimal_set"),
+    "spexlens.algorithms.split_plot": ("MaskDesign", "SplitPlot"),
     "spexlens.core.game": ("FunctionGame", "Game", "TableGame"),
     "spexlens.core.interactions": ("Interactions",),
     "spexlens.core.spectrum": ("FourierSpectrum", "MoebiusSpectrum"),
@@ -152,6 +154,7 @@ __all__ = [
     "Lasso",
     "LearningCurve",
     "Local",
+    "MaskDesign",
     "Measured",
     "MinimalSet",
     "MissingExtraError",
@@ -165,6 +168,7 @@ __all__ = [
     "Recovery",
     "SpexlensError",
     "SpexlensWarning",
+    "SplitPlot",
     "Stability",
     "Stable",
     "Store",

@@ -10,7 +10,7 @@ import numpy as np
 
 from spexlens.algorithms.base import Algorithm, Design
 from spexlens.core.game import score_column
-from spexlens.core.masks import FloatArray
+from spexlens.core.masks import FloatArray, IntArray
 from spexlens.proxies.folds import FOLDS, fold_rows, r2_score
 
 _RESAMPLES = 1000
@@ -71,24 +71,29 @@ class Fidelity:
 
 
 def compare(
-    truth: FloatArray, prediction: FloatArray, linear: FloatArray, method: str, seed: int = 0
+    truth: FloatArray,
+    prediction: FloatArray,
+    linear: FloatArray,
+    method: str,
+    seed: int = 0,
+    groups: IntArray | None = None,
 ) -> Fidelity:
     """Fidelity of predictions `(m,)` and linear predictions `(m,)` of unseen values `(m,)`.
 
-    The intervals are percentile bootstraps over masks, drawn jointly for both predictions.
+    The intervals are percentile bootstraps over masks, or over `groups` `(m,)` of masks that share
+    something, drawn jointly for both predictions.
     """
     r2, linear_r2 = r2_score(truth, prediction), r2_score(truth, linear)
     if math.isnan(r2):
         nan = math.nan
         reason = "all values are equal, so there is no variance to explain"
         return Fidelity(nan, nan, nan, nan, nan, nan, nan, nan, len(truth), reason)
-    rows = np.random.default_rng(seed).integers(len(truth), size=(_RESAMPLES, len(truth)))
-    drawn = truth[rows]
-    total = np.sum((drawn - drawn.mean(axis=1, keepdims=True)) ** 2, axis=1)
-    valid = total > 0
+    weights = _bootstrap_weights(len(truth), groups, seed)
+    mean = weights @ truth / weights.sum(axis=1)
+    total = weights @ truth**2 - weights.sum(axis=1) * mean**2
+    valid = total > 1e-12 * (weights @ truth**2)
     ratios = [
-        1 - np.sum(((truth - guess) ** 2)[rows][valid], axis=1) / total[valid]
-        for guess in (prediction, linear)
+        1 - (weights @ (truth - guess) ** 2)[valid] / total[valid] for guess in (prediction, linear)
     ]
     (lower, upper), (linear_lower, linear_upper), (gain_lower, gain_upper) = (
         np.quantile(sample, [0.05, 0.95]).tolist() for sample in (*ratios, ratios[0] - ratios[1])
@@ -97,6 +102,15 @@ def compare(
         r2, lower, upper, linear_r2, linear_lower, linear_upper, gain_lower, gain_upper,
         len(truth), method,
     )  # fmt: skip
+
+
+def _bootstrap_weights(count: int, groups: IntArray | None, seed: int) -> FloatArray:
+    """How often each row is drawn in each resample, `(resamples, count)`; groups as a whole."""
+    members = np.arange(count) if groups is None else np.unique(groups, return_inverse=True)[1]
+    kinds = int(members.max()) + 1
+    shares = np.full(kinds, 1 / kinds)
+    drawn = np.random.default_rng(seed).multinomial(kinds, shares, size=_RESAMPLES)
+    return drawn[:, members].astype(np.float64)
 
 
 def cross_validated(
@@ -110,8 +124,8 @@ def cross_validated(
     masks = design.masks[design.fitted]
     fitted = values[design.fitted]
     predicted = np.empty(len(masks))
-    for fit, judge in fold_rows(len(masks), folds, design.seed):
-        part = Design(masks[fit], p=design.p, seed=design.seed)
+    for fit, judge in fold_rows(len(masks), folds, design.seed, design.fitted_groups):
+        part = design.take(fit)
         predicted[judge] = algorithm.recover(part, fitted[fit]).spectrum(masks[judge])
     return predicted
 

@@ -18,6 +18,7 @@ from spexlens.ablation.meter import Meter
 from spexlens.ablation.store import Store
 from spexlens.algorithms.base import MIN_MASKS, Algorithm, Design, suggested_budget
 from spexlens.algorithms.exact import Exact
+from spexlens.algorithms.split_plot import MaskDesign
 from spexlens.algorithms.table import find_algorithm
 from spexlens.anchors import measure_anchors, measured_anchors
 from spexlens.core.game import Described, Game, as_values, player_names, score_column
@@ -60,6 +61,7 @@ def explain(
     p: float | FloatArray | None = None,
     holdout: float = 0.0,
     until: StoppingRule | Fidelity | None = None,
+    design: MaskDesign | None = None,
     store: Store | None = None,
     engine: str | Engine | None = None,
     batch_size: int = BATCH_SIZE,
@@ -89,6 +91,9 @@ def explain(
         Measure in nested batches and stop early: `Fidelity(r2=0.8)` once that is reached,
         `Stable(top=10)` once the strongest interactions stay the same, `Plateau()` once more
         ablations would add little. The learning curve is kept in `Explanation.curve`.
+    design : MaskDesign, optional
+        How masks are drawn, if not independently: `SplitPlot` where some players are dear to
+        change.
     store : Store, optional
         Values it holds are not measured again, new ones are added at once: an interrupted run goes
         on where it was, another algorithm or a larger budget reuses all.
@@ -129,19 +134,27 @@ def explain(
         keep_probabilities(p, n)
     allowed, rule = allowed_calls(budget, until, chosen, n)
     chosen, notes = exact_if_affordable(chosen, n, allowed) if rule is None else (chosen, ())
+    if design is not None and (not chosen.any_masks or holdout):
+        raise InvalidInputError(
+            f"design = {design!r} given with algorithm {chosen.name!r} and holdout = {holdout}; "
+            "needed an algorithm that takes any masks, and holdout = 0."
+        )
     anchored = allowed >= _ANCHORED_BUDGET
     reserved = 2 if anchored and chosen.any_masks and not enumerable(n, allowed) else 0
-    design = chosen.design(n, allowed - reserved, generator)
-    if not isinstance(chosen, Exact) and not design.held_out:
-        design = replace(design, held_out=held_out_rows(holdout, len(design.masks)))
+    if design is None:
+        plan = chosen.design(n, allowed - reserved, generator)
+    else:
+        plan = design(n, allowed - reserved, generator, 0.5 if p is None else p)
+    if not isinstance(chosen, Exact) and not plan.held_out:
+        plan = replace(plan, held_out=held_out_rows(holdout, len(plan.masks)))
 
-    warn_of_a_long_fit(chosen, n, len(design.masks))
+    warn_of_a_long_fit(chosen, n, len(plan.masks))
     limits = budget if isinstance(budget, Budget) else Budget()
     meter = Meter(
-        game, limits, len(design.masks), batch_size=batch_size, progress=progress, engine=engine,
+        game, limits, len(plan.masks), batch_size=batch_size, progress=progress, engine=engine,
         store=store,
     )  # fmt: skip
-    rounds, reason = run_rounds(design, chosen, meter, rule)
+    rounds, reason = run_rounds(plan, chosen, meter, rule)
     last = _exact_if_complete(rounds[-1]) if len(rounds) > 1 else rounds[-1]
     curve = None if rule is None else curve_of(rounds)
     if rule is not None or reason is not None:
@@ -287,5 +300,5 @@ def _exact_if_complete(last: Round) -> Round:
     full = _all_measured(last.design.masks)
     if full is None:
         return last
-    design = replace(last.design, masks=last.design.masks[full], held_out=0)
+    design = last.design.take(full)
     return fit_round(Exact(design.p), design, last.values[full])

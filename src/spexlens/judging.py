@@ -33,7 +33,7 @@ def judge(recovery: Recovery, design: Design, values: FloatArray) -> Fidelity:
         predicted = cross_validated(recovery.tuned, design, values)
     additive = Lasso().recover(design, values).out_of_fold
     assert additive is not None
-    return compare(score, predicted, additive, "cross-validation", design.seed)
+    return compare(score, predicted, additive, "cross-validation", design.seed, design.groups)
 
 
 def fidelity_notes(fidelity: Fidelity, *, exact: bool) -> tuple[str, ...]:

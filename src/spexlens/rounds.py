@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Callable
-from dataclasses import replace
 
 import numpy as np
 
@@ -81,7 +80,8 @@ def run_rounds(
         for size in sizes:
             measured.append(measure(fitted[done:size]))
             done = size
-            part = replace(design, masks=np.concatenate([fitted[:size], held_out]))
+            rows = np.concatenate([np.arange(size), np.arange(len(fitted), len(design.masks))])
+            part = design if len(rows) == len(design.masks) else design.take(rows, len(held_out))
             rounds.append(fit_round(algorithm, part, np.concatenate(measured + judged)))
             if rule is not None and (reason := rule(rounds)):
                 return rounds, reason
@@ -97,6 +97,5 @@ def _round_of_what_there_is(spent: BudgetSpentError, design: Design, algorithm: 
     """Fit to the masks measured so far; held out only where all to hold out were measured."""
     known = np.isin(mask_keys(design.masks), mask_keys(spent.masks))
     complete = known[design.fitted.stop :].all() and known[design.fitted].sum() >= MIN_MASKS
-    masks = design.masks[known]
-    part = replace(design, masks=masks, held_out=design.held_out if complete else 0)
-    return fit_round(algorithm, part, TableGame(spent.masks, spent.values)(masks))
+    part = design.take(np.flatnonzero(known), design.held_out if complete else 0)
+    return fit_round(algorithm, part, TableGame(spent.masks, spent.values)(part.masks))

@@ -67,7 +67,7 @@ class Auto:
         else:
             predictions = np.stack([_out_of_fold(recovery) for recovery in recoveries])
             weights = stacking_weights(predictions, score)
-            out_of_fold = _stacked_out_of_fold(predictions, score, design.seed)
+            out_of_fold = _stacked_out_of_fold(predictions, score, design)
         used = [i for i, weight in enumerate(weights) if weight > 0]
         notes = tuple(dict.fromkeys((*notes, *(n for i in used for n in recoveries[i].notes))))
         chosen: dict[str, Any] = {f"weight {names[i]}": float(weights[i]) for i in used}
@@ -111,10 +111,10 @@ def stacking_weights(predictions: FloatArray, values: FloatArray) -> FloatArray:
     return np.asarray(weights) if weights.any() else first
 
 
-def _stacked_out_of_fold(predictions: FloatArray, values: FloatArray, seed: int) -> FloatArray:
+def _stacked_out_of_fold(predictions: FloatArray, values: FloatArray, design: Design) -> FloatArray:
     """The stack's prediction of every row, by weights that were fitted to the other folds."""
     stacked = np.empty(len(values))
-    for fit, judge in fold_rows(len(values), FOLDS, seed):
+    for fit, judge in fold_rows(len(values), FOLDS, design.seed, design.fitted_groups):
         weights = stacking_weights(predictions[:, fit], values[fit])
         centre = predictions[:, fit].mean(axis=1)[:, None]
         stacked[judge] = values[fit].mean() + weights @ (predictions[:, judge] - centre)

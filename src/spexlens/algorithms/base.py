@@ -8,13 +8,20 @@ from __future__ import annotations
 
 import math
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from types import MappingProxyType
 from typing import Any, ClassVar, Protocol
 
 import numpy as np
 
-from spexlens.core.masks import BoolArray, FloatArray, as_masks, read_only, sample_masks
+from spexlens.core.masks import (
+    BoolArray,
+    FloatArray,
+    IntArray,
+    as_masks,
+    read_only,
+    sample_masks,
+)
 from spexlens.core.spectrum import FourierSpectrum
 from spexlens.core.supports import Supports
 from spexlens.errors import InvalidInputError
@@ -40,6 +47,8 @@ class Design:
         What the algorithm needs to know of a structured design.
     notes : tuple of str
         Choices a user should hear of.
+    groups : int array (m,), optional
+        Masks of one group share a part (a trained model): folds and intervals keep them together.
     """
 
     masks: BoolArray
@@ -48,9 +57,18 @@ class Design:
     held_out: int = 0
     plan: Any = None
     notes: tuple[str, ...] = ()
+    groups: IntArray | None = None
 
     def __post_init__(self) -> None:
         object.__setattr__(self, "masks", read_only(as_masks(self.masks)))
+        if self.groups is not None:
+            groups = np.asarray(self.groups, dtype=np.int64)
+            if groups.shape != (len(self.masks),):
+                raise InvalidInputError(
+                    f"groups of shape {groups.shape} given; needed one for each of "
+                    f"{len(self.masks)} masks."
+                )
+            object.__setattr__(self, "groups", read_only(groups))
 
     @property
     def n(self) -> int:
@@ -61,6 +79,16 @@ class Design:
     def fitted(self) -> slice:
         """The rows `recover` may use."""
         return slice(0, len(self.masks) - self.held_out)
+
+    @property
+    def fitted_groups(self) -> IntArray | None:
+        """The groups of these rows."""
+        return None if self.groups is None else self.groups[self.fitted]
+
+    def take(self, rows: IntArray, held_out: int = 0) -> Design:
+        """The same design with only the masks of `rows`; its plan holds no longer."""
+        groups = None if self.groups is None else self.groups[rows]
+        return replace(self, masks=self.masks[rows], held_out=held_out, plan=None, groups=groups)
 
 
 @dataclass(frozen=True, eq=False)

@@ -138,7 +138,7 @@ class KernelSPEX:
         total = float(found.kernel.relevances.sum()) or 1.0  # one number, so little leaks
         quick = replace(self.learning, max_steps=self.fold_steps, starts=(total,))
         means, deviations = np.empty(len(masks)), np.empty(len(masks))
-        for fit, judge in fold_rows(len(masks), self.folds, design.seed):
+        for fit, judge in fold_rows(len(masks), self.folds, design.seed, design.fitted_groups):
             rng = np.random.default_rng(design.seed)
             rows = fit if len(fit) <= _FOLD_ROWS else np.sort(rng.permutation(fit)[:_FOLD_ROWS])
             own = found

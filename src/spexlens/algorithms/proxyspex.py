@@ -92,7 +92,7 @@ class ProxySPEX:
         use_refit, out_of_fold = self.kept_refit, None
         if reading.fold_spectra:
             cut, refitted = np.empty_like(score), np.empty_like(score)
-            parts = fold_rows(len(score), self.folds, design.seed)
+            parts = fold_rows(len(score), self.folds, design.seed, design.fitted_groups)
             for raw, (fit, judge) in zip(reading.fold_spectra, parts, strict=True):
                 spectrum = energy_cut(raw, self.energy, self.max_terms)
                 cut[judge] = spectrum(masks[judge])
@@ -127,7 +127,10 @@ def _read_trees(
     if settings is None or algorithm.kept_refit is None:
         grid = algorithm.grid if settings is None else _single(settings)
         _warn_of_cost(grid, algorithm.folds, design.n)
-        search = search_trees(masks, score, grid, algorithm.folds, design.seed, algorithm.threads)
+        search = search_trees(
+            masks, score, grid, algorithm.folds, design.seed, algorithm.threads,
+            design.fitted_groups,
+        )  # fmt: skip
         settings, fold_models = search.settings, search.fold_models
     model = fit_trees(masks, score, settings, design.seed, algorithm.threads or 1)
     notes: dict[str, None] = {}
@@ -172,7 +175,7 @@ def _read_regressor(
     parts = (
         ()
         if algorithm.kept_refit is not None
-        else fold_rows(len(score), algorithm.folds, design.seed)
+        else fold_rows(len(score), algorithm.folds, design.seed, design.fitted_groups)
     )
     folds = tuple(read(fit)[0] for fit, _ in parts)
     return _Reading(spectrum, folds, {"proxy": type(algorithm.proxy).__name__, "read": how})

@@ -97,7 +97,7 @@ def _recover(
     if penalty is None:
         path = choose_penalty(
             masks, score, order, design.p, design.seed, algorithm.folds, algorithm.alphas,
-            pair_factors,
+            pair_factors, design.fitted_groups,
         )  # fmt: skip
         penalty, out_of_fold = path.penalty, path.out_of_fold
     spectrum = lasso_spectrum(masks, score, order, design.p, penalty)

@@ -14,7 +14,7 @@ from typing import Any
 
 import numpy as np
 
-from spexlens.core.masks import BoolArray, FloatArray
+from spexlens.core.masks import BoolArray, FloatArray, IntArray
 from spexlens.errors import MissingExtraError
 from spexlens.proxies.folds import fold_rows
 
@@ -114,13 +114,15 @@ def search_trees(
     folds: int,
     seed: int,
     threads: int | None = None,
+    groups: IntArray | None = None,
 ) -> TreeSearch:
     """The grid's settings with the least cross-validated squared error.
 
     A fit of the most trees holds all smaller ones as prefixes, so each depth, rate and fold is
     fitted once; the fits run in parallel threads, one core each (LightGBM releases the GIL).
+    `groups` as in `fold_rows`.
     """
-    parts = fold_rows(len(values), folds, seed)
+    parts = fold_rows(len(values), folds, seed, groups)
     best: TreeSearch | None = None
     most = max(grid.trees)
     with ThreadPoolExecutor(threads or os.cpu_count() or 1) as pool:

@@ -10,7 +10,7 @@ from itertools import combinations
 
 import numpy as np
 
-from spexlens.core.masks import BoolArray, FloatArray
+from spexlens.core.masks import BoolArray, FloatArray, IntArray
 from spexlens.core.spectrum import FourierSpectrum, fourier_basis
 from spexlens.core.supports import Supports, collect_terms, term_matrix
 from spexlens.proxies.folds import fold_rows
@@ -76,9 +76,9 @@ def _ridge(basis: FloatArray, values: FloatArray, ridge: float) -> FloatArray:
     players, masks = basis.shape
     gram = basis @ basis.T if players <= masks else basis.T @ basis
     gram[np.diag_indices_from(gram)] += ridge
-    if players <= masks:
-        return np.linalg.solve(gram, basis @ values)
-    return basis @ np.linalg.solve(gram, values)
+    right = basis @ values if players <= masks else values
+    solved = np.asarray(np.linalg.solve(gram, right), dtype=np.float64)
+    return solved if players <= masks else basis @ solved
 
 
 def choose_penalty(
@@ -90,17 +90,18 @@ def choose_penalty(
     folds: int,
     alphas: int,
     pair_factors: tuple[float, ...],
+    groups: IntArray | None = None,
 ) -> LassoPath:
     """The penalty with the least cross-validated squared error over a path of `alphas` strengths.
 
-    Every fold screens, centres and fits on its own rows only.
+    Every fold screens, centres and fits on its own rows only. `groups` as in `fold_rows`.
     """
     whole = _features(masks, values, order, p)
     strengths = {
         factor: _alpha_path(whole, values, factor, order, alphas) for factor in pair_factors
     }
     predicted = {factor: np.empty((len(values), alphas)) for factor in pair_factors}
-    for fit, judge in fold_rows(len(values), folds, seed):
+    for fit, judge in fold_rows(len(values), folds, seed, groups):
         part = _features(masks[fit], values[fit], order, p)
         judged = term_matrix(part.supports, fourier_basis(masks[judge], p)) - part.centre
         for factor in pair_factors:

@@ -1,0 +1,51 @@
+import numpy as np
+import pytest
+
+import spexlens as sx
+
+
+def test_dear_parts_are_repeated_and_the_rest_is_fresh():
+    p = np.array([0.3] * 6 + [0.9] * 30)
+    design = sx.SplitPlot(tuple(range(6)), repeats=25)(36, 1000, np.random.default_rng(0), p)
+    dear, cheap = design.masks[:, :6], design.masks[:, 6:]
+    assert len(design.masks) == 1000
+    assert len(np.unique(design.masks, axis=0)) == len(design.masks)
+    for group in np.unique(design.groups):
+        assert len(np.unique(dear[design.groups == group], axis=0)) == 1
+    assert len(np.unique(dear, axis=0)) == len(np.unique(design.groups)) == 40
+    assert np.unique(cheap, axis=0).shape[0] > 200
+    assert cheap.mean() == pytest.approx(0.9, abs=0.02)
+
+
+def test_few_dear_players_have_no_more_masks_than_there_are():
+    design = sx.SplitPlot((2, 3), repeats=2)(12, 400, np.random.default_rng(1), 0.5)
+    assert len(np.unique(design.masks[:, 2:4], axis=0)) == 4
+    assert len(design.masks) == 400
+
+
+def test_folds_and_fidelity_keep_what_shares_a_training_together():
+    rng = np.random.default_rng(2)
+    noise = {}
+
+    def game(masks):
+        # each training has an error of its own, which all its ablations share
+        shared = [noise.setdefault(mask[:10].tobytes(), rng.normal()) for mask in masks]
+        return 2.0 * (masks[:, 0] & masks[:, 12]) + 2.0 * np.array(shared)
+
+    split = sx.SplitPlot(tuple(range(10)), repeats=20)
+    explanation = sx.explain(sx.FunctionGame(game, 20), 400, "kernelspex", rng=0, design=split)
+    assert explanation.fidelity.r2 < 0.4  # a fold that shared trainings would reach 0.9
+    assert explanation.calls <= 400
+
+
+def test_designs_that_do_not_fit_are_told():
+    game = sx.FunctionGame(lambda masks: masks.sum(axis=1), 8)
+    with pytest.raises(sx.InvalidInputError, match="distinct"):
+        sx.SplitPlot((), 5)
+    for split, match in ((sx.SplitPlot((9,)), "of 8 given"), (sx.SplitPlot((0,), 90), "dear")):
+        with pytest.raises(sx.InvalidInputError, match=match):
+            sx.explain(game, 100, "lasso", design=split)
+    with pytest.raises(sx.InvalidInputError, match="any masks"):
+        sx.explain(game, 100, "lasso", design=sx.SplitPlot((0,)), holdout=0.2)
+    with pytest.raises(sx.InvalidInputError, match="groups of shape"):
+        sx.Design(np.ones((3, 2), dtype=bool), groups=[1, 2])
