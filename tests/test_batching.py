@@ -7,7 +7,13 @@ import torch
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from spexlens.models.batching import batches, evaluating, left_padded
+from spexlens.models.batching import (
+    batches,
+    common_prefix,
+    evaluating,
+    left_padded,
+    right_padded,
+)
 
 lengths = st.lists(st.integers(1, 40), max_size=60)
 
@@ -31,6 +37,27 @@ def test_batches_are_full_and_the_longest_come_first(lengths, batch_tokens):
         longest = max(lengths[row] for row in batch)
         assert (len(batch) + 1) * longest > batch_tokens
         assert min(lengths[row] for row in batch) >= max(lengths[row] for row in after)
+
+
+def test_a_batch_holds_at_most_max_rows():
+    assert batches([3, 3, 3, 2, 2], batch_tokens=100, max_rows=2) == [[0, 1], [2, 3], [4]]
+
+
+@given(st.lists(st.lists(st.integers(0, 1), max_size=6), min_size=1, max_size=5))
+def test_the_common_prefix_is_the_longest_that_all_begin_with(sequences):
+    shared = common_prefix(sequences)
+    assert all(ids[:shared] == sequences[0][:shared] for ids in sequences)
+    longer = {tuple(ids[: shared + 1]) for ids in sequences}
+    assert len(longer) > 1 or min(map(len, sequences)) == shared
+
+
+@given(st.lists(st.lists(st.integers(3, 9), min_size=1, max_size=6), min_size=1, max_size=5))
+def test_right_padding_keeps_the_tokens_at_their_columns(sequences):
+    padded = right_padded(sequences, filler=0)
+    assert padded.shape == (len(sequences), max(map(len, sequences)))
+    for row, ids in zip(padded.tolist(), sequences, strict=True):
+        assert row[: len(ids)] == ids
+        assert set(row[len(ids) :]) <= {0}
 
 
 @settings(deadline=None)

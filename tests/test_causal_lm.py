@@ -1,13 +1,15 @@
 """`CausalLM`: batched scores against one plain forward pass a prompt, and its errors."""
 
+import copy
+import functools
 from types import SimpleNamespace
 
 import numpy as np
 import pytest
 import torch
-from transformers import BertConfig, BertModel, GPT2Config, GPT2LMHeadModel
+from transformers import GPT2Config, GPT2LMHeadModel
 
-from spexlens.errors import InvalidInputError, UnknownNameError
+from spexlens.errors import InvalidInputError, SpexlensError, SpexlensWarning
 from spexlens.models.causal_lm import CausalLM
 
 from .tiny_models import ARCHITECTURES, POSITIONS, VOCABULARY, tiny_model, tiny_tokenizer
@@ -21,6 +23,10 @@ PROMPTS = [
     "good",
     "a b c d e a b c d e a b c d e",
 ]
+# All begin with the same 13 tokens; the second is nothing but these.
+_HEAD = "the film was not very good , the plot was great fun ."
+SHARING = [f"{_HEAD} {rest}".strip() for rest in ("a b", "", "c d e a b c", "a", "c d", "a b c d")]
+SETS = {"apart": PROMPTS, "sharing": SHARING, "with an empty one": ["", *SHARING]}
 
 
 def one_by_one(model, tokenizer, prompts):
@@ -28,9 +34,13 @@ def one_by_one(model, tokenizer, prompts):
     rows = []
     with torch.no_grad():
         for prompt in prompts:
-            ids = tokenizer(prompt)["input_ids"]
+            ids = tokenizer(prompt)["input_ids"] or [tokenizer.bos_token_id]
             rows.append(model(input_ids=torch.tensor([ids])).logits[0, -1].double().numpy())
     return np.stack(rows)
+
+
+def log_softmax(logits):
+    return logits - np.log(np.exp(logits).sum(axis=1, keepdims=True))
 
 
 @pytest.fixture
@@ -39,12 +49,13 @@ def tiny():
 
 
 @pytest.mark.parametrize("batch_tokens", [1, 20, 10_000])
+@pytest.mark.parametrize("prompts", SETS.values(), ids=SETS)
 @pytest.mark.parametrize("architecture", ARCHITECTURES)
-def test_batched_logits_equal_one_by_one(architecture, batch_tokens):
+def test_batched_logits_equal_one_by_one(architecture, prompts, batch_tokens):
     model, tokenizer = tiny_model(architecture), tiny_tokenizer()
     lm = CausalLM(model, tokenizer, batch_tokens=batch_tokens)
-    expected = one_by_one(model, tokenizer, PROMPTS)[:, TOKENS]
-    values = lm.next_token_logits(PROMPTS, TOKENS)
+    expected = one_by_one(model, tokenizer, prompts)[:, TOKENS]
+    values = lm.next_token_logits(prompts, TOKENS)
     assert values.dtype == np.float64
     np.testing.assert_allclose(values, expected, atol=1e-4, rtol=0)
     # The tolerance means something only because the prompts' logits differ by far more.
@@ -52,35 +63,131 @@ def test_batched_logits_equal_one_by_one(architecture, batch_tokens):
 
 
 def test_log_probabilities_are_normalised_over_the_vocabulary(tiny):
-    logits = one_by_one(tiny.model, tiny.tokenizer, PROMPTS)
-    expected = logits - np.log(np.exp(logits).sum(axis=1, keepdims=True))
+    expected = log_softmax(one_by_one(tiny.model, tiny.tokenizer, PROMPTS))
     values = tiny.next_token_log_probabilities(PROMPTS, TOKENS)
     np.testing.assert_allclose(values, expected[:, TOKENS], atol=1e-4, rtol=0)
 
 
+@pytest.mark.parametrize("prompts", [PROMPTS, SHARING])
+@pytest.mark.parametrize("architecture", ["llama", "gemma2", "lfm2"])
+def test_continuations_equal_the_product_of_their_tokens(architecture, prompts):
+    model, tokenizer = tiny_model(architecture), tiny_tokenizer()
+    lm = CausalLM(model, tokenizer, batch_tokens=40)
+    words = ["yes", "very", "good"]
+    expected = [
+        log_softmax(one_by_one(model, tokenizer, [" ".join([p, *words[:j]]) for p in prompts]))[
+            :, VOCABULARY.index(words[j])
+        ]
+        for j in range(len(words))
+    ]
+    values = lm.continuation_log_probabilities(prompts, [VOCABULARY.index(w) for w in words])
+    np.testing.assert_allclose(values, np.transpose(expected), atol=1e-4, rtol=0)
+    first = lm.next_token_log_probabilities(prompts, [VOCABULARY.index("yes")])
+    np.testing.assert_allclose(values[:, :1], first, atol=1e-4, rtol=0)
+
+
+def test_a_model_that_looks_ahead_has_no_continuations():
+    lm = CausalLM(tiny_model("bert"), tiny_tokenizer())
+    assert lm.continuation_log_probabilities(["good film"], [4]).shape == (1, 1)
+    with pytest.raises(InvalidInputError, match="causal"):
+        lm.continuation_log_probabilities(["good film"], [4, 5])
+
+
+def test_a_continuation_must_fit_behind_the_prompt(tiny):
+    prompts = ["good", "a " * (POSITIONS - 2)]
+    assert tiny.continuation_log_probabilities(prompts, [4, 5, 6]).shape == (2, 3)
+    with pytest.raises(InvalidInputError, match=f"{POSITIONS - 2} tokens, and 3 are to follow"):
+        tiny.continuation_log_probabilities(prompts, [4, 5, 6, 7])
+
+
+@pytest.mark.parametrize("prompts", [PROMPTS, SHARING])
+def test_the_last_hidden_state_is_what_the_logits_are_made_of(tiny, prompts):
+    hidden = tiny.last_hidden(prompts)
+    logits = hidden @ tiny.model.lm_head.weight.detach().double().numpy().T
+    assert hidden.shape == (len(prompts), 32)
+    np.testing.assert_allclose(
+        logits, one_by_one(tiny.model, tiny.tokenizer, prompts), atol=1e-4, rtol=0
+    )
+
+
+def test_half_the_memory_gives_half_the_batch_is_told_once_and_changes_no_value(tiny, monkeypatch):
+    forward = type(tiny.model).forward
+
+    def small(self, input_ids, **options):
+        if input_ids.numel() > 24:
+            raise torch.OutOfMemoryError("out of memory")
+        return forward(self, input_ids, **options)
+
+    expected = tiny.next_token_logits(PROMPTS, TOKENS)
+    shapes = []
+    monkeypatch.setattr(type(tiny.model), "forward", functools.wraps(forward)(small))
+    lm = CausalLM(tiny.model, tiny.tokenizer)
+    with watched(tiny.model, shapes), pytest.warns(SpexlensWarning, match="did not fit") as told:
+        values = lm.next_token_logits(PROMPTS, TOKENS)
+    np.testing.assert_allclose(values, expected, atol=1e-5, rtol=0)
+    assert len(told) == 1
+    failed = [rows * width for rows, width in shapes if rows * width > 24]
+    assert failed == sorted(failed, reverse=True)
+    shapes.clear()
+    with watched(tiny.model, shapes):
+        lm.next_token_logits(PROMPTS, TOKENS)
+    assert max(rows * width for rows, width in shapes) <= 24  # it remembers
+    with pytest.raises(SpexlensError, match="single prompt does not fit"):
+        lm.next_token_logits(["good", "a " * 25], TOKENS)
+
+
+def test_two_replicas_share_the_work_and_give_the_same_values(tiny):
+    replica = copy.deepcopy(tiny.model)
+    lm = CausalLM(tiny.model, tiny.tokenizer, batch_tokens=1, replicas=(replica,))
+    prompts = [f"{_HEAD} {a} {b} {c}" for a in "abcde" for b in "abcde" for c in "abcde"]
+    ran = {id(tiny.model): [], id(replica): []}
+    with watched(tiny.model, ran[id(tiny.model)]), watched(replica, ran[id(replica)]):
+        values = lm.next_token_logits(prompts, TOKENS)
+    expected = CausalLM(tiny.model, tiny.tokenizer).next_token_logits(prompts, TOKENS)
+    np.testing.assert_allclose(values, expected, atol=1e-5, rtol=0)
+    assert all(ran.values())
+    assert sum(len(shapes) for shapes in ran.values()) < 2 * len(prompts)
+
+
+def test_a_compiled_model_gives_the_same_values_and_is_left_uncompiled(tiny):
+    compiled = CausalLM(tiny.model, tiny.tokenizer, compiled=True)
+    # Eager code behind torch.compile's own capture: no C++ compiler needed, and quick.
+    with torch.compiler.set_stance("force_eager"):
+        values = compiled.next_token_logits(SHARING, TOKENS)
+    np.testing.assert_allclose(values, tiny.next_token_logits(SHARING, TOKENS), atol=1e-5)
+    assert "forward" not in vars(tiny.model.model)
+
+
+def test_a_copy_of_the_model_with_its_state_is_a_model(tiny):
+    expected = tiny.next_token_logits(PROMPTS, TOKENS)
+    assert np.array_equal(copy.deepcopy(tiny).next_token_logits(PROMPTS, TOKENS), expected)
+
+
 def test_full_batches_run_fewer_passes_and_equal_prompts_run_once(tiny):
+    lm = CausalLM(tiny.model, tiny.tokenizer, batch_tokens=30)
+    lm.next_token_logits(PROMPTS, TOKENS)  # the first call tries things out
     shapes = []
     with watched(tiny.model, shapes):
-        CausalLM(tiny.model, tiny.tokenizer, batch_tokens=30).next_token_logits(PROMPTS, TOKENS)
+        lm.next_token_logits(PROMPTS, TOKENS)
     lengths = sorted({prompt: len(tiny.encode(prompt)) for prompt in PROMPTS}.values())
     assert sum(rows for rows, _ in shapes) == len(lengths) == 5
     assert all(rows * width <= 30 for rows, width in shapes)
     assert len(shapes) < 5
 
 
-def test_a_model_without_positions_is_never_padded():
-    bloom = tiny_model("bloom")
-    lm = CausalLM(bloom, tiny_tokenizer())
+def test_a_shared_beginning_is_run_once(tiny):
+    tiny.next_token_logits(SHARING, TOKENS)
     shapes = []
-    with watched(bloom, shapes):
-        lm.next_token_logits(["a b", "c d", "a", "b c d"], TOKENS)
-    assert sorted(shapes) == [(1, 1), (1, 3), (2, 2)]
+    with watched(tiny.model, shapes):
+        tiny.next_token_logits(SHARING, TOKENS)
+    # The second prompt is nothing but the beginning: its last token is left to it.
+    assert shapes == [(1, 12), (6, 7)]
 
 
 def test_only_the_last_position_reaches_the_head(tiny):
     widths = []
-    hook = tiny.model.lm_head.register_forward_pre_hook(
-        lambda _, inputs: widths.append(inputs[0].shape[1])
+    hook = tiny.model.lm_head.register_forward_hook(
+        lambda _, inputs, logits: widths.append(logits.shape[1])
     )
     try:
         tiny.next_token_logits(PROMPTS, TOKENS)
@@ -113,12 +220,6 @@ def test_an_empty_prompt_is_bos(tiny):
     assert tiny.count_tokens(["", "good film"]).tolist() == [1, 2]
 
 
-def test_an_empty_prompt_without_bos_is_an_error():
-    lm = CausalLM(tiny_model(), tiny_tokenizer(bos=False), name="tiny")
-    with pytest.raises(InvalidInputError, match="beginning-of-text"):
-        lm.next_token_logits(["good", " "], TOKENS)
-
-
 def test_a_prompt_beyond_the_positions_is_an_error(tiny):
     at_most = "a " * POSITIONS
     assert tiny.max_tokens == POSITIONS
@@ -133,12 +234,6 @@ def test_token_ids_must_be_in_the_vocabulary(tiny, tokens):
         tiny.next_token_logits(["good"], tokens)
 
 
-@pytest.mark.parametrize(("prompts", "message"), [("good", "one string"), ([], "no prompts")])
-def test_prompts_must_be_a_list(tiny, prompts, message):
-    with pytest.raises(InvalidInputError, match=message):
-        tiny.next_token_logits(prompts, TOKENS)
-
-
 def test_a_batch_holds_a_token_at_least(tiny):
     with pytest.raises(InvalidInputError, match="batch_tokens = 0"):
         CausalLM(tiny.model, tiny.tokenizer, batch_tokens=0)
@@ -148,40 +243,6 @@ def test_the_name_is_the_models_own_by_default():
     named = SimpleNamespace(config=SimpleNamespace(name_or_path="owner/name"))
     assert CausalLM(named, None).name == "owner/name"
     assert CausalLM(tiny_model(), None).name == "LlamaForCausalLM"
-
-
-def test_load_from_a_folder_gives_the_same_values(tiny, tmp_path):
-    tiny.model.save_pretrained(tmp_path)
-    tiny.tokenizer.save_pretrained(tmp_path)
-    loaded = CausalLM.load(tmp_path)
-    assert loaded.name == str(tmp_path)
-    assert np.array_equal(
-        loaded.next_token_logits(PROMPTS, TOKENS), tiny.next_token_logits(PROMPTS, TOKENS)
-    )
-    half = CausalLM.load(str(tmp_path), dtype="bfloat16")
-    assert half.model.dtype == torch.bfloat16
-    rough = half.next_token_logits(PROMPTS, TOKENS)
-    assert np.corrcoef(rough.ravel(), tiny.next_token_logits(PROMPTS, TOKENS).ravel())[0, 1] > 0.99
-
-
-def test_load_refuses_a_model_without_a_language_model_head(tmp_path):
-    sizes = {"hidden_size": 16, "num_hidden_layers": 1, "num_attention_heads": 2}
-    BertModel(BertConfig(vocab_size=32, **sizes, intermediate_size=16)).save_pretrained(tmp_path)
-    tiny_tokenizer().save_pretrained(tmp_path)
-    with pytest.raises(InvalidInputError, match=r"lacks .* weights"):
-        CausalLM.load(tmp_path)
-
-
-def test_load_says_what_is_wrong(tmp_path):
-    with pytest.raises(UnknownNameError, match="smollm2"):
-        CausalLM.load("no-such-model")
-    with pytest.raises(InvalidInputError, match="dtype = 'int8'"):
-        CausalLM.load(tmp_path, dtype="int8")
-    with pytest.raises(InvalidInputError, match="device = 'nowhere'"):
-        CausalLM.load(tmp_path, device="nowhere")
-    (tmp_path / "config.json").write_text('{"model_type": "llama"}')
-    with pytest.raises(InvalidInputError, match="could be loaded from"):
-        CausalLM.load(tmp_path)
 
 
 class watched:  # noqa: N801 - reads as the context it is

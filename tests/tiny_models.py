@@ -6,15 +6,22 @@ import torch
 from tokenizers import Tokenizer, decoders, models, pre_tokenizers
 from transformers import (
     AutoModelForCausalLM,
+    BertConfig,
     BloomConfig,
     Gemma2Config,
+    Gemma3TextConfig,
     GemmaConfig,
     GPT2Config,
     GPTNeoXConfig,
+    Lfm2Config,
     LlamaConfig,
+    MambaConfig,
+    MistralConfig,
     OPTConfig,
+    Phi3Config,
     PreTrainedTokenizerFast,
     Qwen2Config,
+    Qwen3Config,
 )
 
 _WORDS = """<unk> <s> <pad> a b c d e good bad not very film the was plot yes no
@@ -42,9 +49,33 @@ CONFIGS = {
     "qwen2": lambda: Qwen2Config(**_GROUPED),
     "gemma": lambda: GemmaConfig(**_GROUPED, head_dim=8),
     "gemma2": lambda: Gemma2Config(**_GROUPED, head_dim=8, sliding_window=4),
+    "gemma3": lambda: Gemma3TextConfig(
+        **_GROUPED,
+        head_dim=8,
+        sliding_window=4,
+        layer_types=["sliding_attention", "full_attention"],
+    ),
+    "qwen3": lambda: Qwen3Config(**_GROUPED, head_dim=8),
+    "mistral": lambda: MistralConfig(**_GROUPED, sliding_window=4),
     "gpt_neox": lambda: GPTNeoXConfig(**_SIZES, intermediate_size=48),
     "bloom": lambda: BloomConfig(**_SIZES),  # takes no position_ids
     "opt": lambda: OPTConfig(**_SIZES, ffn_dim=48, word_embed_proj_dim=32),
+    "mamba": lambda: MambaConfig(  # a recurrent state, no keys and values
+        **{name: size for name, size in _SIZES.items() if "num_att" not in name}
+    ),
+    "lfm2": lambda: Lfm2Config(**_GROUPED, layer_types=["conv", "full_attention"]),
+    "bert": lambda: BertConfig(**_SIZES, intermediate_size=48),  # sees what comes later
+    "phi3": lambda: Phi3Config(  # other rotary angles for all tokens of texts longer than 12
+        **_GROUPED,
+        original_max_position_embeddings=12,
+        rope_parameters={
+            "rope_type": "longrope",
+            "rope_theta": 1e4,
+            "factor": POSITIONS / 12,
+            "short_factor": [1.0] * 4,
+            "long_factor": [3.0] * 4,
+        },
+    ),
 }
 ARCHITECTURES = tuple(CONFIGS)
 

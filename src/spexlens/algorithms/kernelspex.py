@@ -46,8 +46,8 @@ class KernelSPEX:
         Folds for out-of-fold predictions; 0 leaves them out, and the calibration of the standard
         errors with them.
     fold_steps : int
-        Likelihood evaluations that each fold may spend on hyper-parameters of its own; 0 takes
-        those of all rows, which flatters the out-of-fold predictions where rows are few.
+        Likelihood evaluations that each fold may spend on hyper-parameters of its own, from those
+        of all rows on; 0 takes these as they are, which flatters the out-of-fold predictions.
     hyperparameters : Hyperparameters, optional
         Fixed ones; None learns them. With them, a fit is one Cholesky factor.
     widening : float, optional
@@ -70,7 +70,7 @@ class KernelSPEX:
     groups: tuple[Hashable, ...] | None = None
     learning: Learning = field(default_factory=Learning)
     folds: int = FOLDS
-    fold_steps: int = 16
+    fold_steps: int = 8
     hyperparameters: Hyperparameters | None = None
     widening: float | None = None
 
@@ -135,8 +135,7 @@ class KernelSPEX:
     ) -> tuple[FloatArray, float]:
         """Out-of-fold means, and the factor by which 90 % intervals must widen to hold 90 %."""
         masks, score = design.masks[design.fitted], score_column(outputs)
-        total = float(found.kernel.relevances.sum()) or 1.0  # one number, so little leaks
-        quick = replace(self.learning, max_steps=self.fold_steps, starts=(total,))
+        quick = replace(self.learning, max_steps=self.fold_steps)
         means, deviations = np.empty(len(masks)), np.empty(len(masks))
         for fit, judge in fold_rows(len(masks), self.folds, design.seed, design.fitted_groups):
             rng = np.random.default_rng(design.seed)
@@ -144,7 +143,7 @@ class KernelSPEX:
             own = found
             if self.fold_steps and len(masks) <= self.learning.rows and len(rows) >= MIN_MASKS:
                 families = self._families(design.n)
-                own = learn(masks[rows], outputs[rows], design.p, families, quick, rng)
+                own = learn(masks[rows], outputs[rows], design.p, families, quick, rng, found)
             means[judge], deviations[judge] = _predicted(
                 masks[rows], outputs[rows], own, masks[judge], self.learning.device
             )

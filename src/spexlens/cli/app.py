@@ -7,18 +7,15 @@ kept); 4 a package or model is missing; 130 interrupted; 1 anything else.
 from __future__ import annotations
 
 import warnings
+from typing import Annotated
 
 import typer
 from rich.console import Console
 from rich.markup import escape
 
 from spexlens import __version__
-from spexlens.cli.fit import fit
-from spexlens.cli.models import models
+from spexlens.cli.lazy import LazyGroup
 from spexlens.cli.printing import show_warning
-from spexlens.cli.prompt import demo, prompt
-from spexlens.cli.saved import bench, compare, report, show
-from spexlens.cli.store import store_app
 from spexlens.errors import (
     AblationError,
     InterruptedRunError,
@@ -30,6 +27,7 @@ from spexlens.errors import (
 
 app = typer.Typer(
     name="spexlens",
+    cls=LazyGroup,
     help="Find the interactions that drive a language model's output, by ablation.",
     epilog="Exit codes: 0 done, 2 wrong argument, 3 a game failed (what was measured is kept), "
     "4 something is not installed, 130 interrupted.",
@@ -37,18 +35,28 @@ app = typer.Typer(
     pretty_exceptions_enable=False,
     rich_markup_mode=None,
 )
-for command in (demo, prompt, fit, show, compare, report, bench, models):
-    app.command()(command)
-app.add_typer(store_app)
 
 
-@app.command()
-def version() -> None:
-    """Print the version.
+def _print_version(wanted: bool) -> None:
+    if wanted:
+        Console().print(__version__)
+        raise typer.Exit
 
-    Example: spexlens version
-    """
-    Console().print(__version__)
+
+@app.callback()
+def spexlens(
+    version: Annotated[
+        bool,
+        typer.Option(
+            "--version",
+            callback=_print_version,
+            is_eager=True,
+            show_default=False,
+            help="Print the version.",
+        ),
+    ] = False,
+) -> None:
+    """Find the interactions that drive a language model's output, by ablation."""
 
 
 def main() -> None:
@@ -56,7 +64,7 @@ def main() -> None:
     try:
         with warnings.catch_warnings():
             warnings.showwarning = show_warning
-            app()
+            app(prog_name="spexlens")
     except (SpexlensError, OSError) as error:
         notes = " ".join(getattr(error, "__notes__", ()))
         text = f"[red]error:[/red] {escape(str(error))} {escape(notes)}"

@@ -9,15 +9,14 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, TextIO
 
-import numpy as np
 from rich.console import Console
 from rich.markup import escape
 from rich.table import Table
 
-from spexlens.core.interactions import Z90, Interactions
 from spexlens.errors import MissingExtraError
 
 if TYPE_CHECKING:
+    from spexlens.core.interactions import Interactions
     from spexlens.explanation import Explanation
 
 _BAR = 16
@@ -30,7 +29,8 @@ def print_explanation(
     interactions = explanation.interactions(index, order)
     strongest = interactions.top(top)
     ranking = strongest.ranking()
-    largest = float(np.abs(strongest.effects).max(initial=0.0)) or 1.0
+    lower, upper, doubtful = strongest.lower, strongest.upper, strongest.holds_zero
+    largest = max((abs(effect) for effect in strongest.values()), default=0.0) or 1.0
     table = Table(title=f"Strongest effects ({interactions.index})", title_justify="left")
     table.add_column("#", justify="right")
     table.add_column("players", overflow="fold")
@@ -45,14 +45,13 @@ def print_explanation(
         colour = "blue" if effect >= 0 else "dark_orange3"
         bar = "█" * max(1, round(_BAR * abs(effect) / largest))
         cells = [str(rank), escape(strongest.label(players)), str(len(players)), f"{effect:+.3f}"]
-        if strongest.std_err is not None:
-            half = Z90 * float(strongest.std_err[row])
-            doubtful = abs(effect) <= half
-            cells.append(f"{effect - half:+.3f} … {effect + half:+.3f}{' ○' if doubtful else '  '}")
-            bar = bar.replace("█", "░") if doubtful else bar
+        if lower is not None and upper is not None and doubtful is not None:
+            mark = " ○" if doubtful[row] else "  "
+            cells.append(f"{lower[row]:+.3f} … {upper[row]:+.3f}{mark}")
+            bar = bar.replace("█", "░") if doubtful[row] else bar
         table.add_row(*cells, f"[{colour}]{bar}[/{colour}]")
     console.print(table)
-    if strongest.holds_zero is not None and strongest.holds_zero.any():
+    if doubtful is not None and doubtful.any():
         console.print("○ the interval holds zero: the effect may be none", style="dim")
     _print_fidelity(console, explanation)
     if explanation.curve is not None:

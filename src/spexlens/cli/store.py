@@ -19,6 +19,7 @@ store_app = typer.Typer(
     help="Look into a store of measured values.",
     no_args_is_help=True,
     rich_markup_mode=None,
+    add_completion=False,
 )
 console = Console()
 

@@ -37,3 +37,13 @@ class LanguageModel(Protocol):
     ) -> FloatArray:
         """Natural-log probabilities `(m, k)` of k tokens as the next one after m prompts."""
         ...
+
+    def continuation_log_probabilities(
+        self, prompts: Sequence[str], continuation_ids: Sequence[int], /
+    ) -> FloatArray:
+        """Natural-log probabilities `(m, t)` of a continuation's tokens after each of m prompts."""
+        ...
+
+    def generate(self, prompts: Sequence[str], max_new_tokens: int, /) -> list[str]:
+        """The greedy continuation of each of m prompts, new text alone."""
+        ...

@@ -1,4 +1,4 @@
-"""Prompts of different lengths in one forward pass: packing, padding, eval mode."""
+"""Prompts of different lengths in one forward pass: shared beginning, packing, padding."""
 
 from __future__ import annotations
 
@@ -13,7 +13,13 @@ except ImportError as error:
     raise MissingExtraError("a language model run here", "torch", "llm") from error
 
 
-def batches(lengths: Sequence[int], batch_tokens: int, *, padded: bool = True) -> list[list[int]]:
+def batches(
+    lengths: Sequence[int],
+    batch_tokens: int,
+    *,
+    padded: bool = True,
+    max_rows: int | None = None,
+) -> list[list[int]]:
     """Row numbers packed into batches of similar lengths, the longest first.
 
     Parameters
@@ -24,6 +30,8 @@ def batches(lengths: Sequence[int], batch_tokens: int, *, padded: bool = True) -
         Bound on rows times longest length of a batch; a longer prompt gets a batch of its own.
     padded : bool, default True
         Whether a batch may hold different lengths.
+    max_rows : int, optional
+        Bound on the rows of a batch.
 
     Examples
     --------
@@ -33,7 +41,8 @@ def batches(lengths: Sequence[int], batch_tokens: int, *, padded: bool = True) -
     packed: list[list[int]] = []
     width = 0
     for row in sorted(range(len(lengths)), key=lambda row: -lengths[row]):
-        full = not packed or (len(packed[-1]) + 1) * width > batch_tokens
+        rows = len(packed[-1]) if packed else 0
+        full = not rows or (rows + 1) * width > batch_tokens or rows == max_rows
         if full or (not padded and lengths[row] != width):
             packed.append([])
             width = lengths[row]
@@ -41,10 +50,43 @@ def batches(lengths: Sequence[int], batch_tokens: int, *, padded: bool = True) -
     return packed
 
 
+def common_prefix(sequences: Sequence[Sequence[int]]) -> int:
+    """Number of leading tokens that all sequences have in common.
+
+    Examples
+    --------
+    >>> common_prefix([[7, 8, 1], [7, 8, 2, 3], [7, 8]])
+    2
+    """
+    # In lexicographic order the first and the last differ the most.
+    ordered = sorted(map(tuple, sequences))
+    first, last = ordered[0], ordered[-1]
+    pairs = zip(first, last, strict=False)
+    return next((i for i, (a, b) in enumerate(pairs) if a != b), min(len(first), len(last)))
+
+
+def right_padded(
+    sequences: Sequence[Sequence[int]], filler: int, device: torch.device | str = "cpu"
+) -> torch.Tensor:
+    """Token ids `(b, width)` of b sequences, each from column 0, `filler` behind the shorter ones.
+
+    A causal model sees nothing of what comes later, so its outputs at the real tokens need neither
+    an attention mask nor positions.
+
+    Examples
+    --------
+    >>> right_padded([[5, 6], [7]], filler=0).tolist()
+    [[5, 6], [7, 0]]
+    """
+    width = max(map(len, sequences))
+    rows = [[*ids, *[filler] * (width - len(ids))] for ids in sequences]
+    return torch.tensor(rows, device=device)
+
+
 def left_padded(
     sequences: Sequence[Sequence[int]], filler: int, device: torch.device | str = "cpu"
 ) -> dict[str, torch.Tensor]:
-    """What a model is given for b sequences: the last column is every one's last token.
+    """What a model continues b sequences from: the last column is every one's last token.
 
     Parameters
     ----------

@@ -1,24 +1,26 @@
 """Causal language models of transformers, scored in batches.
 
-Ablations of one text give many short prompts of nearly equal length, often the same one twice. They
-are run once each, sorted by length, and packed until a batch holds `batch_tokens` tokens, so that
-hardly anything is spent on padding.
+Ablations of one text give many prompts that begin alike, have nearly equal lengths, and are often
+the same. What all begin with is run once; equal ones are run once; the rest is sorted by length and
+packed until a batch holds `batch_tokens` tokens, so that hardly anything is spent on padding.
 """
 
 from __future__ import annotations
 
-import inspect
-from collections.abc import Callable, Sequence
-from dataclasses import dataclass
+from collections.abc import Sequence
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 
 from spexlens.core.masks import FloatArray, IntArray
-from spexlens.errors import InvalidInputError, MissingExtraError, shown
-from spexlens.models import zoo
-from spexlens.models.batching import batches, evaluating, left_padded
+from spexlens.errors import InvalidInputError, MissingExtraError
+from spexlens.models.identity import model_identity
+from spexlens.models.loading import load_causal_lm
+from spexlens.models.prompt_tokens import PromptTokens
+from spexlens.models.reading import Outputs
+from spexlens.models.running import Runner, RunState
 
 try:
     import torch
@@ -45,7 +47,25 @@ class CausalLM:
         For reports; the model's own name by default.
     batch_tokens : int, optional
         Tokens, padding included, in one forward pass; a longer prompt runs alone. By default 512 on
-        a CPU and 16,384 elsewhere. It changes speed and memory; values agree to about 1e-5.
+        a CPU and 16,384 elsewhere. Where that does not fit in memory, batches are halved, with a
+        warning. It changes speed and memory; values agree to about 1e-5.
+    replicas : tuple of transformers.PreTrainedModel
+        Copies of `model` on other devices of this machine; batches go to whichever is free.
+    prepacked : bool, default True
+        Whether linear layers on a CPU use a copy of their weights in oneDNN's own layout where that
+        is possible: faster, and as much memory again as these layers take (425 MB for SmolLM2).
+        Copies are made in the first call, only where they fit in half of the free memory, kept, and
+        renewed for weights that change. The model itself is as it was after every call.
+    compiled : bool, default False
+        Whether batches are run through torch.compile, for long runs: it compiles during the first
+        batches, a few times and tens of seconds or more each. `prepacked` does not apply then.
+
+    Notes
+    -----
+    A prompt's values equal those of a plain forward pass of it alone, up to rounding: about 1e-5 in
+    float32. Where the first call finds that padding or a shared beginning would change a model's
+    values, it does without. Hooks on the model see padding behind the shorter prompts of a batch,
+    and the shared beginning in a pass of its own.
 
     Examples
     --------
@@ -69,6 +89,10 @@ class CausalLM:
     tokenizer: Any
     name: str = ""
     batch_tokens: int | None = None
+    replicas: tuple[Any, ...] = ()
+    prepacked: bool = True
+    compiled: bool = False
+    _state: RunState = field(init=False, default_factory=RunState, repr=False)
 
     def __post_init__(self) -> None:
         if self.batch_tokens is not None and self.batch_tokens < 1:
@@ -84,8 +108,10 @@ class CausalLM:
         name_or_path: str | Path,
         *,
         dtype: str | torch.dtype = "float32",
-        device: str | torch.device = "cpu",
+        device: str | torch.device | Sequence[str | torch.device] = "cpu",
         batch_tokens: int | None = None,
+        prepacked: bool = True,
+        compiled: bool = False,
     ) -> CausalLM:
         """The model of a name in `zoo.MODELS`, a folder, or a hub name `owner/name`.
 
@@ -94,8 +120,9 @@ class CausalLM:
         name_or_path : str or Path
         dtype : str or torch.dtype, default "float32"
             "bfloat16" is faster and noisy (its values depend on the batch by about 0.06 nats).
-        device : str or torch.device, default "cpu"
-        batch_tokens : int, optional
+        device : str or torch.device, or a sequence of them, default "cpu"
+            With several, such as ["cuda:0", "cuda:1"], each holds a copy of the model.
+        batch_tokens, prepacked, compiled
             See the class.
 
         Raises
@@ -107,28 +134,16 @@ class CausalLM:
         MissingExtraError
             When transformers is not installed.
         """
-        chosen_dtype, chosen_device = _dtype(dtype), _device(device)
-        try:
-            from transformers import AutoModelForCausalLM, AutoTokenizer
-        except ImportError as error:
-            raise MissingExtraError("loading a model", "transformers", "llm") from error
-        source = zoo.locate(name_or_path)
-        try:
-            tokenizer = AutoTokenizer.from_pretrained(source)
-            model, report = AutoModelForCausalLM.from_pretrained(
-                source, dtype=chosen_dtype, output_loading_info=True
-            )
-        except (OSError, ValueError, KeyError) as error:
-            raise InvalidInputError(
-                f"no causal language model and tokenizer could be loaded from {source!r}: {error}"
-            ) from error
-        # transformers fills missing weights with random numbers and only logs it.
-        if missing := sorted(report["missing_keys"]):
-            raise InvalidInputError(
-                f"{source!r} lacks {len(missing)} weights of a causal language model: "
-                f"{shown(missing, 3)}. Choose a model that was trained with a language-model head."
-            )
-        return CausalLM(model.to(chosen_device), tokenizer, str(name_or_path), batch_tokens)
+        (model, *replicas), tokenizer = load_causal_lm(name_or_path, dtype, device)
+        return CausalLM(
+            model,
+            tokenizer,
+            str(name_or_path),
+            batch_tokens,
+            replicas=tuple(replicas),
+            prepacked=prepacked,
+            compiled=compiled,
+        )
 
     @property
     def max_tokens(self) -> int | None:
@@ -136,11 +151,15 @@ class CausalLM:
         limit = getattr(self.model.config.get_text_config(), "max_position_embeddings", None)
         return None if limit is None else int(limit)
 
+    def identity(self) -> dict[str, Any]:
+        """Hashes of config, weights and tokenizer; see `models.identity.model_identity`."""
+        return model_identity(self.model, self.tokenizer)
+
     # -- tokens ----------------------------------------------------------------------------------
 
     def encode(self, text: str, *, special_tokens: bool = True) -> list[int]:
         """Token ids of `text`; with `special_tokens` those the tokenizer adds by default."""
-        return self._encode([text], special_tokens)[0]
+        return self._tokens().encode([text], special_tokens=special_tokens)[0]
 
     def token_text(self, token_id: int) -> str:
         """The text of one token, its leading space included."""
@@ -154,37 +173,11 @@ class CausalLM:
         InvalidInputError
             For a prompt that cannot be run: too long, or without tokens where there is no BOS.
         """
-        return np.array([len(ids) for ids in self._sequences(_texts(prompts))], dtype=np.int64)
+        sequences = self._tokens().sequences(prompts)
+        return np.array([len(ids) for ids in sequences], dtype=np.int64)
 
-    def _encode(self, texts: list[str], special_tokens: bool) -> list[list[int]]:
-        encoded = self.tokenizer(
-            texts, add_special_tokens=special_tokens, return_attention_mask=False, verbose=False
-        )
-        return [list(map(int, ids)) for ids in encoded["input_ids"]]
-
-    def _sequences(self, prompts: list[str]) -> list[list[int]]:
-        """Token ids of every prompt: an empty one becomes BOS, one that is too long an error."""
-        limit = self.max_tokens
-        sequences = []
-        for prompt, ids in zip(prompts, self._encode(prompts, special_tokens=True), strict=True):
-            if limit is not None and len(ids) > limit:
-                raise InvalidInputError(
-                    f"the prompt {_beginning(prompt)} has {len(ids)} tokens; {self.name} has "
-                    f"{limit} positions. Shorten the text or the template, or choose a model with "
-                    "a longer context."
-                )
-            sequences.append(ids or [self._first_token(prompt)])
-        return sequences
-
-    def _first_token(self, prompt: str) -> int:
-        bos = getattr(self.tokenizer, "bos_token_id", None)
-        if bos is None:
-            raise InvalidInputError(
-                f"the prompt {prompt!r} has no tokens, and the tokenizer of {self.name} has no "
-                "beginning-of-text token to stand for it. Use a template with some text of its "
-                "own, or set tokenizer.bos_token."
-            )
-        return int(bos)
+    def _tokens(self) -> PromptTokens:
+        return PromptTokens(self.tokenizer, self.name, self.max_tokens)
 
     # -- scores ----------------------------------------------------------------------------------
 
@@ -208,14 +201,88 @@ class CausalLM:
             token id outside the vocabulary.
         """
         wanted = self._token_ids(token_ids)
-        return self._read(prompts, lambda logits: logits[:, wanted])
+        sequences = self._tokens().sequences(prompts)
+        return self._runner().read(sequences, 1, lambda outputs: outputs.logits[:, 0, wanted])
 
     def next_token_log_probabilities(
         self, prompts: Sequence[str], token_ids: Sequence[int]
     ) -> FloatArray:
         """Natural-log probabilities of some tokens as the next one; see `next_token_logits`."""
         wanted = self._token_ids(token_ids)
-        return self._read(prompts, lambda logits: logits.log_softmax(dim=-1)[:, wanted])
+
+        def read(outputs: Outputs) -> torch.Tensor:
+            return outputs.logits[:, 0].log_softmax(dim=-1)[:, wanted]
+
+        return self._runner().read(self._tokens().sequences(prompts), 1, read)
+
+    def continuation_log_probabilities(
+        self, prompts: Sequence[str], continuation_ids: Sequence[int]
+    ) -> FloatArray:
+        """Natural-log probability of every token of one continuation, after each prompt.
+
+        Parameters
+        ----------
+        prompts : sequence of str (m,)
+        continuation_ids : sequence of int (t,)
+
+        Returns
+        -------
+        float array (m, t)
+            Of token j given the prompt and tokens 0 … j - 1; a row's sum is the log-probability of
+            the whole continuation.
+
+        Raises
+        ------
+        InvalidInputError
+            As `next_token_logits`, and for a prompt too long to be continued.
+        """
+        target = self._token_ids(continuation_ids)
+        before = self._tokens().sequences(prompts, len(target) - 1)
+        sequences = [ids + target[:-1] for ids in before]
+
+        def read(outputs: Outputs) -> torch.Tensor:
+            return outputs.logits.log_softmax(dim=-1)[:, range(len(target)), target]
+
+        return self._runner().read(sequences, len(target), read)
+
+    def last_hidden(self, prompts: Sequence[str]) -> FloatArray:
+        """What the unembedding reads after each prompt, `(m, d)`: the last token's final state.
+
+        Raises
+        ------
+        InvalidInputError
+            As `next_token_logits`, and for a model that does not say what its unembedding is.
+        """
+
+        def read(outputs: Outputs) -> torch.Tensor:
+            if outputs.hidden is None:
+                raise InvalidInputError(
+                    f"{self.name} has no output embeddings that transformers knows of; needed to "
+                    "tell its last hidden state."
+                )
+            return outputs.hidden[:, 0].float()
+
+        return self._runner().read(self._tokens().sequences(prompts), 1, read)
+
+    def generate(self, prompts: Sequence[str], max_new_tokens: int) -> list[str]:
+        """The most probable continuation of each prompt, token by token (greedy).
+
+        Parameters
+        ----------
+        prompts : sequence of str (m,)
+        max_new_tokens : int
+            At most so many tokens; an end-of-text token ends a text before.
+
+        Returns
+        -------
+        list of str (m,)
+            The new text alone, without special tokens.
+        """
+        if max_new_tokens < 1:
+            raise InvalidInputError(f"max_new_tokens = {max_new_tokens} given; needed at least 1.")
+        sequences = self._tokens().sequences(prompts, max_new_tokens)
+        new = self._runner().generate(sequences, max_new_tokens)
+        return [str(self.tokenizer.decode(ids, skip_special_tokens=True)) for ids in new]
 
     def _token_ids(self, token_ids: Sequence[int]) -> list[int]:
         size = int(self.model.config.get_text_config().vocab_size)
@@ -226,65 +293,13 @@ class CausalLM:
             )
         return wanted
 
-    def _read(
-        self, prompts: Sequence[str], read: Callable[[torch.Tensor], torch.Tensor]
-    ) -> FloatArray:
-        """`read` of the logits `(b, vocabulary)` after every prompt, `(m, k)`; prompts batched."""
-        distinct = list(dict.fromkeys(_texts(prompts)))
-        sequences = self._sequences(distinct)
-        parameters = inspect.signature(self.model.forward).parameters
-        rows: dict[str, FloatArray] = {}
-        # A model that takes no positions cannot be told where a padded prompt begins.
-        padded = "position_ids" in parameters
-        filler = getattr(self.tokenizer, "pad_token_id", None) or 0  # any token: it is masked
-        packed = batches(list(map(len, sequences)), self._batch_tokens(), padded=padded)
-        with evaluating(self.model), torch.inference_mode():
-            for batch in packed:
-                inputs = left_padded([sequences[row] for row in batch], filler, self.model.device)
-                options = {"logits_to_keep": 1, "use_cache": False, **inputs}
-                output = self.model(**{key: options[key] for key in options if key in parameters})
-                logits = output.logits[:, -1]
-                logits = logits.to(torch.promote_types(logits.dtype, torch.float32))
-                values = read(logits).cpu().double().numpy()
-                rows.update(
-                    (distinct[row], value) for row, value in zip(batch, values, strict=True)
-                )
-        return np.stack([rows[prompt] for prompt in prompts])
-
-    def _batch_tokens(self) -> int:
-        on_cpu = self.model.device.type == "cpu"
-        return self.batch_tokens or (_BATCH_TOKENS_CPU if on_cpu else _BATCH_TOKENS_GPU)
-
-
-def _texts(prompts: Sequence[str]) -> list[str]:
-    if isinstance(prompts, str):
-        raise InvalidInputError(
-            f"prompts were given as one string {_beginning(prompts)}; needed a list of strings. "
-            "For one prompt, pass [prompt]."
+    def _runner(self) -> Runner:
+        usual = _BATCH_TOKENS_CPU if self.model.device.type == "cpu" else _BATCH_TOKENS_GPU
+        return Runner(
+            models=(self.model, *self.replicas),
+            batch_tokens=self.batch_tokens or usual,
+            filler=getattr(self.tokenizer, "pad_token_id", None) or 0,  # any token: none sees it
+            prepacked=self.prepacked,
+            compiled=self.compiled,
+            state=self._state,
         )
-    if not prompts:
-        raise InvalidInputError("no prompts were given; needed at least one.")
-    return list(prompts)
-
-
-def _beginning(text: str) -> str:
-    return repr(text if len(text) <= 40 else f"{text[:40]}…")
-
-
-def _dtype(dtype: str | torch.dtype) -> torch.dtype:
-    chosen = getattr(torch, dtype, None) if isinstance(dtype, str) else dtype
-    if not isinstance(chosen, torch.dtype) or not chosen.is_floating_point:
-        raise InvalidInputError(
-            f"dtype = {dtype!r} given; needed 'float32', 'bfloat16', 'float16' or 'float64'."
-        )
-    return chosen
-
-
-def _device(device: str | torch.device) -> torch.device:
-    try:
-        # A device can be named well and still be absent; only an allocation tells.
-        return torch.empty(0, device=device).device
-    except (RuntimeError, AssertionError) as error:
-        raise InvalidInputError(
-            f"device = {device!r} cannot be used here ({error}); 'cpu' always can."
-        ) from error

@@ -36,11 +36,15 @@ _BLOCK = 1000
 
 @dataclass(frozen=True, eq=False)
 class Hyperparameters:
-    """What `learn` found: the kernel and the noise variance, in squared units of the values."""
+    """What `learn` found: the kernel and the noise variance, in squared units of the values.
+
+    `vector` is the same as the likelihood knows it, to start from again.
+    """
 
     kernel: SpectralKernel
     noise: float
     notes: tuple[str, ...] = ()
+    vector: FloatArray | None = None
 
 
 @dataclass(frozen=True)
@@ -180,6 +184,7 @@ def learn(
     families: Sequence[Supports] = (),
     learning: Learning | None = None,
     rng: np.random.Generator | None = None,
+    near: Hyperparameters | None = None,
 ) -> Hyperparameters:
     """Hyper-parameters of largest penalised marginal likelihood.
 
@@ -195,6 +200,8 @@ def learn(
     learning : Learning, optional
     rng : numpy.random.Generator, optional
         Draws the rows used where there are more than `learning.rows`.
+    near : Hyperparameters, optional
+        Of much the same data: started from instead of `learning.starts`.
 
     Returns
     -------
@@ -227,6 +234,8 @@ def learn(
         arithmetic_for(learning.device),
     )
     starts = [likelihood.start(relevance) for relevance in learning.starts]
+    if near is not None and near.vector is not None and near.vector.shape == starts[0].shape:
+        starts = [near.vector]
     theta = maximise(likelihood, starts, learning.max_steps)
     if len(weights) > 1:
         score = replace(likelihood, outputs=likelihood.outputs[:, :1], output_weights=weights[:1])
@@ -234,7 +243,7 @@ def learn(
     kernel, noise = likelihood.kernel(theta)
     unit = float(spread[0]) ** 2
     return Hyperparameters(
-        _without(_scaled(kernel, unit), masks[0], ~varying), noise * unit, tuple(notes)
+        _without(_scaled(kernel, unit), masks[0], ~varying), noise * unit, tuple(notes), theta
     )
 
 

@@ -1,0 +1,51 @@
+"""Commands that are imported when they are called: `spexlens --help` starts at once."""
+
+from __future__ import annotations
+
+from importlib import import_module
+from typing import Any
+
+import typer
+from typer.core import TyperGroup
+
+COMMANDS = {
+    "demo": ("prompt", "Explain why SmolLM2 calls a movie review positive."),
+    "prompt": ("prompt", "Which words of a text act together on a choice between two answers."),
+    "data": ("data", "Which training examples act together on a prediction."),
+    "fit": ("fit", "Explain values that were measured elsewhere."),
+    "show": ("saved", "Print a saved run again, under any index."),
+    "compare": ("saved", "Compare saved runs: fidelity, and the effects they agree on."),
+    "report": ("saved", "Write the page of a saved run."),
+    "bench": ("saved", "Try every algorithm on the ablations of a saved run."),
+    "store": ("store", "Look into a store of measured values."),
+    "models": ("models", "List the models that are known by name."),
+}
+"""Name -> module beside this one, and what `--help` says. A Typer app is called `<name>_app`."""
+
+
+class LazyGroup(TyperGroup):
+    """Imports the module of a command when the command is asked for."""
+
+    def list_commands(self, ctx: Any) -> list[str]:
+        """The names, in the order of the table."""
+        return list(COMMANDS)
+
+    def get_command(self, ctx: Any, cmd_name: str) -> Any:
+        """The command, or None where the name is not known."""
+        if cmd_name not in COMMANDS:
+            return None
+        module = import_module(f"spexlens.cli.{COMMANDS[cmd_name][0]}")
+        sub_app = getattr(module, f"{cmd_name}_app", None)
+        if sub_app is None:
+            sub_app = typer.Typer(
+                rich_markup_mode=None, pretty_exceptions_enable=False, add_completion=False
+            )
+            sub_app.command(name=cmd_name)(getattr(module, cmd_name))
+        command = typer.main.get_command(sub_app)
+        command.name = cmd_name
+        return command
+
+    def format_commands(self, ctx: Any, formatter: Any) -> None:
+        """The table, without importing anything."""
+        with formatter.section("Commands"):
+            formatter.write_dl([(name, summary) for name, (_, summary) in COMMANDS.items()])

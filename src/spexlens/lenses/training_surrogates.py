@@ -1,0 +1,123 @@
+"""Surrogates of retraining: games like any other, at the price of one full fit.
+
+A surrogate is only as good as its agreement with real retraining on a sample of subsets:
+
+    masks = sample_masks(n, 64, rng)
+    agreement(surrogate(masks), evaluate(game, masks))        # lenses.training_metrics
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Any
+
+from spexlens.core.interventions import Interventions
+from spexlens.core.masks import FloatArray
+from spexlens.errors import InvalidInputError, UnknownNameError
+from spexlens.lenses.base import LensGame
+from spexlens.lenses.training_data import training_subject
+from spexlens.lenses.training_subject import TrainingSubject, subsets_of
+from spexlens.trainers.influence import ORDERS, Influence
+from spexlens.trainers.logistic import Logistic
+from spexlens.trainers.network import Network
+from spexlens.trainers.network_gradients import (
+    AdditiveEffects,
+    gauss_newton_effects,
+    trak_network_effects,
+)
+
+NETWORK_METHODS = ("gauss-newton", "trak")
+
+
+@dataclass(frozen=True, eq=False)
+class AdditiveSubject:
+    """Values by adding up effects of single examples; trains nothing.
+
+    Attributes
+    ----------
+    effects : AdditiveEffects
+    method : str
+    original : TrainingSubject
+        What is approximated.
+    """
+
+    effects: AdditiveEffects
+    method: str
+    original: TrainingSubject
+
+    def evaluate(self, interventions: Interventions, /) -> FloatArray:
+        """Values `(m,)` for one test point, else `(m, q)`."""
+        left_out = (~subsets_of(interventions)).astype(float)
+        values: FloatArray = self.effects.full - left_out @ self.effects.effects
+        return values[:, 0] if values.shape[1] == 1 else values
+
+    def describe(self, interventions: Interventions, /) -> dict[str, Any]:
+        """As of the original, with the method as the model."""
+        return {**self.original.describe(interventions), "model": self.method}
+
+    def identity(self) -> dict[str, Any]:
+        """Method, and the identity of what is approximated."""
+        return {"surrogate": self.method, **self.original.identity()}
+
+
+def surrogate_game(game: LensGame, method: str | None = None) -> LensGame:
+    """A game with the players, test points and score of `game` that does not retrain.
+
+    Parameters
+    ----------
+    game : LensGame
+        From `training_game`, with a `Logistic` or `Network` trainer.
+    method : str, optional
+        For `Logistic`: "newton" (default; one exact Newton step a subset), "second" or "first"
+        (`spexlens.trainers.influence`). For `Network`, with the score "log_odds" or a regression's
+        "prediction": "gauss-newton" (default) or "trak" (`spexlens.trainers.network_gradients`).
+
+    Returns
+    -------
+    LensGame
+
+    Raises
+    ------
+    InvalidInputError
+        For a trainer or score that has no surrogate.
+    """
+    subject = game.subject
+    if not isinstance(subject, TrainingSubject):
+        raise InvalidInputError(
+            f"a game over a {type(subject).__name__} given; needed one of training_game()."
+        )
+    trainer = subject.trainer
+    if isinstance(trainer, Logistic):
+        method = _known(method, ORDERS)
+        approximate = Influence(trainer, method)
+        return LensGame(game.lens, training_subject(approximate, subject.data, score=subject.score))
+    if isinstance(trainer, Network):
+        method = _known(method, NETWORK_METHODS)
+        return LensGame(game.lens, _network_surrogate(subject, trainer, method))
+    raise InvalidInputError(
+        f"{type(trainer).__name__} has no surrogate; needed Logistic or Network. Closed forms and "
+        "neighbours are retrained as cheaply."
+    )
+
+
+def _network_surrogate(subject: TrainingSubject, trainer: Network, method: str) -> AdditiveSubject:
+    needed = "prediction" if trainer.task == "regression" else "log_odds"
+    if subject.score != needed or (method == "trak" and trainer.task == "regression"):
+        raise InvalidInputError(
+            f"{method!r} approximates the score 'log_odds' of a classifier"
+            f"{'' if method == 'trak' else ' or the prediction of a regression'}; the game has "
+            f"{subject.score!r}."
+        )
+    if method == "trak":
+        effects = trak_network_effects(trainer, subject.data, subject.seeds)
+    else:
+        effects = gauss_newton_effects(trainer, subject.data, subject.seeds[0])
+    return AdditiveSubject(effects, method, subject)
+
+
+def _known(method: str | None, known: tuple[str, ...]) -> str:
+    if method is None:
+        return known[0]
+    if method not in known:
+        raise UnknownNameError("surrogate", method, known)
+    return method

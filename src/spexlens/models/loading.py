@@ -1,0 +1,70 @@
+"""Models and tokenizers from a name, a folder or the hub, on the devices asked for."""
+
+from __future__ import annotations
+
+import copy
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Any
+
+from spexlens.errors import InvalidInputError, MissingExtraError, shown
+from spexlens.models import zoo
+
+try:
+    import torch
+except ImportError as error:
+    raise MissingExtraError("loading a model", "torch", "llm") from error
+
+Device = str | torch.device
+
+
+def load_causal_lm(
+    name_or_path: str | Path, dtype: str | torch.dtype, device: Device | Sequence[Device]
+) -> tuple[tuple[Any, ...], Any]:
+    """The model, once a device, and its tokenizer; see `CausalLM.load`."""
+    chosen_dtype = _dtype(dtype)
+    wanted = [device] if isinstance(device, (str, torch.device)) else device
+    devices = [_device(one) for one in wanted]
+    if not devices:
+        raise InvalidInputError("device = [] given; needed at least one, such as 'cpu'.")
+    try:
+        from transformers import AutoModelForCausalLM, AutoTokenizer
+    except ImportError as error:
+        raise MissingExtraError("loading a model", "transformers", "llm") from error
+    source = zoo.locate(name_or_path)
+    try:
+        tokenizer = AutoTokenizer.from_pretrained(source)
+        model, report = AutoModelForCausalLM.from_pretrained(
+            source, dtype=chosen_dtype, output_loading_info=True
+        )
+    except (OSError, ValueError, KeyError) as error:
+        raise InvalidInputError(
+            f"no causal language model and tokenizer could be loaded from {source!r}: {error}"
+        ) from error
+    # transformers fills missing weights with random numbers and only logs it.
+    if missing := sorted(report["missing_keys"]):
+        raise InvalidInputError(
+            f"{source!r} lacks {len(missing)} weights of a causal language model: "
+            f"{shown(missing, 3)}. Choose a model that was trained with a language-model head."
+        )
+    copies = [copy.deepcopy(model).to(one) for one in devices[1:]]
+    return (model.to(devices[0]), *copies), tokenizer
+
+
+def _dtype(dtype: str | torch.dtype) -> torch.dtype:
+    chosen = getattr(torch, dtype, None) if isinstance(dtype, str) else dtype
+    if not isinstance(chosen, torch.dtype) or not chosen.is_floating_point:
+        raise InvalidInputError(
+            f"dtype = {dtype!r} given; needed 'float32', 'bfloat16', 'float16' or 'float64'."
+        )
+    return chosen
+
+
+def _device(device: Device) -> torch.device:
+    try:
+        # A device can be named well and still be absent; only an allocation tells.
+        return torch.empty(0, device=device).device
+    except (RuntimeError, AssertionError) as error:
+        raise InvalidInputError(
+            f"device = {device!r} cannot be used here ({error}); 'cpu' always can."
+        ) from error

