@@ -7,16 +7,18 @@ from spexlens.core.spectrum import fourier_basis
 from spexlens.core.supports import Supports, term_matrix
 from spexlens.transforms.kernel import (
     ExtraTerms,
-    GradientSums,
     SpectralKernel,
     coefficients,
     covariances,
     extra_gram,
-    gradient_sums,
     gram,
     gram_diagonal,
     prior_variances,
     product_gram,
+)
+from spexlens.transforms.kernel_gradient import (
+    GradientSums,
+    gradient_sums,
     relevance_gradient,
 )
 from spexlens.transforms.kernel_spectrum import strongest_terms

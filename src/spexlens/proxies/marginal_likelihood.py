@@ -7,7 +7,7 @@ with weights) and its derivative (eq. 5.9) are
     <(W C^-1 - sum_q weight_q a_q a_q^T) / 2, dC>,       a_q = C^-1 y_q,  W = sum_q weight_q
 
 so a step costs one Cholesky factor and its inverse, and two N x N x n products for all n
-relevances (`transforms.kernel.relevance_gradient`). A quadratic prior shrinks every `log w_i` to
+relevances (`transforms.kernel_gradient`). A quadratic prior shrinks every `log w_i` to
 their mean, so that a player about whom the data say little is like the others; weak ones hold the
 rest in range.
 """
@@ -27,11 +27,13 @@ from spexlens.core.supports import Supports
 from spexlens.proxies.arithmetic import Arithmetic, NumpyArithmetic
 from spexlens.transforms.kernel import (
     ExtraTerms,
-    GradientSums,
     SpectralKernel,
     extra_gram,
-    gradient_sums,
     product_logs,
+)
+from spexlens.transforms.kernel_gradient import (
+    GradientSums,
+    gradient_sums,
     relevance_gradient,
 )
 

@@ -106,7 +106,7 @@ class SpectralKernel:
     @cached_property
     def log_tables(self) -> FloatArray:
         """`log table_i` at (both absent, both present, one of each), `(3, n)`."""
-        absent, present = _levels(self)
+        absent, present = levels(self)
         w, rho = self.relevances, self.rates
         shift = np.log1p(rho)
         # log(1 - tanh w) without cancellation for large w
@@ -124,7 +124,7 @@ class SpectralKernel:
     def averages(self) -> tuple[FloatArray, FloatArray]:
         """`even_i(x')` and `odd_i(x')` at x' = absent, present: each `(2, n)`."""
         both_absent, both_present, differ = np.exp(self.log_tables)
-        absent, present = _levels(self)
+        absent, present = levels(self)
         keep = keep_probabilities(self.p, self.n)
         tables = np.array([[both_absent, differ], [differ, both_present]])
         weights = np.stack([1 - keep, keep])
@@ -137,7 +137,7 @@ class SpectralKernel:
         """`v_{S + i} / v_S` of the product part for every i, `(n,)`, and its `v_{}`."""
         keep = keep_probabilities(self.p, self.n)
         even, odd = self.averages
-        absent, present = _levels(self)
+        absent, present = levels(self)
         without = (1 - keep) * even[0] + keep * even[1]
         within = (1 - keep) * absent * odd[0] + keep * present * odd[1]
         return within / without, float(self.scale * np.exp(np.log(without).sum()))
@@ -198,74 +198,6 @@ def gram_diagonal(kernel: SpectralKernel, masks: BoolArray) -> FloatArray:
             extra.supports, weights, basis.shape[1], lambda rows: basis[:, rows] ** 2
         )
     return diagonal
-
-
-@dataclass(frozen=True, eq=False)
-class GradientSums:
-    """What the derivatives by the relevances are made of, for weights `(N, N)`.
-
-    Attributes
-    ----------
-    both, either : float array (n,)
-        Weighted kernel entries where player i is present on both sides; on each, summed.
-    total : float
-        All weighted kernel entries.
-    energy : float array (n,)
-        `phi_i^T weights phi_i`.
-    """
-
-    both: FloatArray
-    either: FloatArray
-    total: float
-    energy: FloatArray
-
-
-def gradient_sums(x: Any, basis: Any, product: Any, weights: Any) -> tuple[Any, Any, Any, Any]:
-    """The fields of `GradientSums`, in the operators that numpy arrays and tensors share.
-
-    Parameters
-    ----------
-    x : array (N, n)
-        Masks as 0 and 1.
-    basis : array (n, N)
-        `fourier_basis` of the masks.
-    product : array (N, N)
-        `product_gram(kernel, masks, masks)`.
-    weights : array (N, N)
-        Need not be symmetric: it stands for its symmetric part.
-    """
-    weighted = weights * product
-    both = ((weighted @ x) * x).sum(0)
-    either = (weighted.sum(1) + weighted.sum(0)) @ x  # one side counted at a time
-    return both, either, weighted.sum(), ((basis @ weights) * basis).sum(1)
-
-
-def relevance_gradient(
-    kernel: SpectralKernel, sums: GradientSums
-) -> tuple[FloatArray, float, float]:
-    """Derivatives of `sum_ab weights_ab k(x_a, x_b)` by all w_i, the tilt and `log linear`.
-
-    Returns
-    -------
-    by_relevance : float array (n,)
-        From two N x N x n products for all n (`gradient_sums`).
-    by_tilt, by_log_linear : float
-    """
-    absent, present = _levels(kernel)
-    w, rho, tilt = kernel.relevances, kernel.rates, kernel.tilt
-    slope = (1 - rho) * (1 + rho)
-    both, mixed = sums.both, sums.either - 2 * sums.both
-    neither = sums.total - sums.either + both
-    by_relevance = (
-        neither * (absent**2 * slope / (1 + rho * absent**2) - (1 - rho) + 2 * tilt * absent)
-        + both * (present**2 * slope / (1 + rho * present**2) - (1 - rho) + 2 * tilt * present)
-        + mixed * (-2 + tilt * (absent + present))
-    )
-    by_tilt = w @ (neither * 2 * absent + both * 2 * present + mixed * (absent + present))
-    shared = float(kernel.linear_shares @ sums.energy)
-    total = max(float(rho.sum()), np.finfo(float).tiny)
-    by_relevance += kernel.linear * slope / total * (sums.energy - shared)
-    return by_relevance, float(by_tilt), kernel.linear * shared
 
 
 def prior_variances(kernel: SpectralKernel, supports: Supports) -> FloatArray:
@@ -329,7 +261,7 @@ def _plain_variances(kernel: SpectralKernel, supports: Supports) -> FloatArray:
     return plain
 
 
-def _levels(kernel: SpectralKernel) -> tuple[FloatArray, FloatArray]:
+def levels(kernel: SpectralKernel) -> tuple[FloatArray, FloatArray]:
     """`phi_i` of an absent and of a present player, each `(n,)`."""
     corners = np.array([[False], [True]]).repeat(kernel.n, axis=1)
     basis = fourier_basis(corners, kernel.p)
