@@ -33,17 +33,17 @@ from spexlens.proxies.folds import r2_score
 
 JUDGED = 512
 Predict = Callable[[np.ndarray], np.ndarray]
-Run = Callable[[np.ndarray, np.ndarray], Predict]
+Run = Callable[[np.ndarray, np.ndarray, float], Predict]
 
 
 def ours(algorithm: sx.Algorithm) -> Run:
-    def run(masks: np.ndarray, values: np.ndarray) -> Predict:
-        return algorithm.recover(sx.Design(masks), values).spectrum
+    def run(masks: np.ndarray, values: np.ndarray, p: float) -> Predict:
+        return algorithm.recover(sx.Design(masks, p=p), values).spectrum
 
     return run
 
 
-def spectralexplain(masks: np.ndarray, values: np.ndarray) -> Predict:
+def spectralexplain(masks: np.ndarray, values: np.ndarray, p: float) -> Predict:
     from spectralexplain.utils import proxy_spex
 
     found = proxy_spex((masks.astype(int), values), max_order=5)
@@ -51,7 +51,7 @@ def spectralexplain(masks: np.ndarray, values: np.ndarray) -> Predict:
     return sx.FourierSpectrum.from_dict(terms, masks.shape[1])
 
 
-def shapiq(masks: np.ndarray, values: np.ndarray) -> Predict:
+def shapiq(masks: np.ndarray, values: np.ndarray, p: float) -> Predict:
     from shapiq.approximator.sparse.proxyspex import ProxySPEX
 
     n = masks.shape[1]
@@ -96,12 +96,12 @@ class Fit:
 
 
 def measure(name: str, run: Run, game: dict[str, np.ndarray], ablations: int, seed: int) -> Fit:
-    masks, values = game["masks"], game["values"]
+    masks, values, p = game["masks"], game["values"], float(game.get("p", 0.5))
     rows = np.random.default_rng(seed).permutation(len(masks) - JUDGED)[:ablations]
     start = time.process_time()
     with warnings.catch_warnings():
         warnings.simplefilter("ignore")
-        predict = run(masks[rows], values[rows])
+        predict = run(masks[rows], values[rows], p)
     seconds = time.process_time() - start
     r2 = r2_score(values[-JUDGED:], predict(masks[-JUDGED:]))
     return Fit(str(game["name"]), name, ablations, seed, r2, seconds)
