@@ -61,6 +61,7 @@ if TYPE_CHECKING:
     from spexlens.fidelity import Fidelity
     from spexlens.front_door import explain, fit
     from spexlens.indices import INDICES, Index, compute_index
+    from spexlens.interop import from_shapiq, to_networkx, to_shapiq
     from spexlens.learning_curve import LearningCurve
     from spexlens.resampling import Stability, stability
     from spexlens.selection import GreedySelection, greedy, verify_minimal_set
@@ -116,6 +117,7 @@ _NAMES = {
     "spexlens.fidelity": ("Fidelity",),
     "spexlens.front_door": ("explain", "fit"),
     "spexlens.indices": ("INDICES", "Index", "compute_index"),
+    "spexlens.interop": ("from_shapiq", "to_networkx", "to_shapiq"),
     "spexlens.learning_curve": ("LearningCurve",),
     "spexlens.selection": ("GreedySelection", "greedy", "verify_minimal_set"),
     "spexlens.resampling": ("Stability", "stability"),
@@ -182,6 +184,7 @@ __all__ = [
     "explain",
     "find_algorithm",
     "fit",
+    "from_shapiq",
     "greedy",
     "lenses",
     "load",
@@ -191,6 +194,8 @@ __all__ = [
     "plan",
     "plots",
     "stability",
+    "to_networkx",
+    "to_shapiq",
     "verify_minimal_set",
 ]
 

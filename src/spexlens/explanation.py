@@ -3,8 +3,8 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Mapping
-from dataclasses import dataclass, fields
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field, fields
 from pathlib import Path
 from types import MappingProxyType
 from typing import Any
@@ -20,7 +20,8 @@ from spexlens.fidelity import Fidelity, compare
 from spexlens.files import write_text
 from spexlens.indices.table import compute_index
 from spexlens.learning_curve import LearningCurve
-from spexlens.report.page import fragment, page
+from spexlens.report.notebook import fragment
+from spexlens.report.page import page
 from spexlens.run_file import read_fields, write_fields
 
 
@@ -53,6 +54,8 @@ class Explanation:
         Of the folds and fits.
     curve : LearningCurve, optional
         Fidelity after every batch, where the run was allowed to stop early.
+    manifest : mapping
+        What was run: versions, and under "game" what the game tells of itself (model, score, text).
     """
 
     players: tuple[str, ...]
@@ -69,11 +72,13 @@ class Explanation:
     empty_value: float | None
     seed: int
     curve: LearningCurve | None = None
+    manifest: Mapping[str, Any] = field(default_factory=dict)
 
     def __post_init__(self) -> None:
         object.__setattr__(self, "masks", read_only(self.masks))
         object.__setattr__(self, "values", read_only(self.values))
         object.__setattr__(self, "chosen", MappingProxyType(dict(self.chosen)))
+        object.__setattr__(self, "manifest", MappingProxyType(dict(self.manifest)))
 
     def predict(self, masks: BoolArray) -> FloatArray:
         """What the spectrum says of masks `(m, n)`: values `(m,)`."""
@@ -114,9 +119,55 @@ class Explanation:
         """Write everything to one JSON file, atomically; `spexlens.load` reads it back."""
         return write_fields(path, {item.name: getattr(self, item.name) for item in fields(self)})
 
-    def report(self, path: str | os.PathLike[str]) -> Path:
-        """Write a self-contained HTML page: fidelity, ranked interactions, notes."""
-        return write_text(path, page(self))
+    def report(
+        self,
+        path: str | os.PathLike[str],
+        *,
+        interactions: Sequence[Interactions] = (),
+        manifest: Mapping[str, Any] | None = None,
+        text: str | None = None,
+        spans: Sequence[tuple[int, int]] | None = None,
+        items: Sequence[str] | None = None,
+        removal: Mapping[str, Sequence[tuple[int, float]]] | None = None,
+    ) -> Path:
+        """Write one self-contained HTML page to look at, filter and ask "what if it were removed".
+
+        Parameters
+        ----------
+        path : path
+            Of the file; written atomically.
+        interactions : sequence of Interactions, optional
+            What the page offers to show, the first at once. By default FBII of order 2 and to the
+            highest order found (4 at most; first where larger sets carry a twentieth of the
+            recovered variance), and the Fourier coefficients.
+        manifest : mapping, optional
+            What to tell of the run beyond the explanation's own manifest.
+        text, spans : str and n pairs (start, end), optional
+            The whole prompt, and where in it every player stands. By default what the manifest
+            tells of it; else the players stand one after another, or on a layer × head grid where
+            all are named like "L3.H5".
+        items : n strings, optional
+            What every player is, where its name does not say it (training examples): a text, or a
+            thumbnail as a `data:image/png;base64,…` URI.
+        removal : mapping, optional
+            Removal curves: name of a ranking -> (players removed, value) pairs.
+
+        Returns
+        -------
+        Path
+
+        Raises
+        ------
+        InvalidInputError
+            When text, spans or items do not fit the players.
+        """
+        return write_text(
+            path,
+            page(
+                self, interactions=interactions, manifest=manifest, text=text, spans=spans,
+                items=items, removal=removal,
+            ),
+        )  # fmt: skip
 
     def __repr__(self) -> str:
         lines = [

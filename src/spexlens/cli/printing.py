@@ -184,7 +184,8 @@ def _pictures(explanation: Explanation, folder: Path) -> list[Path]:
 
     interactions = explanation.interactions("FBII")
     written = []
-    for name, plot in (("effects", plots.bars), ("graph", plots.graph)):
+    pictures = {"effects": plots.bars, "graph": plots.graph}
+    for name, plot in pictures.items():
         path = folder / f"{name}.png"
         figure = plot(interactions).get_figure(root=True)
         if figure is not None:

@@ -21,6 +21,7 @@ if TYPE_CHECKING:
 
 Z90 = 1.6448536269514722  # a 90 % normal interval reaches this many standard errors each way
 _SHOWN_TEXT, _SHOWN_HTML = 10, 20
+_LABEL_LENGTH = 120
 
 
 @dataclass(frozen=True, eq=False, repr=False)
@@ -230,16 +231,40 @@ class Interactions(Mapping[tuple[int, ...], float]):
         return "\n".join([head, *rows, *([f"… and {rest} more"] if rest > 0 else [])])
 
     def _repr_html_(self) -> str:
+        strongest = self.top(_SHOWN_HTML)
         rows = "".join(
-            f"<tr><td style='text-align:left'>{escape(name)}</td><td>{effect:+.5g}</td></tr>"
-            for name, effect in self._rows(_SHOWN_HTML)
+            _html_row(strongest, int(row), players)
+            for row, players in zip(strongest.ranking(), strongest, strict=False)
         )
+        interval = "" if self.std_err is None else "<th>90 % interval</th>"
+        legend = "" if self.std_err is None else "; ○ the 90 % interval holds zero"
         return (
-            f"<table><caption>{escape(self.index)}: {min(len(self), _SHOWN_HTML)} of {len(self)} "
-            f"sets</caption><thead><tr><th>players</th><th>effect</th></tr></thead>"
+            f"<table><caption>{escape(self.index)}: {len(strongest)} of {len(self)} sets{legend}"
+            f"</caption><thead><tr><th>players</th><th>effect</th>{interval}<th></th></tr></thead>"
             f"<tbody>{rows}</tbody></table>"
         )
 
     def _rows(self, limit: int) -> list[tuple[str, float]]:
         strongest = self.top(limit)
         return [(strongest.label(players), effect) for players, effect in strongest.items()]
+
+
+def _html_row(interactions: Interactions, row: int, players: tuple[int, ...]) -> str:
+    """A notebook's table row: names, effect, interval, and a bar from the middle."""
+    effect = float(interactions.effects[row])
+    largest = float(np.abs(interactions.effects).max()) or 1.0
+    width = 60 * abs(effect) / largest
+    lower, upper, doubtful = interactions.lower, interactions.upper, interactions.holds_zero
+    interval, faint = "", ""
+    if lower is not None and upper is not None and doubtful is not None:
+        mark, faint = (" ○", ";opacity:.4") if doubtful[row] else ("", "")
+        interval = f"<td>{lower[row]:+.3g} … {upper[row]:+.3g}{mark}</td>"
+    colour = "#d55e00" if effect < 0 else "#0072b2"
+    left = 60 - width if effect < 0 else 60
+    name = interactions.label(players)
+    name = name if len(name) <= _LABEL_LENGTH else f"{name[:_LABEL_LENGTH]}…"
+    return (
+        f"<tr><td style='text-align:left'><bdi>{escape(name)}</bdi></td><td>{effect:+.5g}</td>"
+        f"{interval}<td><div style='width:120px'><div style='height:.8em;background:{colour};"
+        f"margin-left:{left:.0f}px;width:{width:.0f}px{faint}'></div></div></td></tr>"
+    )

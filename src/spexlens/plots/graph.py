@@ -1,24 +1,29 @@
-"""Interaction graph: players on a circle, pairs as lines, larger sets as stars."""
+"""Interaction graph: players as dots, pairs as lines, larger sets as stars."""
 
 from __future__ import annotations
 
-from itertools import pairwise
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
 from spexlens.core.interactions import Interactions
-from spexlens.plots.axes import axes_or_new, clip, colour
+from spexlens.core.masks import FloatArray
+from spexlens.errors import MissingExtraError
+from spexlens.plots.axes import INK, axes_or_new, colour
+from spexlens.plots.labels import place_labels
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
+
+Place = dict[Any, FloatArray]
+_GAP = 1.5  # between unconnected parts, where an edge between two players is about 1
 
 
 def graph(interactions: Interactions, *, k: int = 20, ax: Axes | None = None) -> Axes:
     """Draw the `k` strongest sets of two or more players among the players they hold.
 
-    A pair is a line, a larger set a star from its middle; width is strength, blue is positive and
-    vermilion negative. The dot of a player is as large as its own effect.
+    A pair is a line, a larger set a star from a small square; width is strength, blue and solid is
+    positive, vermilion and dashed negative. The dot of a player is as large as its own effect.
 
     Parameters
     ----------
@@ -30,35 +35,94 @@ def graph(interactions: Interactions, *, k: int = 20, ax: Axes | None = None) ->
     Returns
     -------
     matplotlib Axes
+
+    Notes
+    -----
+    Connected players are laid out by Kamada and Kawai (1989) as networkx does it, and the connected
+    parts packed into rows.
     """
     joint = interactions.select(interactions.supports.orders() >= 2).top(k)
-    players = sorted({player for players in joint for player in players})
-    angle = np.pi / 2 - 2 * np.pi * np.arange(len(players)) / max(len(players), 1)
-    place = dict(zip(players, np.stack([np.cos(angle), np.sin(angle)], axis=1), strict=True))
-    largest = max((abs(effect) for effect in interactions.top(1).values()), default=1.0) or 1.0
-    axes = axes_or_new(ax, 6.0, 6.0)
-    for members, effect in joint.items():
-        points = np.array([place[player] for player in members])
-        centre = points.mean(axis=0)
-        width = 0.5 + 5.5 * abs(effect) / largest
-        strokes = pairwise(points) if len(points) == 2 else ((centre, point) for point in points)
-        for start, end in strokes:
-            axes.plot(
-                *np.stack([start, end], axis=1),
-                color=colour(effect), linewidth=width, alpha=0.75, zorder=1,
-                solid_capstyle="round",
-            )  # fmt: skip
-    labels = interactions.labels()
-    for player, turn in zip(players, angle, strict=True):
-        own = interactions.get((player,), 0.0)
-        x, y = place[player]
-        axes.scatter(x, y, s=30 + 400 * abs(own) / largest, color=colour(own), zorder=2)
-        turned = np.degrees(turn) % 360
-        flip = 90 < turned < 270
-        axes.text(
-            1.1 * x, 1.1 * y, clip(labels[player]), rotation=turned - 180 * flip,
-            rotation_mode="anchor", ha="right" if flip else "left", va="center", fontsize=9,
-        )  # fmt: skip
-    axes.set(xlim=(-1.7, 1.7), ylim=(-1.7, 1.7), aspect="equal")
+    players = sorted({player for members in joint for player in members})
+    side = 3.0 + 0.75 * np.sqrt(max(len(players), 4))
+    axes = axes_or_new(ax, side, side)
     axes.set_axis_off()
+    if not players:
+        return axes
+    place = _layout(joint)
+    points = np.array(list(place.values()))
+    low, high = points.min(axis=0) - 0.7, points.max(axis=0) + 0.7
+    axes.set(xlim=(low[0], high[0]), ylim=(low[1], high[1]))
+    largest = max(abs(effect) for effect in interactions.top(1).values()) or 1.0
+    for members, effect in joint.items():
+        _draw_set(axes, members, effect, place, largest)
+    own = np.array([interactions.get((player,), 0.0) for player in players])
+    sizes = 30 + 300 * np.abs(own) / largest
+    dots = np.array([place[player] for player in players])
+    axes.scatter(dots[:, 0], dots[:, 1], s=sizes, c=[colour(effect) for effect in own], zorder=3)
+    ranked = np.argsort(-np.abs(own), kind="stable")
+    labels = interactions.labels()
+    names = [labels[players[i]] for i in ranked]
+    outward = np.array([_outward(players[i], joint, place) for i in ranked])
+    left_out = place_labels(axes, dots[ranked], names, np.sqrt(sizes[ranked] / np.pi), outward)
+    if left_out:
+        axes.set_title(f"{left_out} names found no room", fontsize=8, color=INK)
     return axes
+
+
+def _draw_set(
+    axes: Axes, members: tuple[int, ...], effect: float, place: Place, largest: float
+) -> None:
+    points = np.array([place[player] for player in members])
+    if len(points) > 2:
+        centre = place[members]
+        axes.scatter(centre[0], centre[1], s=16, c=colour(effect), marker="s", zorder=2)
+        strokes = [np.stack([centre, point]) for point in points]
+    else:
+        strokes = [points]
+    for stroke in strokes:
+        axes.plot(
+            *stroke.T, color=colour(effect), linewidth=0.7 + 4.3 * abs(effect) / largest,
+            linestyle="-" if effect >= 0 else (0, (3, 1.5)), alpha=0.75, zorder=1,
+        )  # fmt: skip
+
+
+def _outward(player: int, joint: Interactions, place: Place) -> FloatArray:
+    """From the middle of what a player is joined to, to the player."""
+    others = [
+        place[members] if len(members) > 2 else place[members[members[0] == player]]
+        for members in joint
+        if player in members
+    ]
+    return np.asarray(place[player] - np.mean(others, axis=0))
+
+
+def _layout(joint: Interactions) -> Place:
+    """A place for each player, and for each set of three or more."""
+    try:
+        import networkx as nx
+    except ImportError as error:
+        raise MissingExtraError("the interaction graph", "networkx", "plots") from error
+    drawn = nx.Graph()
+    for members in joint:
+        if len(members) == 2:
+            drawn.add_edge(*members)
+        else:
+            drawn.add_edges_from((members, player) for player in members)
+    parts = sorted(nx.connected_components(drawn), key=len, reverse=True)
+    placed = [nx.kamada_kawai_layout(drawn.subgraph(part)) for part in parts]
+    sides = [np.sqrt(len(part)) for part in parts]
+    return _packed(placed, sides)
+
+
+def _packed(parts: list[Place], sides: list[float]) -> Place:
+    """Parts of the given side lengths next to each other in rows, the widest first."""
+    width = max(1.15 * np.sqrt(sum((side + _GAP) ** 2 for side in sides)), sides[0] + _GAP)
+    place: Place = {}
+    x = y = row_height = 0.0
+    for part, side in zip(parts, sides, strict=True):
+        if x + side + _GAP > width and x > 0:
+            x, y, row_height = 0.0, y - row_height - 1, 0.0
+        for node, point in part.items():
+            place[node] = np.array([x + side / 2, y - side / 2]) + side / 2 * np.asarray(point)
+        x, row_height = x + side + _GAP, max(row_height, side)
+    return place

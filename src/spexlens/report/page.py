@@ -1,107 +1,179 @@
-"""A self-contained HTML page: fidelity, ranked effects with bars, notes. No network, no script."""
+"""The report: one self-contained HTML page that shows what acts together, and how sure that is.
+
+Nothing is fetched. Strings reach the page through the template's escaping, or as JSON from which
+the script makes text nodes; a content security policy lets no other script or style run.
+"""
 
 from __future__ import annotations
 
-from collections.abc import Iterable
-from html import escape
-from typing import TYPE_CHECKING
+import base64
+import hashlib
+import math
+from collections.abc import Mapping, Sequence
+from functools import cache
+from importlib import resources
+from typing import TYPE_CHECKING, Any
+
+from spexlens.report.charts import energy_chart, fidelity_chart, learning_chart, removal_chart
+from spexlens.report.data import default_views, page_data, to_script_json
+from spexlens.report.layouts import choose_layout, clipped, recorded_prompt
 
 if TYPE_CHECKING:
+    from jinja2 import Template
+
     from spexlens.core.interactions import Interactions
     from spexlens.explanation import Explanation
 
-_ROWS = 40
-_LABEL_LENGTH = 80
-_STYLE = """
-.spexlens { font: 15px/1.5 system-ui, sans-serif; max-width: 60rem; margin: auto; }
-.spexlens table { border-collapse: collapse; width: 100%; }
-.spexlens th, .spexlens td { text-align: left; padding: .15rem .5rem; }
-.spexlens .number, .spexlens th.number { text-align: right; font-variant-numeric: tabular-nums; }
-.spexlens td.bar { width: 40%; }
-.spexlens .note { border-left: 3px solid #d08700; padding-left: .6rem; }
-.spexlens svg { width: 100%; height: 1em; display: block; }
-"""
+_SCRIPTS = ("spectrum.js", "effects.js", "stage.js", "overlay.js", "controls.js")
+_FALLBACK_ROWS = 40
+_VALUE_LENGTH, _LISTED = 600, 8
 
 
-def page(explanation: Explanation) -> str:
-    """The whole page as HTML text."""
-    return (
-        "<!doctype html><html lang='en'><head><meta charset='utf-8'>"
-        "<meta name='viewport' content='width=device-width'>"
-        "<meta name='color-scheme' content='light dark'><title>spexlens report</title></head>"
-        f"<body>{fragment(explanation)}</body></html>\n"
+def page(
+    explanation: Explanation,
+    *,
+    interactions: Sequence[Interactions] = (),
+    manifest: Mapping[str, Any] | None = None,
+    text: str | None = None,
+    spans: Sequence[tuple[int, int]] | None = None,
+    items: Sequence[str] | None = None,
+    removal: Mapping[str, Sequence[tuple[int, float]]] | None = None,
+) -> str:
+    """The whole page as HTML text; `Explanation.report` tells the arguments."""
+    if text is None and spans is None and items is None:
+        text, spans = recorded_prompt(explanation.manifest, explanation.players)
+    layout = choose_layout(explanation.players, text, spans, items)
+    views = tuple(interactions) or default_views(explanation)
+    charts = (
+        fidelity_chart(explanation.fidelity),
+        learning_chart(explanation.curve),
+        removal_chart(removal),
+        energy_chart(explanation.spectrum),
+    )
+    style, script = _asset("style.css"), _script()
+    return _template().render(
+        style=style,
+        script=script,
+        style_hash=_hash(style),
+        script_hash=_hash(script),
+        data=to_script_json(page_data(explanation, views, layout)),
+        explanation=explanation,
+        verdict=verdict(explanation),
+        notes=[clipped(note, _VALUE_LENGTH) for note in explanation.notes],
+        fallback=_effect_rows(views[0].top(_FALLBACK_ROWS)),
+        charts=[chart for chart in charts if chart is not None],
+        facts=run_facts(explanation),
+        manifest=manifest_facts({**explanation.manifest, **(manifest or {})}),
     )
 
 
-def fragment(explanation: Explanation) -> str:
-    """The page's content, also what a notebook shows."""
-    interactions = explanation.interactions("FBII")
-    facts = [
-        ("players", str(len(explanation.players))),
-        ("ablations", f"{explanation.calls} of {explanation.budget}"),
-        ("algorithm", explanation.algorithm),
-        *((name, _shown(value)) for name, value in explanation.chosen.items()),
-        ("fidelity", str(explanation.fidelity)),
-        ("value of the full input", _shown(explanation.full_value)),
-        ("value of the empty input", _shown(explanation.empty_value)),
-    ]
-    notes = "".join(f"<p class='note'>{escape(note)}</p>" for note in explanation.notes)
-    return (
-        f"<style>{_STYLE}</style><div class='spexlens'><h1>What drives the output</h1>"
-        f"<h2>Fidelity and run</h2><table>{_fact_rows(facts)}</table>{notes}"
-        f"<h2>Strongest effects ({escape(interactions.index)})</h2>{_effects(interactions)}</div>"
-    )
+def verdict(explanation: Explanation) -> str:
+    """One sentence on whether the explanation can be trusted, and whether interactions matter."""
+    fidelity = explanation.fidelity
+    if math.isnan(fidelity.r2):
+        return f"There is nothing to explain: {fidelity.method}."
+    told = f"It explains {percent(fidelity.r2)} of the variance of masks not used for the fit"
+    if explanation.algorithm == "exact":
+        told = "Every mask was measured: it is exact"
+    if fidelity.gain_lower > 0:
+        return f"{told}; single players alone explain {percent(fidelity.linear_r2)}."
+    return f"{told}; single players alone explain as much, within noise."
 
 
-def _effects(interactions: Interactions) -> str:
-    strongest = interactions.top(_ROWS)
-    if not len(strongest):
-        return "<p>No effects were recovered.</p>"
-    largest = max(map(abs, strongest.values())) or 1.0
-    rows = "".join(
-        f"<tr><td>{escape(_clip(strongest.label(players)))}</td><td class='number'>{effect:+.4g}"
-        f"</td>{_interval(strongest, row)}<td class='bar'>{_bar(effect / largest)}</td></tr>"
-        for row, (players, effect) in zip(strongest.ranking(), strongest.items(), strict=True)
-    )
-    header = "" if strongest.std_err is None else "<th scope='col' class='number'>90 %</th>"
-    return (
-        "<table><thead><tr><th scope='col'>players</th><th scope='col' class='number'>effect</th>"
-        f"{header}<th scope='col' aria-label='bar'></th></tr></thead><tbody>{rows}</tbody></table>"
-    )
+def percent(share: float) -> str:
+    """A share of variance for people: whole percents, a tenth near 100; 0 % where negative."""
+    digits = 1 if 0.995 <= share < 1 else 0
+    return f"{100 * max(share, 0.0):.{digits}f} %"
 
 
-def _interval(interactions: Interactions, row: int) -> str:
-    lower, upper = interactions.lower, interactions.upper
-    if lower is None or upper is None:
-        return ""
-    doubtful = " title='holds zero: the effect may be none'" if lower[row] * upper[row] <= 0 else ""
-    mark = " ○" if doubtful else ""
-    text = f"{lower[row]:+.3g} … {upper[row]:+.3g}{mark}"
-    return f"<td class='number'{doubtful}>{text}</td>"
+def run_facts(explanation: Explanation) -> list[tuple[str, str]]:
+    """What the explanation itself knows of its run, as names and values."""
+    facts = {
+        "players": len(explanation.players),
+        "ablations": f"{explanation.calls} of a budget of {explanation.budget}",
+        "algorithm": explanation.algorithm,
+        **explanation.chosen,
+        "keep probability": explanation.spectrum.p,
+        "terms of the spectrum": len(explanation.spectrum),
+        "fidelity": str(explanation.fidelity),
+        "value of the full input": explanation.full_value,
+        "value of the empty input": explanation.empty_value,
+        "seed": explanation.seed,
+    }
+    return [(clipped(name), shown(value)) for name, value in facts.items()]
 
 
-def _bar(share: float) -> str:
-    """A bar from the middle: right and blue for positive, left and orange for negative."""
-    width, start = 50 * abs(share), 50 - 50 * max(-share, 0.0)
-    colour = "#0072b2" if share >= 0 else "#d55e00"
-    return (
-        "<svg viewBox='0 0 100 10' preserveAspectRatio='none' aria-hidden='true'>"
-        f"<rect x='{start:.2f}' y='1' width='{width:.2f}' height='8' fill='{colour}'/></svg>"
-    )
+def manifest_facts(manifest: Mapping[str, Any], prefix: str = "") -> list[tuple[str, str]]:
+    """A nested mapping as names and values; the names of inner ones tell where they stand.
+
+    >>> manifest_facts({"versions": {"numpy": "2.4.6"}, "game": {"spans": [0] * 20}})
+    [('versions · numpy', '2.4.6'), ('game · spans', '20 entries')]
+    """
+    facts: list[tuple[str, str]] = []
+    for key, value in manifest.items():
+        name = f"{prefix}{key}"
+        if isinstance(value, Mapping):
+            facts += manifest_facts(value, f"{name} · ")
+        else:
+            facts.append((clipped(name), shown(value)))
+    return facts
 
 
-def _fact_rows(facts: Iterable[tuple[str, str]]) -> str:
-    return "".join(
-        f"<tr><th scope='row'>{escape(name)}</th><td>{escape(value)}</td></tr>"
-        for name, value in facts
-    )
-
-
-def _shown(value: object) -> str:
+def shown(value: object) -> str:
+    """A fact's value for people: four digits of a number, short lists in full."""
     if value is None:
         return "not measured"
-    return f"{value:.4g}" if isinstance(value, float) else str(value)
+    if isinstance(value, float):
+        return f"{value:.4g}"
+    if isinstance(value, list | tuple) and len(value) > _LISTED:
+        return f"{len(value)} entries"
+    return clipped(str(value), _VALUE_LENGTH)
 
 
-def _clip(text: str) -> str:
-    return text if len(text) <= _LABEL_LENGTH else text[: _LABEL_LENGTH - 1] + "…"
+def _effect_rows(strongest: Interactions) -> list[dict[str, Any]]:
+    """What the table shows before, or without, the script."""
+    lower, upper, doubtful = strongest.lower, strongest.upper, strongest.holds_zero
+    rows = []
+    for row, (players, effect) in zip(strongest.ranking(), strongest.items(), strict=True):
+        interval = (
+            "" if lower is None or upper is None else f"{lower[row]:+.3g} … {upper[row]:+.3g}"
+        )
+        rows.append(
+            {
+                "label": clipped(strongest.label(players)),
+                "order": len(players),
+                "effect": f"{effect:+.4g}",
+                "interval": interval,
+                "doubtful": doubtful is not None and bool(doubtful[row]),
+            }
+        )
+    return rows
+
+
+@cache
+def _template() -> Template:
+    from jinja2 import Environment, PackageLoader, StrictUndefined  # 40 ms that a load() is spared
+
+    environment = Environment(
+        loader=PackageLoader("spexlens.report"),
+        autoescape=True,
+        undefined=StrictUndefined,
+        trim_blocks=True,
+        lstrip_blocks=True,
+    )
+    return environment.get_template("page.html.j2")
+
+
+@cache
+def _asset(name: str) -> str:
+    return (resources.files("spexlens.report") / "assets" / name).read_text(encoding="utf-8")
+
+
+def _script() -> str:
+    return '(() => {\n"use strict";\n' + "\n".join(map(_asset, _SCRIPTS)) + "})();\n"
+
+
+def _hash(text: str) -> str:
+    """The source that a content security policy allows this text by."""
+    digest = hashlib.sha256(text.encode("utf-8")).digest()
+    return "sha256-" + base64.b64encode(digest).decode("ascii")

@@ -1,0 +1,97 @@
+"""Layer × head matrix: components coloured by their own effects, edges between interacting ones."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+import numpy as np
+
+from spexlens.core.interactions import Interactions
+from spexlens.core.sites import site_grid
+from spexlens.errors import InvalidInputError, shown
+from spexlens.plots.axes import INK, axes_or_new, clip, colour, diverging
+
+if TYPE_CHECKING:
+    from matplotlib.axes import Axes
+
+_CELL, _SMALLEST_LABEL = 0.34, 0.16  # inches
+
+
+def layer_head(interactions: Interactions, *, k: int = 12, ax: Axes | None = None) -> Axes:
+    """Draw components named like "L3.H5" on a map of layers and heads, joined where they interact.
+
+    Colour is a component's own effect, a line a pair, a star a larger set; grey cells are no
+    players.
+
+    Parameters
+    ----------
+    interactions : Interactions
+    k : int, default 12
+        How many of the strongest sets of two or more components are joined.
+    ax : matplotlib Axes, optional
+        New ones in a new figure by default.
+
+    Returns
+    -------
+    matplotlib Axes
+
+    Raises
+    ------
+    InvalidInputError
+        When a player is not named `L<layer>.<part>`, or two have one name.
+    """
+    grid = site_grid(interactions.players)
+    if grid is None:
+        raise InvalidInputError(
+            f"players {shown(interactions.players)} are no components; needed distinct names such "
+            "as 'L3.H5' (layer 3, head 5)."
+        )
+    rows, columns = len(grid.layers), len(grid.parts)
+    cells = np.array(grid.cells)
+    effects = np.full((rows, columns), np.nan)
+    effects[cells[:, 0], cells[:, 1]] = [
+        interactions.get((i,), 0.0) for i in range(len(interactions.players))
+    ]
+    axes = axes_or_new(ax, 1.6 + _CELL * max(columns, 4), 0.9 + _CELL * max(rows, 3))
+    largest = float(np.nanmax(np.abs(effects))) or 1.0
+    image = axes.imshow(
+        effects, cmap=diverging(), vmin=-largest, vmax=largest, aspect="auto", zorder=0
+    )
+    axes.set_facecolor("#d9d9d9")
+    figure = axes.get_figure(root=True)
+    assert figure is not None
+    figure.colorbar(image, ax=axes, label=f"{interactions.index} effect", shrink=0.8)
+    _edges(axes, interactions, cells[:, ::-1], k)
+    axes.set_xticks(
+        range(columns), [clip(part, 12) for part in grid.parts], rotation=90, fontsize=8
+    )
+    axes.set_yticks(range(rows), [f"L{layer}" for layer in grid.layers], fontsize=8)
+    axes.tick_params(length=0)
+    axes.spines[:].set_visible(False)
+    return axes
+
+
+def _edges(axes: Axes, interactions: Interactions, points: np.ndarray, k: int) -> None:
+    joint = interactions.select(interactions.supports.orders() >= 2).top(k)
+    largest = max(map(abs, joint.values()), default=1.0) or 1.0
+    for members, effect in joint.items():
+        at = points[list(members)].astype(float)
+        centre = at.mean(axis=0)
+        strokes = [at] if len(at) == 2 else [np.stack([centre, point]) for point in at]
+        width = 0.8 + 3 * abs(effect) / largest
+        style = "-" if effect >= 0 else (0, (3, 1.5))
+        for stroke in strokes:
+            # A pale rim keeps a line apart from cells of its own colour.
+            axes.plot(*stroke.T, color="white", linewidth=width + 1.6, zorder=2)
+            axes.plot(*stroke.T, color=colour(effect), linewidth=width, linestyle=style, zorder=3)
+        axes.scatter(at[:, 0], at[:, 1], s=14, c=INK, zorder=4)
+        if len(at) > 2:
+            axes.scatter(
+                centre[0],
+                centre[1],
+                s=22,
+                c=colour(effect),
+                marker="s",
+                edgecolors="white",
+                zorder=4,
+            )

@@ -1,0 +1,54 @@
+// Effects of sets: unpacking, filtering, and how numbers and names are written.
+
+const MINUS = "\u2212";
+
+/** A number with its sign and four significant digits. */
+function signed(value, digits = 4) {
+  const text = Math.abs(value) < 1e-12 ? "0" : String(Number(Math.abs(value).toPrecision(digits)));
+  return (value < 0 ? MINUS : "+") + text;
+}
+
+/** The sets of a view as objects, strongest first. */
+function unpack(view) {
+  return view.sets.map((members, i) => {
+    const half = view.half === null ? null : view.half[i];
+    const effect = view.effects[i];
+    return { members, effect, half, doubtful: half !== null && Math.abs(effect) <= half };
+  });
+}
+
+function intervalText(set) {
+  if (set.half === null) return "";
+  return `${signed(set.effect - set.half, 3)} … ${signed(set.effect + set.half, 3)}`;
+}
+
+/** Whether a set passes the filters: order ("" = any), sign ("" = both), sure. */
+function passes(set, filters) {
+  if (filters.order !== "" && set.members.length !== Number(filters.order)) return false;
+  if (filters.sign !== "" && Math.sign(set.effect) !== Number(filters.sign)) return false;
+  return !(filters.sure && set.doubtful);
+}
+
+function strongestOf(sets) {
+  return sets.reduce((largest, set) => Math.max(largest, Math.abs(set.effect)), 0) || 1;
+}
+
+function signClass(effect) {
+  return effect < 0 ? "neg" : "pos";
+}
+
+// -- making elements: text only ever arrives as text nodes -------------------------------------
+
+function element(tag, classes = "", text = null) {
+  const made = document.createElement(tag);
+  if (classes) made.className = classes;
+  if (text !== null) made.textContent = text;
+  return made;
+}
+
+function drawn(tag, attributes, text = null) {
+  const made = document.createElementNS("http://www.w3.org/2000/svg", tag);
+  for (const [name, value] of Object.entries(attributes)) made.setAttribute(name, value);
+  if (text !== null) made.textContent = text;
+  return made;
+}
