@@ -6,12 +6,13 @@ PIP = $(VENV)/bin/python -m pip install --quiet --disable-pip-version-check -c c
 BENCH_PIP = $(BENCH_VENV)/bin/python -m pip install --quiet --disable-pip-version-check -c constraints.txt
 FILES = pyproject.toml constraints.txt
 
-.PHONY: help demo test check lint format bench clean
+.PHONY: help demo test check lint docs format bench clean
 
 help:
 	@echo "make demo    explain a movie review with SmolLM2 (sets up .venv the first time)"
 	@echo "make test    all tests and doctests"
-	@echo "make check   make test, and formatting, lint, types and import layers"
+	@echo "make check   make test, and formatting, lint, types, import layers, docs"
+	@echo "make docs    the documentation site, in site/"
 	@echo "make format  format the code and mend what lint can mend"
 	@echo "make bench   the benchmarks, beside the published implementations"
 	@echo "make clean   remove the virtual environments and caches"
@@ -49,7 +50,10 @@ lint: $(VENV)/.dev
 	$(VENV)/bin/mypy
 	$(VENV)/bin/lint-imports
 
-check: lint test
+docs: $(VENV)/.dev
+	NO_MKDOCS_2_WARNING=1 $(VENV)/bin/mkdocs build --strict --quiet
+
+check: lint docs test
 
 format: $(VENV)/.dev
 	$(VENV)/bin/ruff check --fix
@@ -59,4 +63,4 @@ bench: $(BENCH_VENV)/.bench
 	for script in benchmarks/*.py; do $(BENCH_VENV)/bin/python $$script || exit 1; done
 
 clean:
-	rm -rf $(VENV) $(BENCH_VENV) .pytest_cache .mypy_cache .ruff_cache .hypothesis .import_linter_cache
+	rm -rf $(VENV) $(BENCH_VENV) site .pytest_cache .mypy_cache .ruff_cache .hypothesis .import_linter_cache

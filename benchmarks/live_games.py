@@ -12,8 +12,8 @@ from __future__ import annotations
 import argparse
 
 import numpy as np
-from recorded import LIVE
 
+from recorded import LIVE
 from spexlens.core.masks import sample_masks
 from spexlens.lenses.prompt import PromptLens
 from spexlens.lenses.scores import LogitDifference
@@ -24,17 +24,18 @@ COMPONENTS = 16
 TEMPLATE = "Review: {text}\nSentiment:"
 REVIEWS = {
     "live_words_short": (
-        "The first half hour had me worried, because nothing about the plot seemed new and the lead "
-        "looked bored, yet the film never loses its nerve: by the end it is hardly the tired remake "
-        "I feared, and not once did I wish to leave early."
+        "The first half hour had me worried, because nothing about the plot seemed new and "
+        "the lead looked bored, yet the film never loses its nerve: by the end it is hardly "
+        "the tired remake I feared, and not once did I wish to leave early."
     ),
     "live_words_long": (
-        "I cannot say the kitchen is fast, and the chairs are not exactly comfortable, but every "
-        "dish that reached our table was anything but ordinary. The soup, which sounded dull on the "
-        "menu, turned out to be the best I have had in years; the fish was neither dry nor too "
-        "salty; only the dessert failed to impress me, though my sister disagreed. Nobody rushed us, "
-        "nobody forgot us, and the bill was far from the shock we expected. Would I go back? I "
-        "would hate to miss it, even if the parking is a nightmare."
+        "I cannot say the kitchen is fast, and the chairs are not exactly comfortable, but "
+        "every dish that reached our table was anything but ordinary. The soup, which "
+        "sounded dull on the menu, turned out to be the best I have had in years; the fish "
+        "was neither dry nor too salty; only the dessert failed to impress me, though my "
+        "sister disagreed. Nobody rushed us, nobody forgot us, and the bill was far from the "
+        "shock we expected. Would I go back? I would hate to miss it, even if the parking is "
+        "a nightmare."
     ),
 }
 

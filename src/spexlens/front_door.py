@@ -269,6 +269,8 @@ def _stopping_notes(curve: LearningCurve, reason: str | None, allowed: int) -> t
     more = "" if math.isnan(gain) else f"; twice as many are predicted to add {gain:.3f} to R2"
     if reason is None:
         return (f"measured to the end of the budget, {allowed} calls, without a stop{more}.",)
+    if "predicted to add" in reason:
+        more = ""
     return (f"stopped at {used} of {allowed} ablations: {reason}{more}.",)
 
 
