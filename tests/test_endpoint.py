@@ -157,6 +157,7 @@ def test_describe_estimates_without_a_request():
             "players": 3, "endpoint": server.url, "model": "tiny",
             "score": "log p('good') - log p('bad')",
             "requests": 1, "tokens": 4, "cost": pytest.approx((3 * 2 + 1 * 10) / 1e6),
+            "lens": game.lens.identity(),
         }  # fmt: skip
         tokens = game.tokens(all_masks(3))
         assert len(server.bodies) == asked

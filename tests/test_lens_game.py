@@ -37,7 +37,9 @@ def test_what_the_subject_cannot_tell_is_left_out():
     assert isinstance(game, CountsTokens | Priced | Identified)
     assert game.tokens(np.ones((2, 4), dtype=bool)) is None
     assert (game.price(5), game.spent()) == ("", "")
-    assert game.describe(100) == {"players": 4, "model": "counter", "ablations": 100}
+    told = game.describe(100)
+    assert told.pop("lens") == game.lens.identity()
+    assert told == {"players": 4, "model": "counter", "ablations": 100}
 
 
 def test_tokens_and_money_come_from_the_subject():

@@ -8,10 +8,11 @@ from hypothesis import strategies as st
 
 from spexlens.core.masks import all_masks, sample_masks
 from spexlens.errors import InvalidInputError, SpexlensWarning, UnknownNameError
-from spexlens.lenses.prompt import PromptLens, prompt_game
+from spexlens.lenses.ablations import ABLATIONS
+from spexlens.lenses.prompt import PromptLens, prompt_game, question_template, with_slots
 from spexlens.models.causal_lm import CausalLM
 
-from .tiny_models import POSITIONS, VOCABULARY, tiny_model, tiny_tokenizer
+from .tiny_models import POSITIONS, VOCABULARY, spaced_tokenizer, tiny_model, tiny_tokenizer
 
 TEMPLATE = "Review: {text}\nSentiment:"
 ANSWERS = ("positive", "negative")
@@ -59,7 +60,7 @@ def test_a_text_may_hold_the_slot_itself():
 
 
 def test_an_unknown_segmenter_lists_the_known():
-    with pytest.raises(UnknownNameError, match="known: words"):
+    with pytest.raises(UnknownNameError, match="known: words, characters"):
         PromptLens("good", segmenter="chapters")
 
 
@@ -87,12 +88,9 @@ def test_game_values_equal_prompts_written_by_hand(tiny):
 
 def test_describe_counts_the_full_prompt(tiny):
     game = prompt_game(tiny, "not very good", TEMPLATE, answers=ANSWERS)
-    assert game.describe() == {
-        "players": 3,
-        "model": "tiny",
-        "score": "logit('positive') - logit('negative')",
-        "tokens": 7,
-    }
+    told = game.describe()
+    assert (told["players"], told["model"], told["tokens"]) == (3, "tiny", 7)
+    assert told["score"] == "logit('positive') - logit('negative')"
 
 
 class Unrunnable:
@@ -109,12 +107,22 @@ class Unrunnable:
     [
         ({"template": "Review:"}, "exactly once"),
         ({"text": " "}, "is empty"),
-        ({"text": "good " * POSITIONS}, "tokens; tiny has"),
+        ({"text": "good " * POSITIONS}, "more than the 64 positions of tiny"),
         ({"answers": ("yes", "yes")}, "same token"),
         ({"answers": ("yes", "")}, "answer"),
         ({"answers": "yes"}, "needed two"),
         ({"answers": ("yes", "no", "a")}, "needed two"),
         ({"segmenter": "chapters"}, "known: words"),
+        ({"segmenter": "list_items"}, "finds no player"),
+        ({"segmenter": [(0, 4), (2, 5)]}, "overlaps"),
+        ({"ablation": "burn"}, "known: remove"),
+        ({"ablation": "mask"}, "mask token"),
+        ({"pinned": ["good", "film"]}, "all 2 pieces are pinned"),
+        ({"pinned": [2]}, "none of the 2 pieces"),
+        ({"pinned": "good"}, r"such as \['good'\]"),
+        ({"text": b"good"}, "Decode it first"),
+        ({"text": "caf\udce9"}, "no text"),
+        ({"answers": None}, "either answers"),
         ({"bos": False, "template": "{text}"}, "beginning-of-text"),
     ],
 )
@@ -129,6 +137,63 @@ def test_everything_is_checked_before_the_first_pass(given, message):
     model = CausalLM(Unrunnable(), tiny_tokenizer(bos=arguments.pop("bos")), name="tiny")
     with pytest.raises(InvalidInputError, match=message):
         prompt_game(model, **arguments)
+
+
+def test_pinned_pieces_are_always_there_and_no_players():
+    lens = PromptLens("not very good film", pinned=["good", 0])
+    assert lens.players == ("very", "film")
+    assert lens.spans == ((4, 8), (14, 18))
+    masks = np.array([[False, False], [True, False], [True, True]])
+    assert lens.intervene(masks).inputs == ("not good", "not very good", "not very good film")
+    assert lens.identity() != PromptLens("not very good film", segmenter=lens.spans).identity()
+
+
+def test_every_ablation_makes_another_identity_and_the_same_full_prompt():
+    ways = [
+        PromptLens("not bad at all", ablation=name, fillers="_" if name == "mask" else None)
+        for name in ABLATIONS
+    ]
+    assert {lens.prompt for lens in ways} == {"not bad at all"}
+    assert len({str(lens.identity()) for lens in ways}) == len(ways)
+    none = np.zeros((1, 4), dtype=bool)
+    left = [lens.intervene(none).inputs[0] for lens in ways]
+    assert left[:4] == ["", "_ _ _ _", "…", "_ _ _ _"]
+    lens_words = ["not", "bad", "at", "all"]
+    # Four words of one kind, of which each is exchanged for another one.
+    assert all(a != b for a, b in zip(left[4].split(), lens_words, strict=True))
+
+
+def test_what_is_left_is_tokenised_anew_so_that_tokens_can_merge():
+    # The documented choice: the model reads the edited text as any text.
+    spaced = CausalLM(tiny_model(), spaced_tokenizer(), name="spaced")
+    lens = PromptLens("posiXtive", segmenter=[(4, 5)])
+    assert lens.intervene(np.array([[False]])).inputs == ("positive",)
+    assert len(spaced.encode("positive")) < len(spaced.encode("posi")) + len(spaced.encode("tive"))
+
+
+def test_slots_of_a_template_are_players():
+    text, spans = with_slots("{a} is {b}, {a} {c}", {"a": "good", "b": "{c}"})
+    assert text == "good is {c}, good {c}"
+    assert [text[start:end] for start, end in spans] == ["good", "{c}", "good"]
+    for template, values in (("{a}", {"b": "x"}), ("{a}", {"a": " "}), ("x", {})):
+        with pytest.raises(InvalidInputError, match="slot"):
+            with_slots(template, values)
+
+
+def test_a_question_goes_behind_its_context():
+    lens = PromptLens("Ann came. Bo left.", question_template("Who came?"), "sentences")
+    assert lens.players == ("Ann came.", "Bo left.")
+    with pytest.raises(InvalidInputError, match="would stand for the context"):
+        question_template("What is {text}?")
+
+
+def test_answers_that_begin_alike_are_scored_as_sequences(tiny):
+    game = prompt_game(tiny, "not very", TEMPLATE, answers=("good film", "good fun"))
+    (value,) = game(np.ones((1, 2), dtype=bool))
+    ids = [tiny.encode(f" good {word}", special_tokens=False) for word in ("film", "fun")]
+    read = [tiny.continuation_log_probabilities([game.lens.prompt], one).sum() for one in ids]
+    assert value == pytest.approx(read[0] - read[1], abs=1e-5)
+    assert game.describe()["score"] == "log p('good film') - log p('good fun')"
 
 
 @pytest.fixture(scope="module")

@@ -12,6 +12,7 @@ from spexlens.lenses.scores import (
     TokenScore,
     answer_tokens,
 )
+from spexlens.lenses.sequence_scores import AnswerLogOdds
 from spexlens.models.causal_lm import CausalLM
 
 from .tiny_models import VOCABULARY, spaced_tokenizer, tiny_model, tiny_tokenizer
@@ -75,6 +76,24 @@ def test_the_first_of_several_tokens_is_scored_with_a_warning(spaced):
     assert [spaced.token_text(token) for token in score.token_ids] == [" good", " negative"]
     with pytest.warns(SpexlensWarning, match="'goody'"):
         LogProbability("goody").resolve(spaced, "Sentiment:")
+
+
+def test_the_same_answer_twice_is_an_error_for_sequences_too(spaced):
+    with pytest.raises(InvalidInputError, match="the same tokens"):
+        AnswerLogOdds("positive", " positive").resolve(spaced, "Sentiment:")
+
+
+def test_log_odds_of_sequences_are_the_difference_of_their_log_probabilities(tiny):
+    score = AnswerLogOdds("good film", "bad plot").resolve(tiny, PROMPTS[0])
+    for prompt, value in zip(PROMPTS, score.values(tiny, PROMPTS), strict=True):
+        expected = 0.0
+        for sign, words in ((1, ("good", "film")), (-1, ("bad", "plot"))):
+            text = prompt
+            for word in words:
+                (row,) = tiny.next_token_log_probabilities([text], [VOCABULARY.index(word)])
+                expected += sign * row[0]
+                text += f" {word}"
+        assert value == pytest.approx(expected, abs=1e-5)
 
 
 @pytest.mark.parametrize("other", ["positive", "positively", " positive"])

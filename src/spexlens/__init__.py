@@ -36,6 +36,7 @@ if TYPE_CHECKING:
     )
     from spexlens.algorithms.minimal_sets import MinimalSet, minimal_set
     from spexlens.algorithms.split_plot import MaskDesign, SplitPlot
+    from spexlens.coarse_to_fine import explain_by_levels
     from spexlens.core.game import FunctionGame, Game, TableGame
     from spexlens.core.interactions import Interactions
     from spexlens.core.spectrum import FourierSpectrum, MoebiusSpectrum
@@ -63,6 +64,7 @@ if TYPE_CHECKING:
     from spexlens.indices import INDICES, Index, compute_index
     from spexlens.interop import from_shapiq, to_networkx, to_shapiq
     from spexlens.learning_curve import LearningCurve
+    from spexlens.removal import flips, measured_curve
     from spexlens.resampling import Stability, stability
     from spexlens.selection import GreedySelection, greedy, verify_minimal_set
     from spexlens.stopping import Plateau, Stable
@@ -92,6 +94,7 @@ _NAMES = {
     ),
     "spexlens.algorithms.minimal_sets": ("MinimalSet", "minimal_set"),
     "spexlens.algorithms.split_plot": ("MaskDesign", "SplitPlot"),
+    "spexlens.coarse_to_fine": ("explain_by_levels",),
     "spexlens.core.game": ("FunctionGame", "Game", "TableGame"),
     "spexlens.core.interactions": ("Interactions",),
     "spexlens.core.spectrum": ("FourierSpectrum", "MoebiusSpectrum"),
@@ -120,6 +123,7 @@ _NAMES = {
     "spexlens.interop": ("from_shapiq", "to_networkx", "to_shapiq"),
     "spexlens.learning_curve": ("LearningCurve",),
     "spexlens.selection": ("GreedySelection", "greedy", "verify_minimal_set"),
+    "spexlens.removal": ("flips", "measured_curve"),
     "spexlens.resampling": ("Stability", "stability"),
     "spexlens.stopping": ("Plateau", "Stable"),
 }
@@ -182,13 +186,16 @@ __all__ = [
     "UnknownNameError",
     "compute_index",
     "explain",
+    "explain_by_levels",
     "find_algorithm",
     "fit",
+    "flips",
     "from_shapiq",
     "greedy",
     "lenses",
     "load",
     "measure",
+    "measured_curve",
     "minimal_set",
     "models",
     "plan",

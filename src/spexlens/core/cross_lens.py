@@ -85,7 +85,9 @@ class Path:
             return text
         half = Z90 * self.std_err
         doubtful = " (holds zero)" if self.holds_zero else ""
-        return f"{text}, 90 % interval {self.effect - half:+.3f} … {self.effect + half:+.3f}{doubtful}"
+        return (
+            f"{text}, 90 % interval {self.effect - half:+.3f} … {self.effect + half:+.3f}{doubtful}"
+        )
 
 
 def as_blocks(blocks: Blocks, n: int) -> dict[str, range]:
@@ -153,7 +155,8 @@ def across(
     wanted = np.isin(np.arange(len(made)), _numbers(made, lenses))
     if wanted.sum() < 2:
         raise InvalidInputError(
-            f"lenses = {list(lenses)} given; needed two or more different ones of {', '.join(made)}."
+            f"lenses = {list(lenses)} given; needed two or more different ones of "
+            f"{', '.join(made)}."
         )
     return interactions.select((touched == wanted).all(axis=1))
 

@@ -50,7 +50,7 @@ def endpoint_game(
     chat, system, key_variable, concurrency
         See `Endpoint`.
     segmenter : str, default "words"
-        How the text is cut; a key of `spexlens.lenses.text.SEGMENTERS`.
+        How the text is cut; a key of `spexlens.lenses.segmenters.SEGMENTERS`.
     prices : (float, float), optional
         Money for a million tokens of the prompt, and of the answer.
 

@@ -2,26 +2,55 @@
 
 A score such as `LogitDifference("positive", "negative")` is written in words. Which tokens the
 words are depends on the model and on what stands before them, so a score is first resolved on the
-full prompt; the `TokenScore` that results is the same for every ablation.
+full prompt; what results is the same for every ablation. Answers as whole sequences stand in
+`spexlens.lenses.sequence_scores`; a response, generated text and the full output in
+`spexlens.lenses.response_scores`.
 """
 
 from __future__ import annotations
 
 import re
 import warnings
+from collections.abc import Sequence
 from dataclasses import dataclass
-from typing import Any, Protocol
+from typing import Any, Protocol, runtime_checkable
 
 import numpy as np
 
+from spexlens.core.game import identity_of
 from spexlens.core.interventions import Interventions
-from spexlens.core.masks import FloatArray
+from spexlens.core.masks import FloatArray, IntArray
 from spexlens.errors import InvalidInputError, SpexlensWarning
 from spexlens.models.base import LanguageModel
 
 # Ends of a prompt after which no space is written: whitespace, an opening bracket, or a quote that
 # opens, which is told from one that closes by what stands before it.
 _JOINS = re.compile(r"""(^|[\s(\[{<“‘«¿¡]|(^|[\s:=(\[{])["'])\Z""")
+
+
+class ResolvedScore(Protocol):
+    """A score in the model's own tokens, the same for every ablation."""
+
+    @property
+    def description(self) -> str:
+        """For people, with the tokens' texts where they matter."""
+        ...
+
+    def values(self, model: LanguageModel, prompts: tuple[str, ...], /) -> FloatArray:
+        """Values `(m,)`, or `(m, q)` with the score in column 0, after every prompt."""
+        ...
+
+    def identity(self) -> dict[str, Any]:
+        """What its values depend on, as JSON."""
+        ...
+
+
+class Score(Protocol):
+    """What to read off a model, in words."""
+
+    def resolve(self, model: LanguageModel, prompt: str, /) -> ResolvedScore:
+        """The same in tokens, as they would follow `prompt`; runs nothing."""
+        ...
 
 
 @dataclass(frozen=True)
@@ -49,13 +78,14 @@ class TokenScore:
         values: FloatArray = read(prompts, self.token_ids) @ np.array(self.weights)
         return values
 
-
-class Score(Protocol):
-    """What to read off a model, in words."""
-
-    def resolve(self, model: LanguageModel, prompt: str, /) -> TokenScore:
-        """The same in tokens, as they would follow `prompt`; runs nothing."""
-        ...
+    def identity(self) -> dict[str, Any]:
+        """Tokens, weights, and which of their scores."""
+        return {
+            "score": self.description,
+            "token_ids": list(self.token_ids),
+            "weights": list(self.weights),
+            "normalised": self.normalised,
+        }
 
 
 @dataclass(frozen=True)
@@ -99,7 +129,7 @@ class LogitDifference:
             raise InvalidInputError(
                 f"the answers {self.positive!r} and {self.negative!r} begin with the same token "
                 f"{model.token_text(positive[0])!r}, so that their difference is always 0; needed "
-                "answers with different first tokens. Choose other words, or shorter ones."
+                "answers with different first tokens. AnswerLogOdds scores them as whole sequences."
             )
         names = []
         for answer, tokens in ((self.positive, positive), (self.negative, negative)):
@@ -188,22 +218,61 @@ class ScoredLM:
     """The subject made of a language model and a score: runs edited inputs, returns values."""
 
     model: LanguageModel
-    score: TokenScore
+    score: ResolvedScore
 
     def evaluate(self, interventions: Interventions, /) -> FloatArray:
-        """The score `(m,)` after every edited input."""
-        return self.score.values(self.model, _inputs(interventions))
+        """The score after every edited input, `(m,)` or `(m, q)`."""
+        return self.score.values(self.model, edited_inputs(interventions))
 
     def describe(self, interventions: Interventions, /) -> dict[str, Any]:
         """Model, score, and the tokens of all the edited inputs together; nothing is run."""
         return {
             "model": self.model.name,
             "score": self.score.description,
-            "tokens": int(self.model.count_tokens(_inputs(interventions)).sum()),
+            "tokens": int(self.tokens(interventions).sum()),
         }
 
+    def tokens(self, interventions: Interventions, /) -> IntArray:
+        """Tokens `(m,)` of every edited input."""
+        return self.model.count_tokens(edited_inputs(interventions))
 
-def _inputs(interventions: Interventions) -> tuple[str, ...]:
+    def identity(self) -> dict[str, Any]:
+        """What the model and the score say of themselves."""
+        return {"model": identity_of(self.model), "score": self.score.identity()}
+
+
+@runtime_checkable
+class Bounded(Protocol):
+    """A model that says how long a prompt it can run."""
+
+    @property
+    def max_tokens(self) -> int | None:
+        """Tokens; None without a limit."""
+        ...
+
+
+def checked_prompts(model: LanguageModel, prompts: Sequence[str]) -> None:
+    """An error for a prompt that the model cannot run, before anything is run.
+
+    Raises
+    ------
+    InvalidInputError
+        For one that is too long, with by how many tokens; and as `model.count_tokens` does.
+    """
+    limit = model.max_tokens if isinstance(model, Bounded) else None
+    for prompt in prompts:
+        count = len(model.encode(prompt))
+        if limit is not None and count > limit:
+            raise InvalidInputError(
+                f"the prompt has {count} tokens, {count - limit} more than the {limit} positions "
+                f"of {model.name}. Leave out about {1 - limit / count:.0%} of the text, or choose "
+                "a model with a longer context. Coarser players (paragraphs, documents) show which "
+                "parts of the rest matter; see spexlens.coarse_to_fine."
+            )
+    model.count_tokens(prompts)
+
+
+def edited_inputs(interventions: Interventions) -> tuple[str, ...]:
     """The edited inputs; an ablation of anything else must not be dropped in silence."""
     others = [name for name in ("gates", "subsets") if getattr(interventions, name) is not None]
     if interventions.inputs is None or others:

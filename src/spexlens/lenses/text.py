@@ -1,16 +1,9 @@
-"""Text cut into players, and put together again without some of them.
-
-A segmenter is a plain function from a text to the spans of its players; `SEGMENTERS` names them.
-"""
+"""Spans: where the pieces of a text stand, checked once for all lenses."""
 
 from __future__ import annotations
 
-import re
-import unicodedata
-from collections.abc import Callable, Sequence
-from typing import Any
-
-import numpy as np
+from collections.abc import Sequence
+from itertools import pairwise
 
 from spexlens.errors import InvalidInputError
 
@@ -18,113 +11,86 @@ Span = tuple[int, int]
 """First character, and the one after the last, of a piece of a text."""
 
 
-def words(text: str) -> list[Span]:
-    """Spans of the words of `text`: what whitespace separates, with its punctuation.
+def as_text(text: object, name: str = "text") -> str:
+    """`text` itself, or an error for what is no text that a tokenizer can read.
 
-    A mark that stands alone (" , ", " -- ") is no word: it joins the word before it, at the start
-    of the text the one after it. A chunk of different marks, such as the emoticon ":)", is a word.
-
-    Parameters
-    ----------
-    text : str
-
-    Returns
-    -------
-    list of (start, end)
-        In order, not overlapping; nothing but whitespace lies outside.
+    Raises
+    ------
+    InvalidInputError
+        For bytes, anything else that is no string, and lone surrogates, which stand for bytes that
+        could not be decoded.
 
     Examples
     --------
-    >>> text = "Not bad , not bad at all!"
-    >>> [text[start:end] for start, end in words(text)]
-    ['Not', 'bad ,', 'not', 'bad', 'at', 'all!']
+    >>> as_text("fine")
+    'fine'
     """
-    spans: list[Span] = []
-    opening: int | None = None  # where lone marks at the start of the text begin
-    for chunk in re.finditer(r"\S+", text):
-        start, end = chunk.span()
-        if _lone_mark(chunk.group()):
-            if spans:
-                spans[-1] = (spans[-1][0], end)
-            elif opening is None:
-                opening = start
-            continue
-        spans.append((start if opening is None else opening, end))
-        opening = None
-    if opening is not None:  # nothing but marks
-        spans.append((opening, len(text.rstrip())))
-    return spans
-
-
-SEGMENTERS: dict[str, Callable[[str], list[Span]]] = {
-    "words": words,
-}
-
-
-def remove(text: str, spans: Sequence[Span], keep: Any) -> str:
-    """The text without the spans that are not kept; nothing stands in their place.
-
-    Neighbours that are both kept stay as they were, whatever lies between them. Where something
-    was removed, one of the stretches of whitespace around it is left: the one with the most line
-    breaks, so that paragraphs stay apart, and among those the shortest.
-
-    Parameters
-    ----------
-    text : str
-    spans : sequence of (start, end)
-        In order, not overlapping. Characters outside all spans are never removed, apart from
-        whitespace that is left over.
-    keep : bool array (len(spans),)
-        One row of a mask.
-
-    Returns
-    -------
-    str
-        `text` itself when all are kept; "" when none is and spans cover all but whitespace.
-
-    Examples
-    --------
-    >>> text = "Not bad at all."
-    >>> remove(text, words(text), [True, False, False, True])
-    'Not all.'
-    """
-    kept = np.asarray(keep, dtype=bool)
-    if kept.shape != (len(spans),):
+    if not isinstance(text, str):
+        hint = "Decode it first: data.decode('utf-8')." if isinstance(text, bytes) else ""
         raise InvalidInputError(
-            f"a mask of shape {kept.shape} was given; needed one entry for each of "
-            f"{len(spans)} spans."
+            f"the {name} is of type {type(text).__name__}; needed a string. {hint}".rstrip()
         )
-    # The text is copied by runs of kept spans, their inner gaps untouched: gap i precedes span i.
-    edges = np.flatnonzero(np.diff(kept, prepend=False, append=False)).tolist()
-    pieces: list[str] = []
+    try:
+        text.encode()
+    except UnicodeEncodeError as error:
+        raise InvalidInputError(
+            f"the {name} holds {text[error.start]!r} at character {error.start}, which stands for "
+            "a byte that is no text. Read the file with its right encoding, or with "
+            "errors='replace'."
+        ) from None
+    return text
+
+
+def as_spans(spans: Sequence[Span], text: str) -> tuple[Span, ...]:
+    """Spans given by a user, in order, checked against the text they lie in.
+
+    Parameters
+    ----------
+    spans : sequence of (start, end)
+        In any order.
+    text : str
+
+    Raises
+    ------
+    InvalidInputError
+        Naming the first that is empty, reaches out of the text, or overlaps the one before it.
+
+    Examples
+    --------
+    >>> as_spans([(4, 7), (0, 3)], "not bad")
+    ((0, 3), (4, 7))
+    """
+    ordered = sorted((int(start), int(end)) for start, end in spans)
     done = 0
-    for first, after in zip(edges[::2], edges[1::2], strict=True):
-        pieces += (_joint(text, spans, done, first), text[spans[first][0] : spans[after - 1][1]])
-        done = after
-    pieces.append(_joint(text, spans, done, len(spans)))
-    return "".join(pieces)
+    for start, end in ordered:
+        if not 0 <= start < end <= len(text) or not text[start:end].strip():
+            raise InvalidInputError(
+                f"the span ({start}, {end}) was given for a text of {len(text)} characters; needed "
+                "0 <= start < end <= length, and something other than whitespace within."
+            )
+        if start < done:
+            raise InvalidInputError(
+                f"the span ({start}, {end}) overlaps the one before it, which ends at {done}; "
+                "needed spans that do not share a character."
+            )
+        done = end
+    return tuple(ordered)
 
 
-def _joint(text: str, spans: Sequence[Span], first: int, last: int) -> str:
-    """What is left of gaps first … last once the spans between them are gone."""
-    ends = [0 if first == 0 else spans[first - 1][1], *(end for _, end in spans[first:last])]
-    starts = [
-        *(start for start, _ in spans[first:last]),
-        len(text) if last == len(spans) else spans[last][0],
-    ]
-    gaps = [text[end:start] for end, start in zip(ends, starts, strict=True)]
-    if len(gaps) == 1:
-        return gaps[0]
-    if any(gap.strip() for gap in gaps):
-        return re.sub(r"[ \t]{2,}", " ", "".join(gaps))
-    # The text begins and ends as it did; of a text with nothing left, nothing is left.
-    if first == 0:
-        return "" if last == len(spans) else gaps[0]
-    if last == len(spans):
-        return gaps[-1]
-    return min(gaps, key=lambda gap: (-gap.count("\n"), not gap, len(gap)))
+def trimmed(text: str, start: int, end: int) -> Span | None:
+    """The span without whitespace at its ends; None where nothing is left."""
+    piece = text[start:end]
+    if not piece.strip():
+        return None
+    return start + len(piece) - len(piece.lstrip()), end - len(piece) + len(piece.rstrip())
 
 
-def _lone_mark(chunk: str) -> bool:
-    """Whether a chunk is one punctuation mark, perhaps repeated."""
-    return len(set(chunk)) == 1 and unicodedata.category(chunk[0]).startswith("P")
+def between(text: str, cuts: Sequence[int]) -> list[Span]:
+    """The trimmed pieces between sorted cuts, the text's ends included, empty ones left out.
+
+    >>> between("a. b.", [2])
+    [(0, 2), (3, 5)]
+    """
+    ends = [0, *cuts, len(text)]
+    pieces = (trimmed(text, a, b) for a, b in pairwise(ends))
+    return [piece for piece in pieces if piece is not None]

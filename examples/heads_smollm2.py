@@ -1,0 +1,59 @@
+"""Which of SmolLM2's 270 heads act together when it names capitals, and which it can do without.
+
+    python examples/heads_smollm2.py
+
+About five minutes on a laptop: 900 ablations of six prompts. The pairs go to heads_smollm2.csv.
+"""
+
+import spexlens as sx
+from spexlens.keep_probability import keep_probability
+from spexlens.lenses.component_results import edges, groups, layer_energy, layer_map, write_edges
+from spexlens.lenses.components import component_game
+from spexlens.lenses.questions import Question
+from spexlens.models.causal_lm import CausalLM
+from spexlens.pruning import pruning_curve
+
+CAPITALS = {
+    "France": "Paris", "Italy": "Rome", "Spain": "Madrid", "Japan": "Tokyo", "Egypt": "Cairo",
+    "Greece": "Athens", "Germany": "Berlin", "Russia": "Moscow", "Austria": "Vienna",
+    "Poland": "Warsaw", "Ireland": "Dublin", "Norway": "Oslo", "Cuba": "Havana", "Peru": "Lima",
+    "China": "Beijing", "Iran": "Tehran", "Hungary": "Budapest", "Turkey": "Ankara",
+}  # fmt: skip
+SHOWN = 6  # of them are explained, the others are for the pruned model
+
+
+def questions() -> list[Question]:
+    cities = list(CAPITALS.values())
+    return [
+        Question(f"The capital of {country} is", city, (cities[i - 1], cities[i - 5]))
+        for i, (country, city) in enumerate(CAPITALS.items())
+    ]
+
+
+def main() -> None:
+    lm = CausalLM.load("smollm2")
+    shown, unseen = questions()[:SHOWN], questions()[SHOWN:]
+    references = [question.prompt for question in shown]
+    game = component_game(lm, shown, "heads", replacement="mean", references=references)
+    keep = keep_probability(game)
+    print(f"keep probability {keep.p}\n{keep.to_frame().round(2)}\n")
+
+    ex = sx.explain(game, budget=800, algorithm="pairwise", rng=0, p=keep.p)
+    print(ex)
+    pairs = edges(ex.interactions("FBII", 2), game.lens.sites)
+    for kind in ("cooperative", "redundant"):
+        print(kind, [f"{e.source} {e.target} {e.effect:+.2f}" for e in pairs if e.kind == kind][:5])
+    energy = layer_energy(ex.spectrum, game.lens.sites)
+    print(f"within layers {energy.within_share:.0%}, by chance {energy.expected_within:.0%}")
+    print("groups", groups(ex.interactions("FBII", 2), top=10))
+    print("strongest layers", layer_map(ex.interactions(), game.lens.sites).effects.sum(axis=1))
+    print("written", write_edges("heads_smollm2.csv", pairs))
+
+    judge = component_game(
+        lm, unseen, "heads", score="accuracy", replacement="mean", references=references
+    )
+    print(pruning_curve(ex, judge, shares=(0.9, 0.8, 0.7)).to_frame().round(2))
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,127 @@
+"""`spexlens context`: which parts of a context act together on the answer to a question."""
+
+from __future__ import annotations
+
+import sys
+from dataclasses import asdict, dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated
+
+import typer
+from rich.console import Console
+from rich.markup import escape
+
+from spexlens.cli.options import RunOptions, with_options
+from spexlens.cli.running import check_options, consoles, explain_and_show, loading
+from spexlens.errors import InvalidInputError
+
+if TYPE_CHECKING:
+    from spexlens.lenses.base import LensGame
+    from spexlens.removal import Flip
+
+
+@dataclass(frozen=True)
+class _Arguments:
+    """What is asked about which context."""
+
+    file: Path
+    question: str
+    response: str | None
+    answers: tuple[str, str] | None
+    model: str
+    segmenter: str
+    ablation: str
+    chat: bool
+    flips: int
+
+
+@with_options
+def context(
+    file: Annotated[Path, typer.Argument(help="The context, a text file; - reads stdin.")],
+    question: Annotated[str, typer.Option(help="What is asked about it.")],
+    options: RunOptions,
+    response: Annotated[
+        str | None, typer.Option(help="A response: the score is its log-probability.")
+    ] = None,
+    answers: Annotated[
+        tuple[str, str] | None,
+        typer.Option(help="Or two answers: the score is how far the first is ahead."),
+    ] = None,
+    model: Annotated[str, typer.Option(help="smollm2, a folder, or a hub name.")] = "smollm2",
+    segmenter: Annotated[
+        str, typer.Option(help="Players: documents, paragraphs, sentences, lines, words, …")
+    ] = "sentences",
+    ablation: Annotated[
+        str, typer.Option(help="How a part is absent: remove, replace, neutral, resample.")
+    ] = "remove",
+    chat: Annotated[bool, typer.Option("--chat", help="Ask by the model's chat template.")] = False,
+    flips: Annotated[
+        int, typer.Option(help="Also look for so few parts whose removal changes the answer.")
+    ] = 0,
+) -> None:
+    """Find which parts of a context act together on the answer to a question.
+
+    Example: spexlens context notes.txt --question "Who came?" --response "Ann" --segmenter lines
+    """
+    check_options(options)
+    arguments = _Arguments(
+        file, question, response, answers, model, segmenter, ablation, chat, flips
+    )
+    if flips and answers is None:
+        raise InvalidInputError("--flips needs --answers: without two there is none to change to.")
+    game = _game(arguments, _read(file))
+    explanation = explain_and_show(game, options, "context", asdict(arguments))
+    if flips:
+        from spexlens.removal import flips as found_flips
+
+        output, _ = consoles(options)
+        _print_flips(output, found_flips(game, explanation, largest=flips))
+
+
+def _game(arguments: _Arguments, text: str) -> LensGame:
+    from spexlens.lenses.chat import chat_game
+    from spexlens.lenses.prompt import prompt_game, question_template
+    from spexlens.lenses.response_scores import ResponseLogProbability
+    from spexlens.models import zoo
+
+    response = arguments.response
+    score = None if response is None else ResponseLogProbability(response)
+    with loading(arguments.model):
+        model = zoo.load(arguments.model)
+    if not arguments.chat:
+        return prompt_game(
+            model, text, question_template(arguments.question), answers=arguments.answers,
+            score=score, segmenter=arguments.segmenter, ablation=arguments.ablation,
+        )  # fmt: skip
+    # The question is a message of its own, so that only the context is cut.
+    messages = [{"role": "user", "content": text}, {"role": "user", "content": arguments.question}]
+    return chat_game(
+        model, messages, answers=arguments.answers, score=score, within=[0],
+        segmenter=arguments.segmenter, ablation=arguments.ablation,
+    )  # fmt: skip
+
+
+def _read(file: Path) -> str:
+    if str(file) == "-":
+        return sys.stdin.read()
+    try:
+        return file.read_text(encoding="utf-8")
+    except UnicodeDecodeError as error:
+        raise InvalidInputError(
+            f"{file} is no UTF-8 text: byte {error.start} is {error.object[error.start]:#x}. "
+            "Convert it first, for example with iconv."
+        ) from error
+
+
+def _print_flips(output: Console, found: tuple[Flip, ...]) -> None:
+    if not found:
+        output.print("[bold]Flips[/bold]    none of the sets that were measured changes the answer")
+    for flip in found:
+        names = " + ".join(flip.names)
+        output.print(
+            f"[bold]Flip[/bold]     without {escape(repr(names))}: {flip.before:+.3f} becomes "
+            f"{flip.after:+.3f} (predicted {flip.predicted:+.3f})",
+            highlight=False,
+        )
+    if found and found[0].counterfactual is not None:
+        output.print(f"[bold]Text[/bold]     {escape(found[0].counterfactual)}", highlight=False)

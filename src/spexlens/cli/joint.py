@@ -1,0 +1,150 @@
+"""`spexlens joint`: which pieces of a prompt act through which components of a model."""
+
+from __future__ import annotations
+
+import sys
+from dataclasses import asdict, dataclass
+from typing import TYPE_CHECKING, Annotated
+
+import typer
+from rich.console import Console
+from rich.markup import escape
+from rich.table import Table
+
+from spexlens.cli.config import write_config
+from spexlens.cli.options import RunOptions, with_options
+from spexlens.cli.running import check_options, consoles, explain_and_show, loading
+from spexlens.errors import InvalidInputError, UnknownNameError
+
+if TYPE_CHECKING:
+    from spexlens.core.interactions import Interactions
+    from spexlens.explanation import Explanation
+    from spexlens.lenses.joint import JointGame
+
+_PLAYERS, _PATHS = 5, 4  # pieces whose paths are shown, and how many of each
+
+
+@dataclass(frozen=True)
+class _Arguments:
+    """What is asked of which model, and which of its components are players."""
+
+    text: str
+    answers: tuple[str, str]
+    model: str
+    template: str
+    segmenter: str
+    sites: str
+    p_words: float
+    p_heads: float
+    replacement: str
+
+
+@with_options
+def joint(
+    text: Annotated[str, typer.Option(help="The text whose pieces are ablated; - reads stdin.")],
+    answers: Annotated[
+        tuple[str, str], typer.Option(help="Two answers: the score is logit(first) - logit(second)")
+    ],
+    options: RunOptions,
+    model: Annotated[str, typer.Option(help="smollm2, a folder, or a hub name.")] = "smollm2",
+    template: Annotated[str, typer.Option(help="The prompt, with {text} once.")] = "{text}",
+    segmenter: Annotated[str, typer.Option(help="How the text is cut into players.")] = "words",
+    sites: Annotated[str, typer.Option(help="heads, kv, mlps or layers.")] = "heads",
+    p_words: Annotated[float, typer.Option(help="Keep probability of the pieces.")] = 0.5,
+    p_heads: Annotated[float, typer.Option(help="Keep probability of the components.")] = 0.9,
+    replacement: Annotated[
+        str, typer.Option(help="What an absent component gives: zero or mean (of the prompt).")
+    ] = "mean",
+) -> None:
+    """Find which pieces of a prompt act through which components of a model.
+
+    Example: spexlens joint --text "It never fails." --template "Review: {text}\\nSentiment:"
+    --answers positive negative --budget 1500 --store joint.db --out run
+    """
+    text = sys.stdin.read() if text == "-" else text
+    template = template.replace("\\n", "\n")
+    arguments = _Arguments(
+        text, answers, model, template, segmenter, sites, p_words, p_heads, replacement
+    )
+    if options.p is not None:
+        raise InvalidInputError("--p was given; needed --p-words and --p-heads, one for each lens.")
+    check_options(options)
+    output, _ = consoles(options)
+    game = _game(arguments)
+    plan = game.describe()
+    sizes = " and ".join(f"{end - first} {name}" for name, (first, end) in plan["lenses"].items())
+    output.print(
+        f"[bold]Plan[/bold]     {sizes}, {plan['model']}, {plan['score']}, "
+        f"{plan['tokens']} tokens a full prompt, absent {arguments.sites} give: "
+        f"{plan['replacement']}",
+        highlight=False,
+    )
+    # The option p is one number; here every lens has its own, so config.toml is written without it.
+    with_p = RunOptions(**(vars(options) | {"p": game.p}))
+    explanation = explain_and_show(game, with_p, "joint", asdict(arguments))
+    if options.out is not None:
+        told = {**asdict(arguments), **asdict(options)}
+        write_config(options.out / "config.toml", "joint", told)
+    _print_lenses(output, explanation, game)
+
+
+def _game(arguments: _Arguments) -> JointGame:
+    from spexlens.lenses.components import ComponentLens
+    from spexlens.lenses.joint import joint_game
+    from spexlens.lenses.joint_subjects import gated_prompts
+    from spexlens.lenses.prompt import PromptLens, chosen_score
+    from spexlens.models import zoo
+    from spexlens.models.sites import SITES
+
+    if arguments.sites not in SITES:
+        raise UnknownNameError("kind of sites", arguments.sites, SITES)
+    words = PromptLens(arguments.text, arguments.template, arguments.segmenter)
+    with loading(arguments.model):
+        lm = zoo.load(arguments.model)
+        components = ComponentLens(SITES[arguments.sites](lm.model))
+        subject = gated_prompts(
+            lm, words.prompt, chosen_score(arguments.answers, None), components.sites,
+            replacement=arguments.replacement,
+        )  # fmt: skip
+    return joint_game(
+        {arguments.segmenter: words, arguments.sites: components},
+        subject,
+        p={arguments.segmenter: arguments.p_words, arguments.sites: arguments.p_heads},
+    )
+
+
+def _print_lenses(output: Console, explanation: Explanation, game: JointGame) -> None:
+    """The variance by lens, and through what the pieces that do most act."""
+    from spexlens.core.cross_lens import energy_by_lenses
+
+    for part in energy_by_lenses(explanation.spectrum, game.lens.blocks):
+        output.print(f"[bold]Lenses[/bold]   {escape(str(part))}", highlight=False)
+    pairs = explanation.interactions("FBII")
+    pieces, components = game.lens.blocks
+    table = Table(title=f"From {pieces} through {components}", title_justify="left")
+    for name in (pieces, components, "", "effect", "90 % interval"):
+        table.add_column(escape(name), justify="right" if name == "effect" else "left")
+    for row in _rows(pairs, game, pieces, components):
+        table.add_row(*row)
+    output.print(table)
+
+
+def _rows(
+    pairs: Interactions, game: JointGame, pieces: str, components: str
+) -> list[tuple[str, ...]]:
+    from spexlens.core.cross_lens import across, paths
+    from spexlens.core.interactions import Z90
+
+    crossing = across(pairs, game.lens.blocks)
+    strongest = dict.fromkeys(members[0] for members in crossing)  # the pieces come first
+    rows: list[tuple[str, ...]] = []
+    for player in list(strongest)[:_PLAYERS]:
+        for path in paths(pairs, game.lens.blocks, player, through=components)[:_PATHS]:
+            interval = ""
+            if path.std_err is not None:
+                half = Z90 * path.std_err
+                mark = " ○" if path.holds_zero else ""
+                interval = f"{path.effect - half:+.3f} … {path.effect + half:+.3f}{mark}"
+            told = (path.player, path.through, path.kind, f"{path.effect:+.3f}", interval)
+            rows.append(tuple(map(escape, told)))
+    return rows

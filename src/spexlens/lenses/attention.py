@@ -1,0 +1,141 @@
+"""The attention lens: absent pieces of a text stay in the prompt but are hidden from attention."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+
+from spexlens.core.game import identity_of
+from spexlens.core.interventions import Interventions
+from spexlens.core.masks import BoolArray, FloatArray, IntArray, as_masks
+from spexlens.errors import InvalidInputError
+from spexlens.lenses.base import LensGame
+from spexlens.lenses.prompt import SLOT, PromptLens, chosen_score
+from spexlens.lenses.scores import ResolvedScore, Score, checked_prompts
+from spexlens.lenses.segmenters import Segmenter, tokens
+from spexlens.lenses.text import Span
+
+if TYPE_CHECKING:
+    from spexlens.models.causal_lm import CausalLM
+
+
+@dataclass(frozen=True)
+class AttentionLens:
+    """Hides the tokens of absent pieces from all others; text, tokens and positions stay.
+
+    Parameters
+    ----------
+    pieces : PromptLens
+        Text, template and players; its ablation is not used.
+    owners : int array (t,)
+        For every token of the full prompt, the player it belongs to, -1 for none.
+    """
+
+    pieces: PromptLens
+    owners: IntArray
+
+    @staticmethod
+    def of(pieces: PromptLens, tokenizer: Any) -> AttentionLens:
+        """The lens, with every token given to the player that most of its characters belong to."""
+        tokens(tokenizer)  # an error for a tokenizer that does not tell offsets
+        encoded = tokenizer(pieces.prompt, return_offsets_mapping=True, verbose=False)
+        start = pieces.template.index(SLOT)
+        player = np.full(len(pieces.prompt) + 1, -1)
+        for i, (first, end) in enumerate(pieces.spans):
+            player[start + first : start + end] = i
+        owners = [_most(player[first:end]) for first, end in encoded["offset_mapping"]]
+        return AttentionLens(pieces, np.array(owners, dtype=np.int64))
+
+    @property
+    def players(self) -> tuple[str, ...]:
+        """The pieces of the text."""
+        return self.pieces.players
+
+    def intervene(self, masks: BoolArray, /) -> Interventions:
+        """The full prompt m times, with gates `(m, t)` on its tokens: 0 where hidden."""
+        masks = as_masks(masks, len(self.players))
+        always = np.ones((len(masks), 1), dtype=bool)
+        gates = np.hstack([masks, always])[:, self.owners].astype(float)  # -1 is the last column
+        return Interventions(inputs=(self.pieces.prompt,) * len(masks), gates=gates)
+
+    def identity(self) -> dict[str, Any]:
+        """What the pieces say of themselves, and that they are hidden."""
+        return {"lens": "attention", "pieces": self.pieces.identity()}
+
+
+@dataclass(frozen=True, eq=False)
+class AttendingLM:
+    """The subject of the attention lens: gates are on the tokens of one prompt."""
+
+    model: CausalLM
+    score: ResolvedScore
+
+    def evaluate(self, interventions: Interventions, /) -> FloatArray:
+        """The score at every row of gates, `(m,)` or `(m, q)`."""
+        from spexlens.models.attended import HiddenTokens
+
+        prompts, gates = interventions.inputs, interventions.gates
+        if prompts is None or gates is None or interventions.subsets is not None:
+            raise InvalidInputError(
+                "a language model with hidden tokens needs a prompt and gates on its tokens, and "
+                "nothing else. Use it with an AttentionLens."
+            )
+        return self.score.values(HiddenTokens(self.model, gates > 0), prompts)
+
+    def describe(self, interventions: Interventions, /) -> dict[str, Any]:
+        """Model, score and tokens; nothing is run."""
+        return {
+            "model": self.model.name,
+            "score": self.score.description,
+            "tokens": int(self.tokens(interventions).sum()),
+        }
+
+    def tokens(self, interventions: Interventions, /) -> IntArray:
+        """Tokens `(m,)`: hidden ones are run as well."""
+        return self.model.count_tokens(interventions.inputs or ())
+
+    def identity(self) -> dict[str, Any]:
+        """What the model and the score say of themselves."""
+        return {
+            "subject": "hidden tokens",
+            "model": identity_of(self.model),
+            "score": self.score.identity(),
+        }
+
+
+def attention_game(
+    model: CausalLM,
+    text: str,
+    template: str = SLOT,
+    *,
+    answers: tuple[str, str] | None = None,
+    score: Score | None = None,
+    segmenter: str | Segmenter | Sequence[Span] = "words",
+    pinned: Sequence[int | str] = (),
+) -> LensGame:
+    """The game of hiding words of a text from attention; parameters as in `prompt_game`.
+
+    The prompt keeps its tokens and positions, so that no tokens merge and nothing moves. What it
+    costs is that the model is run in a state it was never trained in.
+
+    Raises
+    ------
+    InvalidInputError
+        As `prompt_game`, and for a model that does not read such masks, found by a short trial.
+    """
+    from spexlens.models.attended import check_hiding
+
+    lens = PromptLens(text, template, segmenter, pinned=pinned)
+    checked_prompts(model, [lens.prompt])
+    check_hiding(model)
+    resolved = chosen_score(answers, score).resolve(model, lens.prompt)
+    return LensGame(AttentionLens.of(lens, model.tokenizer), AttendingLM(model, resolved))
+
+
+def _most(players: IntArray) -> int:
+    """The most frequent player of a token's characters; -1 for a token without any."""
+    named = players[players >= 0]
+    return int(np.bincount(named).argmax()) if len(named) else -1

@@ -1,0 +1,188 @@
+"""Several lenses over one subject: words, training examples and heads as players of one game."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+
+from spexlens.core.game import Identified, identity_of
+from spexlens.core.interventions import Interventions
+from spexlens.core.masks import BoolArray, FloatArray, IntArray, as_masks, read_only
+from spexlens.errors import InvalidInputError
+from spexlens.lenses.base import Lens, LensGame, Subject
+
+PARTS = ("inputs", "gates", "subsets")
+
+
+@dataclass(frozen=True)
+class JointLens:
+    """The product of lenses: the players of all, each lens writing its own part of the ablation.
+
+    Parameters
+    ----------
+    lenses : mapping from name to Lens
+        Two at least. No two may write the same part (two lenses over the same text would).
+
+    Examples
+    --------
+    >>> from spexlens.lenses.prompt import PromptLens
+    >>> from spexlens.lenses.training_data import TrainingLens
+    >>> lens = JointLens({"words": PromptLens("not bad"), "data": TrainingLens([0, 1], ["a", "b"])})
+    >>> lens.players
+    ('not', 'bad', 'a', 'b')
+    >>> made = lens.intervene(np.array([[True, False, False, True]]))
+    >>> made.inputs, made.subsets.tolist()
+    (('not',), [[False, True]])
+    """
+
+    lenses: Mapping[str, Lens]
+
+    def __post_init__(self) -> None:
+        if len(self.lenses) < 2:
+            raise InvalidInputError(
+                f"{len(self.lenses)} lenses given; needed two or more to join. One lens alone "
+                "makes a game with its own function."
+            )
+        empty = [name for name, lens in self.lenses.items() if not lens.players]
+        if empty:
+            raise InvalidInputError(f"the lens {empty[0]!r} has no players.")
+        self.intervene(np.ones((1, len(self.players)), dtype=bool))  # an error where parts overlap
+
+    @property
+    def players(self) -> tuple[str, ...]:
+        """The players of all lenses, in order."""
+        return tuple(player for lens in self.lenses.values() for player in lens.players)
+
+    @property
+    def blocks(self) -> dict[str, range]:
+        """Which player numbers are whose."""
+        blocks, start = {}, 0
+        for name, lens in self.lenses.items():
+            blocks[name] = range(start, start + len(lens.players))
+            start += len(lens.players)
+        return blocks
+
+    def intervene(self, masks: BoolArray, /) -> Interventions:
+        """All lenses' parts of the ablations that the masks `(m, n)` ask for."""
+        masks = as_masks(masks, len(self.players))
+        parts: dict[str, Any] = {}
+        writers: dict[str, str] = {}
+        for name, block in self.blocks.items():
+            made = self.lenses[name].intervene(masks[:, block.start : block.stop])
+            for part in PARTS:
+                value = getattr(made, part)
+                if value is None:
+                    continue
+                if part in writers:
+                    raise InvalidInputError(
+                        f"the lenses {writers[part]!r} and {name!r} both write the {part} of an "
+                        "ablation, so that their players overlap; needed lenses of different "
+                        "kinds. Make one lens of their players together."
+                    )
+                writers[part], parts[part] = name, value
+        return Interventions(**parts)
+
+
+@dataclass(frozen=True, eq=False)
+class JointGame:
+    """A game over the players of several lenses.
+
+    Give `explain` its keep probabilities: `explain(game, budget, p=game.p)`; and, where one lens is
+    dear, a split-plot design: `design=SplitPlot(game.players_of("data"), repeats=20)`.
+
+    Attributes
+    ----------
+    lens : JointLens
+    subject : Subject
+    p : float array (n,)
+        Keep probability of every player.
+    """
+
+    lens: JointLens
+    subject: Subject
+    p: FloatArray
+
+    @property
+    def players(self) -> tuple[str, ...]:
+        """The players of all lenses."""
+        return self.lens.players
+
+    def players_of(self, name: str) -> tuple[int, ...]:
+        """Player numbers of one lens."""
+        if name not in self.lens.blocks:
+            raise InvalidInputError(f"no lens {name!r}; there are {', '.join(self.lens.blocks)}.")
+        return tuple(self.lens.blocks[name])
+
+    def __call__(self, masks: BoolArray) -> FloatArray:
+        """Values of `masks` `(m, n)`."""
+        return self._game(masks)
+
+    def identity(self) -> dict[str, Any]:
+        """What the lenses and the subject say of themselves; an error where one says nothing."""
+        lenses = {name: identity_of(lens) for name, lens in self.lens.lenses.items()}
+        return {"lens": lenses, "subject": identity_of(self.subject)}
+
+    def tokens(self, masks: BoolArray) -> IntArray | None:
+        """Tokens `(m,)` of `masks` `(m, n)`; None where the subject cannot count them."""
+        return self._game.tokens(masks)
+
+    def describe(self, budget: int | None = None) -> dict[str, Any]:
+        """As `LensGame.describe`, with under `lenses` the players of each, as (first, end)."""
+        told = {
+            name: lens.identity()
+            for name, lens in self.lens.lenses.items()
+            if isinstance(lens, Identified)
+        }
+        blocks = {name: [block.start, block.stop] for name, block in self.lens.blocks.items()}
+        return {**self._game.describe(budget), "lens": told, "lenses": blocks}
+
+    @property
+    def _game(self) -> LensGame:
+        return LensGame(self.lens, self.subject)
+
+
+def joint_game(
+    lenses: Mapping[str, Lens], subject: Subject, *, p: Mapping[str, float] | None = None
+) -> JointGame:
+    """The game of ablating players of several lenses over one subject.
+
+    Parameters
+    ----------
+    lenses : mapping from name to Lens
+        Such as `{"words": PromptLens(…), "heads": ComponentLens(…)}`.
+    subject : Subject
+        One that runs every part the lenses write: see `spexlens.lenses.joint_subjects`.
+    p : mapping from name to float, optional
+        Keep probability of each lens's players, 1/2 by default.
+
+    Returns
+    -------
+    JointGame
+
+    Raises
+    ------
+    InvalidInputError
+        For lenses that overlap or have no players, a subject that does not run what they write, or
+        a keep probability that is not within 0 and 1.
+    """
+    lens = JointLens(dict(lenses))
+    given = dict(p or {})
+    if unknown := set(given) - set(lens.blocks):
+        raise InvalidInputError(
+            f"p is given for {sorted(unknown)}; there are lenses {', '.join(lens.blocks)}."
+        )
+    n = len(lens.players)
+    keep = np.full(n, 0.5)
+    for name, value in given.items():
+        if not 0 < value < 1:
+            raise InvalidInputError(
+                f"p = {value} given for the lens {name!r}; needed strictly within 0 and 1. Players "
+                "that are never ablated, or always, are none: leave the lens out."
+            )
+        keep[lens.blocks[name]] = value
+    game = JointGame(lens, subject, read_only(keep))
+    game.describe()  # an error where the subject does not run what the lenses write
+    return game

@@ -1,0 +1,105 @@
+import re
+import warnings
+
+import numpy as np
+import pytest
+import typer
+from typer.testing import CliRunner
+
+import spexlens as sx
+from spexlens.cli.data import data
+from spexlens.errors import InvalidInputError, SpexlensError
+from spexlens.lenses.training_files import built_in, read_csv
+
+app = typer.Typer()
+app.command()(data)
+
+
+def run(*arguments):
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore", sx.SpexlensWarning)
+        result = CliRunner().invoke(app, [str(argument) for argument in arguments])
+    if result.exception is not None and not isinstance(result.exception, SystemExit):
+        raise result.exception
+    return result.output
+
+
+@pytest.fixture
+def sentences(tmp_path):
+    rng = np.random.default_rng(0)
+    good, bad = ("warm", "funny", "moving"), ("dull", "stale", "tired")
+    lines = ["text,label,source"]
+    for i in range(24):
+        words = rng.choice(good if i % 2 else bad, 2)
+        lines.append(f"a {words[0]} and {words[1]} film,{'yes' if i % 2 else 'no'},s{i // 4}")
+    path = tmp_path / "films.csv"
+    path.write_text("\n".join(lines), encoding="utf-8")
+    return path
+
+
+def test_two_rows_of_a_built_in_table_from_the_same_retrainings(tmp_path):
+    output = run(
+        "wine", "--test", 3, "--test", 90, "--players", 12, "--budget", 120, "--algorithm",
+        "pairwise", "--keep", 0.6, "--check", 2, "--out", tmp_path,
+    )  # fmt: skip
+    assert "12 players among 176 examples" in output
+    assert re.search(r"Row 3\s+label class_0", output)
+    assert re.search(r"Row 90\s+label class_1", output)
+    assert output.count("Removed together, by retraining") == 2
+    assert "12 of 176 examples are players" in " ".join(output.split())
+    loaded = [sx.load(tmp_path / f"row-{row}" / "run.json") for row in (3, 90)]
+    assert (loaded[0].masks[:100] == loaded[1].masks[:100]).all()
+
+
+def test_groups_of_a_text_file_by_words(sentences):
+    output = run(
+        sentences, "--label", "label", "--text", "text", "--features", "words", "--group",
+        "source", "--test", 23, "--budget", 64, "--algorithm", "exact", "--check", 0,
+    )  # fmt: skip
+    assert "6 players among 23 examples" in output
+    assert "exact, 64 of 64 ablations" in output
+    assert re.search(r"│ s\d", output)
+
+
+def test_a_surrogate_is_validated_by_retraining(sentences):
+    output = run(
+        sentences, "--label", "label", "--text", "text", "--features", "words", "--test", 0,
+        "--surrogate", "newton", "--budget", 80, "--algorithm", "lasso", "--check", 0,
+    )  # fmt: skip
+    assert "rank correlation with real retraining" in " ".join(output.split())
+
+
+@pytest.mark.parametrize(
+    ("arguments", "message"),
+    [
+        (("nowhere.csv", "--test", 0), "is no file"),
+        (("wine", "--test", 0, "--label", "x"), "built in"),
+        (("wine", "--test", 200), "from 0 to 177"),
+        (("wine", "--test", 1, "--test", 1), "distinct"),
+        (("wine", "--test", 0, "--trainer", "forest"), "known: logistic"),
+        (("wine", "--test", 0, "--score", "accuracy"), "known: margin"),
+    ],
+)
+def test_mistakes_are_told(arguments, message):
+    with pytest.raises(SpexlensError, match=message):
+        run(*arguments)
+
+
+def test_a_file_needs_its_columns(sentences, tmp_path):
+    with pytest.raises(InvalidInputError, match="no column 'rating'"):
+        read_csv(sentences, "rating")
+    with pytest.raises(InvalidInputError, match="no column of numbers"):
+        read_csv(sentences, "label")
+    path = tmp_path / "holes.csv"
+    path.write_text("x,label\n1,a\n2,\n", encoding="utf-8")
+    with pytest.raises(InvalidInputError, match="1 rows"):
+        read_csv(path, "label")
+
+
+def test_columns_of_numbers_are_standardised(tmp_path):
+    path = tmp_path / "numbers.csv"
+    path.write_text("x,constant,label\n1,5,a\n3,5,b\n", encoding="utf-8")
+    table = read_csv(path, "label")
+    np.testing.assert_allclose(table.features, [[-1, 0], [1, 0]])
+    assert table.names == ("0 (a)", "1 (b)")
+    assert built_in("digits").features.shape == (1797, 64)
