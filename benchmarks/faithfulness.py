@@ -178,7 +178,7 @@ def plot(fits: list[Fit], path: Path) -> None:
     from matplotlib.figure import Figure
 
     table = curves(fits)
-    columns = min(len(table), 4)
+    columns = min(len(table), 3)
     rows = -(-len(table) // columns)
     figure = Figure(figsize=(4.2 * columns, 3.4 * rows), layout="constrained")
     colours = ("#0072b2", "#d55e00", "#009e73", "#cc79a7", "#e69f00", "#56b4e9", "#444444")
@@ -191,7 +191,10 @@ def plot(fits: list[Fit], path: Path) -> None:
             mean, half = np.array(points).T
             colour = colours[names.index(name) % len(colours)]
             axes.plot(list(curve), mean, "o-", markersize=3, color=colour, label=name)
-            axes.fill_between(list(curve), mean - half, mean + half, color=colour, alpha=0.15)
+            known = np.array([len(found) > 2 for found in curve.values()])
+            sizes = np.array(list(curve))[known]
+            band = mean[known] - half[known], mean[known] + half[known]
+            axes.fill_between(sizes, *band, color=colour, alpha=0.15)
         axes.set(title=game, xscale="log", xlabel="ablations", ylabel="R2", ylim=(-0.1, 1))
         axes.xaxis.set_major_formatter("{x:.0f}")
         axes.minorticks_off()

@@ -1,0 +1,237 @@
+"""Planted interactions across lenses: are they found, and what does a split-plot design save?
+
+    python benchmarks/joint.py recovery [--game recall] [--seeds 10] [--seconds 150]
+    python benchmarks/joint.py cost [--trainer logistic] [--seeds 3]
+    python benchmarks/joint.py unseen joint_smollm2.json
+
+recovery: three games of about 100 players each. `recall`: demonstrations × heads of a transformer
+in which one known head answers by looking up the asked demonstration. `words`: training groups ×
+words, of which the trigger works only through one group. `heads`: training groups × words × the
+heads of an encoder, one of which sees the trigger. Ranks are those of the planted interaction
+(pairs; triples for `heads`) among all of its kind across lenses; 0 is first. A control is the same
+game without the asked key, or without the planted examples; what counts there is the planted
+interaction's effect (`recall`: that of any demonstration with the planted head) as a share of the
+one found where it is planted. Rows are appended to benchmarks/.cache/joint.jsonl; a run that is
+called again goes on.
+
+cost: `words` with independent masks and with the split-plot design, 20 ablations a subset. Seconds
+are those of the game alone, on one thread, in one batch. Fidelity is R2 on 300 other, independent
+masks.
+
+unseen: a finished run of a joint game is fitted again to its first three quarters and judged on the
+rest, with and without the terms across lenses.
+"""
+
+from __future__ import annotations
+
+import argparse
+import json
+import os
+import sys
+import time
+import warnings
+from collections.abc import Callable, Iterator
+from itertools import product
+from pathlib import Path
+
+os.environ.setdefault("OMP_NUM_THREADS", "1")
+sys.path.insert(0, str(Path(__file__).parent.parent))
+
+import numpy as np
+from tests.planted_recall import recall_game
+from tests.planted_triggers import heads_game, words_game
+
+import spexlens as sx
+from spexlens.core.cross_lens import across, as_blocks
+from spexlens.fidelity import compare
+from spexlens.lenses.joint import JointGame
+from spexlens.proxies.boosted_trees import QUICK_GRID
+from spexlens.proxies.folds import r2_score
+from spexlens.trainers.logistic import Logistic
+from spexlens.trainers.network import Network
+
+RESULTS = Path(__file__).parent / ".cache" / "joint.jsonl"
+BUDGETS, CONTROL = (1000, 500, 250), 1000
+UNSEEN, REPEATS = 300, 20
+Planted = tuple[JointGame, tuple[int, ...]]
+
+
+def recall(seed: int, planted: bool) -> Planted:
+    return recall_game(seed, absent=not planted, steps=500)
+
+
+def words(seed: int, planted: bool) -> Planted:
+    return words_game(seed, planted=planted)
+
+
+def heads(seed: int, planted: bool) -> Planted:
+    return heads_game(seed, planted=planted)
+
+
+GAMES: dict[str, Callable[[int, bool], Planted]] = {f.__name__: f for f in (recall, words, heads)}
+ALGORITHMS: dict[str, sx.Algorithm] = {
+    "kernelspex": sx.KernelSPEX(),
+    "trees": sx.ProxySPEX(QUICK_GRID, threads=1),
+    "pairwise": sx.Pairwise(),
+}
+TRAINERS = {"logistic": Logistic(intercept="penalised"), "network": Network(hidden=(16,))}
+
+
+def effects(game: JointGame, found: sx.Explanation, order: int) -> sx.Interactions:
+    """Interactions of exactly `order` players across lenses."""
+    crossing = across(found.interactions("FBII", order), game.lens.blocks)
+    return crossing.select(crossing.supports.orders() == order)
+
+
+def rank(interactions: sx.Interactions, planted: tuple[int, ...]) -> int | None:
+    """How many are stronger; None where it was not recovered."""
+    return list(interactions).index(planted) if planted in interactions else None
+
+
+def recovery(names: list[str], seeds: int, seconds: float) -> None:
+    RESULTS.parent.mkdir(exist_ok=True)
+    done = {(row["game"], row["seed"], row["planted"], row["budget"]) for row in rows()}
+    end = time.monotonic() + seconds
+    for budget, name, seed, planted in product(BUDGETS, names, range(seeds), (True, False)):
+        if (name, seed, planted, budget) in done or not (planted or budget == CONTROL):
+            continue
+        if time.monotonic() > end:
+            print("the seconds are over; run it again to go on")
+            return
+        record(name, seed, planted, budget)
+    summary(names)
+
+
+def record(name: str, seed: int, planted: bool, budget: int) -> None:
+    game, members = GAMES[name](seed, planted)
+    rng = np.random.default_rng(seed)
+    masks = sx.KernelSPEX(p=game.p).design(len(game.players), budget, rng).masks
+    values = sx.measure(game, masks, batch_size=250).values
+    lines = []
+    for label, algorithm in ALGORITHMS.items():
+        if (label != "kernelspex" and not planted) or (len(members), label) == (3, "pairwise"):
+            continue
+        found = sx.fit(masks, values, game.players, algorithm, rng=0, p=game.p)
+        ranked = effects(game, found, len(members))
+        effect = ranked.get(members, 0.0)
+        if name == "recall" and not planted:
+            effect = max((abs(e) for who, e in ranked.items() if members[1] in who), default=0.0)
+        lines.append({
+            "game": name, "seed": seed, "planted": planted, "budget": budget, "algorithm": label,
+            "rank": rank(ranked, members), "effect": effect, "r2": found.fidelity.r2,
+        })  # fmt: skip
+    with RESULTS.open("a", encoding="utf-8") as file:
+        file.writelines(json.dumps(line) + "\n" for line in lines)
+    print(name, seed, budget, "planted" if planted else "control", flush=True)
+
+
+def rows() -> list[dict]:
+    if not RESULTS.exists():
+        return []
+    return [json.loads(line) for line in RESULTS.read_text(encoding="utf-8").splitlines()]
+
+
+def summary(names: list[str]) -> None:
+    for name in names:
+        own = [row for row in rows() if row["game"] == name]
+        for label in dict.fromkeys(row["algorithm"] for row in own):
+            mine = [row for row in own if row["algorithm"] == label]
+            cells = []
+            for budget in sorted(BUDGETS):
+                ranks = [r["rank"] for r in mine if r["planted"] and r["budget"] == budget]
+                cells.append(f"{budget}: first in {ranks.count(0)} of {len(ranks)}")
+            print(f"{name:7} {label:11} {'; '.join(cells)}{control_share(mine)}")
+
+
+def control_share(mine: list[dict]) -> str:
+    at = [row for row in mine if row["budget"] == CONTROL]
+    found = {row["seed"]: row["effect"] for row in at if row["planted"]}
+    shares = [
+        abs(row["effect"] / found[row["seed"]])
+        for row in at
+        if not row["planted"] and found.get(row["seed"])
+    ]
+    return f"; in {len(shares)} controls at most {max(shares):.2f} of it" if shares else ""
+
+
+def cost(trainer: str, seeds: int) -> None:
+    for seed in range(seeds):
+        fresh, members = words_game(seed, trainer=TRAINERS[trainer])
+        unseen = np.random.default_rng(99).random((UNSEEN, len(fresh.players))) < 0.5
+        truth = sx.measure(fresh, unseen, batch_size=100).values
+        for label, budget, design in designs(fresh):
+            game, _ = words_game(seed, trainer=TRAINERS[trainer])
+            plan = design(len(game.players), budget, np.random.default_rng(seed), game.p)
+            start = time.perf_counter()
+            values = sx.measure(game, plan.masks, batch_size=50 * REPEATS).values
+            seconds = time.perf_counter() - start
+            table = sx.TableGame(plan.masks, values, game.players)
+            found = sx.explain(
+                table, budget, "kernelspex", rng=0, p=game.p, design=lambda *_, plan=plan: plan
+            )
+            r2 = r2_score(truth, found.predict(unseen))
+            print(f"{trainer} seed {seed} {label:12} {budget:5} ablations "
+                  f"{game.subject.tally.subsets:5} trainings {seconds:7.2f} s  R2 {r2:.3f}  "
+                  f"rank {rank(effects(game, found, 2), members)}", flush=True)  # fmt: skip
+
+
+def designs(game: JointGame) -> Iterator[tuple[str, int, sx.MaskDesign]]:
+    def independent(n: int, budget: int, rng: np.random.Generator, p: np.ndarray) -> sx.Design:
+        return sx.KernelSPEX(p=p).design(n, budget, rng)
+
+    yield "split-plot", 1000, sx.SplitPlot(game.players_of("data"), repeats=REPEATS)
+    for budget in (50, 100, 250, 500, 1000):
+        yield "independent", budget, independent
+
+
+def unseen(path: str) -> None:
+    run = sx.load(path)
+    blocks = as_blocks(run.manifest["game"]["lenses"], len(run.players))
+    count = 3 * len(run.masks) // 4
+    fitted, judged = slice(0, count), slice(count, None)
+    p = run.spectrum.p
+    found = sx.fit(run.masks[fitted], run.values[fitted], run.players, "kernelspex", rng=0, p=p)
+    linear = sx.fit(run.masks[fitted], run.values[fitted], run.players, "lasso", rng=0, p=p)
+    orders = found.spectrum.supports.orders()
+    # `across` takes interactions: here the coefficients as they are.
+    coefficients = found.interactions("Fourier", int(orders.max()))
+    crossing = across(coefficients, blocks).supports
+    inside = found.spectrum.select(crossing.positions(found.spectrum.supports) < 0)
+    truth, masks = run.values[judged], run.masks[judged]
+    how = "not fitted"
+    print(
+        "all terms against order 1:",
+        compare(truth, found.predict(masks), linear.predict(masks), how),
+    )
+    print(
+        "all terms against those within a lens:",
+        compare(truth, found.predict(masks), inside(masks), how),
+    )
+    pairs, again = (across(x.interactions("FBII"), blocks).top(20) for x in (run, found))
+    print(f"{len(set(pairs) & set(again))} of the 20 strongest pairs across lenses are the same")
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
+    commands = parser.add_subparsers(dest="command", required=True)
+    one = commands.add_parser("recovery")
+    one.add_argument("--game", choices=GAMES, action="append")
+    one.add_argument("--seeds", type=int, default=10)
+    one.add_argument("--seconds", type=float, default=150)
+    two = commands.add_parser("cost")
+    two.add_argument("--trainer", choices=TRAINERS, default="logistic")
+    two.add_argument("--seeds", type=int, default=3)
+    three = commands.add_parser("unseen")
+    three.add_argument("run")
+    given = parser.parse_args()
+    warnings.simplefilter("ignore", sx.SpexlensWarning)  # empty subsets among 1,000 are expected
+    if given.command == "recovery":
+        recovery(given.game or list(GAMES), given.seeds, given.seconds)
+    elif given.command == "cost":
+        cost(given.trainer, given.seeds)
+    else:
+        unseen(given.run)
+
+
+if __name__ == "__main__":
+    main()
