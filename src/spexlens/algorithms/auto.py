@@ -44,7 +44,7 @@ class Auto:
     candidates: tuple[Algorithm, ...] = (
         KernelSPEX(),
         ProxySPEX(_STACKED_TREES, energy=0.99),
-        Pairwise(alphas=20, pair_factors=(2.0,)),
+        Pairwise(alphas=20, pair_factors=(2.0,), max_pairs=1500),
         Lasso(),
     )
     weights: tuple[float, ...] | None = None

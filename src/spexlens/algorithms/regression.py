@@ -11,7 +11,7 @@ from spexlens.algorithms.base import Design, Recovery, random_design
 from spexlens.core.game import score_column
 from spexlens.core.masks import FloatArray
 from spexlens.proxies.folds import FOLDS
-from spexlens.proxies.linear import Penalty, choose_penalty, lasso_spectrum
+from spexlens.proxies.linear import MAX_FEATURES, Penalty, choose_penalty, lasso_spectrum
 
 
 @dataclass(frozen=True)
@@ -42,7 +42,7 @@ class Lasso:
 
     def recover(self, design: Design, values: FloatArray) -> Recovery:
         """The LASSO coefficients as a spectrum of order 1."""
-        return _recover(self, design, values, order=1, pair_factors=(1.0,))
+        return _recover(self, design, values, order=1, pair_factors=(1.0,), limit=MAX_FEATURES)
 
 
 @dataclass(frozen=True)
@@ -50,7 +50,7 @@ class Pairwise:
     """LASSO on all singles and pairs: cheap, strong at larger budgets, blind beyond order 2.
 
     A pair may cost `pair_factors` times the penalty of a single, which protects the main effects
-    where ablations are few; the factor is chosen with the penalty. Above 20,000 pairs, or 4e7
+    where ablations are few; the factor is chosen with the penalty. Above `max_pairs` pairs, or 4e7
     entries of masks x pairs, the pairs that correlate most with the residual of the singles are
     screened, inside every fold.
 
@@ -62,6 +62,8 @@ class Pairwise:
         Folds of the cross-validation and number of penalties on its path.
     pair_factors : tuple of float
         Candidates for how much dearer a pair is.
+    max_pairs : int
+        More pairs than these are screened.
     penalty : Penalty, optional
         Fixed penalty; None chooses it by cross-validation.
     """
@@ -70,6 +72,7 @@ class Pairwise:
     folds: int = FOLDS
     alphas: int = 30
     pair_factors: tuple[float, ...] = (1.0, 2.0, 4.0)
+    max_pairs: int = MAX_FEATURES
     penalty: Penalty | None = None
 
     name: ClassVar[str] = "pairwise"
@@ -81,7 +84,7 @@ class Pairwise:
 
     def recover(self, design: Design, values: FloatArray) -> Recovery:
         """The LASSO coefficients as a spectrum of order 2."""
-        return _recover(self, design, values, order=2, pair_factors=self.pair_factors)
+        return _recover(self, design, values, 2, self.pair_factors, self.max_pairs)
 
 
 def _recover(
@@ -90,6 +93,7 @@ def _recover(
     values: FloatArray,
     order: int,
     pair_factors: tuple[float, ...],
+    limit: int,
 ) -> Recovery:
     masks = design.masks[design.fitted]
     score = score_column(values)[design.fitted]
@@ -97,10 +101,10 @@ def _recover(
     if penalty is None:
         path = choose_penalty(
             masks, score, order, design.p, design.seed, algorithm.folds, algorithm.alphas,
-            pair_factors, design.fitted_groups,
+            pair_factors, design.fitted_groups, limit,
         )  # fmt: skip
         penalty, out_of_fold = path.penalty, path.out_of_fold
-    spectrum = lasso_spectrum(masks, score, order, design.p, penalty)
+    spectrum = lasso_spectrum(masks, score, order, design.p, penalty, limit)
     chosen = {"alpha": penalty.alpha, "pair_factor": penalty.pair_factor}
     tuned = replace(algorithm, penalty=penalty)
     return Recovery(spectrum, tuned, chosen, out_of_fold=out_of_fold)

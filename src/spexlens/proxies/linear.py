@@ -91,18 +91,20 @@ def choose_penalty(
     alphas: int,
     pair_factors: tuple[float, ...],
     groups: IntArray | None = None,
+    limit: int = MAX_FEATURES,
 ) -> LassoPath:
     """The penalty with the least cross-validated squared error over a path of `alphas` strengths.
 
-    Every fold screens, centres and fits on its own rows only. `groups` as in `fold_rows`.
+    Every fold screens, centres and fits on its own rows only. `groups` as in `fold_rows`;
+    `limit` as in `candidate_terms`.
     """
-    whole = _features(masks, values, order, p)
+    whole = _features(masks, values, order, p, limit)
     strengths = {
         factor: _alpha_path(whole, values, factor, order, alphas) for factor in pair_factors
     }
     predicted = {factor: np.empty((len(values), alphas)) for factor in pair_factors}
     for fit, judge in fold_rows(len(values), folds, seed, groups):
-        part = _features(masks[fit], values[fit], order, p)
+        part = _features(masks[fit], values[fit], order, p, limit)
         judged = term_matrix(part.supports, fourier_basis(masks[judge], p)) - part.centre
         for factor in pair_factors:
             path = _lasso_path(part, values[fit], factor, strengths[factor])
@@ -115,12 +117,17 @@ def choose_penalty(
 
 
 def lasso_spectrum(
-    masks: BoolArray, values: FloatArray, order: int, p: float | FloatArray, penalty: Penalty
+    masks: BoolArray,
+    values: FloatArray,
+    order: int,
+    p: float | FloatArray,
+    penalty: Penalty,
+    limit: int = MAX_FEATURES,
 ) -> FourierSpectrum:
     """The LASSO fit at one penalty as a spectrum: its non-zero terms and the constant."""
     from sklearn.linear_model import Lasso
 
-    data = _features(masks, values, order, p)
+    data = _features(masks, values, order, p, limit)
     scale = _scale(data.supports, penalty.pair_factor)
     model = Lasso(alpha=max(penalty.alpha, np.finfo(float).tiny), tol=1e-3, max_iter=5000)
     mean = float(values.mean())
@@ -143,8 +150,10 @@ class _Features:
     centre: FloatArray
 
 
-def _features(masks: BoolArray, values: FloatArray, order: int, p: float | FloatArray) -> _Features:
-    limit = max(masks.shape[1], min(MAX_FEATURES, int(_MAX_ENTRIES / max(len(masks), 1))))
+def _features(
+    masks: BoolArray, values: FloatArray, order: int, p: float | FloatArray, limit: int
+) -> _Features:
+    limit = max(masks.shape[1], min(limit, int(_MAX_ENTRIES / max(len(masks), 1))))
     supports = candidate_terms(masks, values, order, p, limit)
     features = term_matrix(supports, fourier_basis(masks, p))
     centre = features.mean(axis=0)
