@@ -14,7 +14,7 @@ record: 2,112 masks of a game, kept in benchmarks/.cache/games; a run stops afte
 on when it is called again. The last 512 rows are for judging.
 
 prune: interactions are recovered from masks on few questions; half of the heads (and other shares)
-are chosen by them and, for comparison, by the effects of a linear fit to the same masks; both
+are chosen by them and, for comparison, by the effects of a ridge regression on them; both
 choices answer questions that were not used. Intervals are 90 % bootstraps over questions, in pairs
 for the difference. What was measured is kept, as for record.
 

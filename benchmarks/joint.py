@@ -198,15 +198,10 @@ def unseen(path: str) -> None:
     crossing = across(coefficients, blocks).supports
     inside = found.spectrum.select(crossing.positions(found.spectrum.supports) < 0)
     truth, masks = run.values[judged], run.masks[judged]
-    how = "not fitted"
-    print(
-        "all terms against order 1:",
-        compare(truth, found.predict(masks), linear.predict(masks), how),
-    )
-    print(
-        "all terms against those within a lens:",
-        compare(truth, found.predict(masks), inside(masks), how),
-    )
+    for other, values in (("order 1", linear.predict(masks)), ("no terms across", inside(masks))):
+        f = compare(truth, found.predict(masks), values, "unseen")
+        gain = f"{f.r2 - f.linear_r2:+.3f} [{f.gain_lower:+.3f}, {f.gain_upper:+.3f}]"
+        print(f"R2 {f.r2:.3f}; {other} {f.linear_r2:.3f}; gain {gain}")
     pairs, again = (across(x.interactions("FBII"), blocks).top(20) for x in (run, found))
     print(f"{len(set(pairs) & set(again))} of the 20 strongest pairs across lenses are the same")
 

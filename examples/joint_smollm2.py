@@ -4,10 +4,12 @@
 
 "foo" stands for animals and "bar" for plants, which only the eight demonstrations tell. The score
 is how far "bar" is ahead for "pine". Values are kept in joint_smollm2.db: a run whose seconds are
-over goes on when it is called again. Writes joint_smollm2.json and joint_smollm2.png.
+over goes on when it is called again. A second game, of the demonstrations and the 16 heads that do
+most in the first one, measures anew. Writes joint_smollm2_all and joint_smollm2, .json and .png.
 """
 
 import argparse
+from collections.abc import Sequence
 
 import spexlens as sx
 from spexlens.core.cross_lens import energy_by_lenses, paths
@@ -17,9 +19,10 @@ from spexlens.lenses.joint_subjects import gated_prompts
 from spexlens.lenses.prompt import PromptLens
 from spexlens.lenses.scores import LogitDifference
 from spexlens.models import zoo
-from spexlens.models.sites import heads
+from spexlens.models.sites import heads, named
 from spexlens.plots.bipartite import bipartite
 
+HEADS = 16  # of the second game
 DEMONSTRATIONS = """dog: foo
 rose: bar
 cat: foo
@@ -30,25 +33,25 @@ cow: foo
 wheat: bar"""
 
 
-def demonstrations_and_heads() -> JointGame:
+def demonstrations_and_heads(names: Sequence[str] | None = None, p: float = 0.9) -> JointGame:
+    """Eight demonstrations and all heads, or those of the given names."""
     model = zoo.load("smollm2")
     words = PromptLens(DEMONSTRATIONS, "{text}\npine:", "lines")
-    components = ComponentLens(heads(model.model))
+    sites = heads(model.model) if names is None else named(model.model, names)
     subject = gated_prompts(
-        model, words.prompt, LogitDifference("bar", "foo"), components.sites, replacement="mean"
+        model, words.prompt, LogitDifference("bar", "foo"), sites, replacement="mean"
     )
-    lenses = {"demonstrations": words, "heads": components}
-    return joint_game(lenses, subject, p={"demonstrations": 0.5, "heads": 0.9})
+    lenses = {"demonstrations": words, "heads": ComponentLens(sites)}
+    return joint_game(lenses, subject, p={"demonstrations": 0.5, "heads": p})
 
 
-def main(ablations: int, seconds: float) -> None:
-    game = demonstrations_and_heads()
+def run(game: JointGame, ablations: int, seconds: float, name: str) -> sx.Explanation:
     found = sx.explain(
         game, sx.Budget(calls=ablations, seconds=seconds), "kernelspex", rng=0, p=game.p,
         store=sx.Store("joint_smollm2.db"), progress=lambda done, of: print(f"{done} of {of}"),
     )  # fmt: skip
     print(found)
-    found.save("joint_smollm2.json")
+    found.save(f"{name}.json")
     blocks = game.lens.blocks
     for energy in energy_by_lenses(found.spectrum, blocks):
         print(energy)
@@ -57,7 +60,17 @@ def main(ablations: int, seconds: float) -> None:
         print(game.players[player])
         for path in paths(pairs, blocks, player, through="heads")[:3]:
             print(f"  {path}")
-    bipartite(pairs, blocks).figure.savefig("joint_smollm2.png", dpi=110)
+    bipartite(pairs, blocks).figure.savefig(f"{name}.png", dpi=110)
+    return found
+
+
+def main(ablations: int, seconds: float) -> None:
+    game = demonstrations_and_heads()
+    wide = run(game, ablations, seconds, "joint_smollm2_all")
+    own = wide.interactions("FBII").top(len(game.players), order=1)
+    strongest = [i for (i,) in own if i in game.players_of("heads")][:HEADS]
+    few = demonstrations_and_heads([game.players[i] for i in sorted(strongest)], p=0.5)
+    run(few, ablations // 2, seconds, "joint_smollm2")
 
 
 if __name__ == "__main__":

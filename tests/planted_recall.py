@@ -97,13 +97,28 @@ def _training_batch(
     return tuple(map(torch.from_numpy, (ids, present.astype(np.int64), bits[rows, asked])))
 
 
-def demonstrations(rng: np.random.Generator) -> tuple[str, int]:
-    """Twenty demonstrations as a text, and the number of one whose bit is 1."""
+def demonstrations(rng: np.random.Generator) -> str:
+    """Twenty demonstrations as a text."""
     keys = rng.permutation(KEYS)[:DEMONSTRATIONS]
     bits = rng.integers(2, size=DEMONSTRATIONS)
-    asked = int(rng.integers(DEMONSTRATIONS))
-    bits[asked] = 1
-    return " ".join(f"k{key}={bit}" for key, bit in zip(keys, bits, strict=True)), asked
+    return " ".join(f"k{key}={bit}" for key, bit in zip(keys, bits, strict=True))
+
+
+def best_recalled(model: CausalLM, text: str) -> int:
+    """The demonstration of a 1 without which the answer to its own question changes most.
+
+    The trained head answers some nine questions in ten: so the truth is measured, not hoped for.
+    """
+    parts = text.split()
+    ones = [i for i, part in enumerate(parts) if part.endswith("=1")]
+    asked = [parts[i].split("=")[0] + "?" for i in ones]
+    prompts = [f"{text} {key}" for key in asked]
+    prompts += [
+        " ".join([*parts[:i], *parts[i + 1 :], key]) for i, key in zip(ones, asked, strict=True)
+    ]
+    answers = model.tokenizer.convert_tokens_to_ids(["1", "0"])
+    with_it, without = np.split(model.next_token_logits(prompts, answers) @ [1.0, -1.0], 2)
+    return ones[int(np.argmax(with_it - without))]
 
 
 def _tokenizer() -> PreTrainedTokenizerFast:
@@ -123,7 +138,8 @@ def recall_game(seed: int, *, absent: bool = False, steps: int = 1500) -> tuple[
     pair named is that of the first demonstration.
     """
     model = recalling_model(seed, steps)
-    text, asked = demonstrations(np.random.default_rng(1000 + seed))
+    text = demonstrations(np.random.default_rng(1000 + seed))
+    asked = best_recalled(model, text)
     keys = [part.split("=")[0] for part in text.split()]
     key = next(f"k{i}" for i in range(KEYS) if f"k{i}" not in keys) if absent else keys[asked]
     words = PromptLens(text, f"{{text}} {key}?")

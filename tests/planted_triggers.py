@@ -13,8 +13,9 @@ from transformers import BertConfig, BertModel, PreTrainedTokenizerFast
 
 from spexlens.lenses.components import ComponentLens
 from spexlens.lenses.joint import JointGame, joint_game
-from spexlens.lenses.joint_subjects import EncoderFeatures, TrainedReader
+from spexlens.lenses.joint_subjects import EncoderFeatures
 from spexlens.lenses.prompt import PromptLens
+from spexlens.lenses.trained_reader import TrainedReader
 from spexlens.lenses.training_data import TrainingLens
 from spexlens.models import sites
 from spexlens.models.encoder import Encoder

@@ -36,7 +36,7 @@ def run(monkeypatch, capsys, folder):
 
 
 def test_words_and_heads_are_players_of_one_run(run, tmp_path):
-    options = ("--algorithm", "kernelspex", "--budget", 120, "--p-heads", 0.8)
+    options = ("--algorithm", "kernelspex", "--budget", 80, "--p-heads", 0.8)
     out = run(*options, "--store", tmp_path / "kept.db", "--out", tmp_path / "run")
     assert "5 words and 8 heads" in out
     assert "words × heads" in out
@@ -48,7 +48,7 @@ def test_words_and_heads_are_players_of_one_run(run, tmp_path):
     again = run(
         *options, "--store", tmp_path / "kept.db", "--config", tmp_path / "run" / "config.toml"
     )
-    assert "120 values were found in the store" in " ".join(again.split())
+    assert "80 values were found in the store" in " ".join(again.split())
 
 
 @pytest.mark.parametrize(

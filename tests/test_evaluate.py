@@ -135,6 +135,14 @@ def test_a_budget_that_is_enough_changes_nothing():
     assert (evaluate(waiting(0), all_masks(8), budget=budget) == all_masks(8).sum(axis=1)).all()
 
 
+@pytest.fixture(autouse=True)
+def ctrl_c():
+    """A shell that starts the tests in the background has them ignore Ctrl-C."""
+    before = signal.signal(signal.SIGINT, signal.default_int_handler)
+    yield
+    signal.signal(signal.SIGINT, before)
+
+
 @pytest.mark.parametrize("engine", [Local(), Threads(4)])
 def test_ctrl_c_keeps_everything_and_says_how_to_go_on(tmp_path, engine):
     pressed = []

@@ -78,7 +78,8 @@ print(fingerprint(tiny_game("elsewhere")))
 
 
 def tiny_game(name):
-    model = CausalLM(tiny_model(), tiny_tokenizer(), name=name)
+    fresh = tiny_model.__wrapped__()  # the shared one may carry traces of other tests
+    model = CausalLM(fresh, tiny_tokenizer(), name=name)
     return prompt_game(model, "not bad", "Review: {text} :", answers=("yes", "no"))
 
 

@@ -13,7 +13,7 @@ from spexlens.lenses.training_data import TrainingLens
 from .planted_recall import recall_game
 from .planted_triggers import heads_game, words_game
 
-STEPS = 500  # of training: enough for the lookup, not for all keys
+STEPS = 400  # of training: enough for the lookup, not for all keys
 WORDS = PromptLens("not bad at all")
 DATA = TrainingLens([0, 1, 1], ["a", "b"])
 
@@ -38,7 +38,7 @@ class Echo:
 
 
 def strongest(game, order=2, **options):
-    found = sx.explain(game, 600, "kernelspex", rng=0, p=game.p, **options)
+    found = sx.explain(game, 450, "kernelspex", rng=0, p=game.p, **options)
     return across(found.interactions("FBII", order), game.lens.blocks)
 
 
@@ -136,7 +136,7 @@ def test_a_split_plot_finds_the_same_with_a_fraction_of_the_retrainings(triggere
     game, _ = words_game(0)
     design = sx.SplitPlot(game.players_of("data"), repeats=20)
     assert next(iter(strongest(game, design=design, batch_size=200))) == planted
-    assert game.subject.tally.subsets <= 600 / 5
+    assert game.subject.tally.subsets <= 450 / 5
 
 
 def test_groups_words_and_heads_meet_in_one_interaction():

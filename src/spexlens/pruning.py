@@ -1,7 +1,8 @@
 """Pruning: which k players to keep according to a spectrum, checked on other questions.
 
 What is kept is chosen from the masks that were measured; how good the choice is, only questions
-that were not used can tell. The linear choice, from a LASSO fit to the same masks, stands beside.
+that were not used can tell. The linear choice, from a ridge regression on the same masks, stands
+beside it: not from a sparse fit, whose zeros would leave most of a choice to chance.
 """
 
 from __future__ import annotations
@@ -16,9 +17,7 @@ import numpy as np
 
 from spexlens.ablation.evaluate import Progress, evaluate
 from spexlens.ablation.store import Store
-from spexlens.algorithms.base import Design
-from spexlens.algorithms.regression import Lasso
-from spexlens.core.game import Game
+from spexlens.core.game import Game, score_column
 from spexlens.core.masks import BoolArray, FloatArray, Rng, as_generator, masks_from_sets
 from spexlens.core.spectrum import FourierSpectrum
 from spexlens.errors import InvalidInputError
@@ -29,6 +28,7 @@ if TYPE_CHECKING:
 
 _ENUMERATED = 20_000  # up to so many sets of k players, all are tried
 _RESAMPLES = 2_000
+_PENALTIES = np.logspace(-1, 5, 25)
 SHARES = (0.9, 0.8, 0.7, 0.6, 0.5, 0.4, 0.3)
 
 
@@ -157,9 +157,9 @@ class PruningStep:
     keep : int
         Players kept.
     chosen, linear : tuple of int
-        Who is kept by interactions and by order 1.
+        Who is kept by the spectrum and by the linear effects.
     value, lower, upper : float
-        Of the choice by interactions, with 90 % interval over questions.
+        Of the choice by the spectrum, with 90 % interval over questions.
     linear_value, linear_lower, linear_upper : float
         Of the linear choice.
     gain, gain_lower, gain_upper : float
@@ -248,11 +248,10 @@ def pruning_curve(
     if not shares or any(not 0 <= share <= 1 for share in shares):
         raise InvalidInputError(f"shares = {shares} given; needed some within 0 and 1.")
     n = len(explanation.players)
-    design = Design(explanation.masks, p=explanation.spectrum.p, seed=explanation.seed)
-    linear = Lasso(p=explanation.spectrum.p).recover(design, explanation.values).spectrum
     counts = [round(share * n) for share in shares]
     sets = [best_kept_set(explanation.spectrum, keep).players for keep in counts]
-    plain = [best_kept_set(linear, keep).players for keep in counts]
+    order = np.argsort(-linear_effects(explanation), kind="stable")
+    plain = [tuple(sorted(order[:keep].tolist())) for keep in counts]
     masks = masks_from_sets([range(n), *sets, *plain], n)
     values = evaluate(held_out, masks, store=store, progress=progress)
     if values.ndim == 1 or values.shape[1] < 3:
@@ -268,6 +267,16 @@ def pruning_curve(
         gain = _interval(own - other, generator)
         steps.append(PruningStep(share, keep, sets[row], plain[row], *means[0], *means[1], *gain))
     return PruningCurve(tuple(steps), float(values[0, 0]), values.shape[1] - 1)
+
+
+def linear_effects(explanation: Explanation) -> FloatArray:
+    """Effect `(n,)` of each player by ridge regression on the measured masks, penalty by GCV."""
+    from sklearn.linear_model import RidgeCV
+
+    fitted = RidgeCV(_PENALTIES).fit(
+        explanation.masks.astype(np.float64), score_column(explanation.values)
+    )
+    return np.asarray(fitted.coef_, dtype=np.float64)
 
 
 def _interval(values: FloatArray, rng: np.random.Generator) -> tuple[float, float, float]:

@@ -188,7 +188,13 @@ def _print_curve(output: Console, curve: PruningCurve, score: str) -> None:
     table = Table(
         title=f"Pruned, {curve.questions} held-out prompts ({escape(score)})", title_justify="left"
     )
-    for name in ("kept", "by interactions", "90 % interval", "by order 1", "gain, 90 % interval"):
+    for name in (
+        "kept",
+        "by interactions",
+        "90 % interval",
+        "by linear effects",
+        "gain, 90 % interval",
+    ):
         table.add_column(name, justify="right", no_wrap=True)
     table.add_row("100 %", f"{curve.full_value:.3f}", "", "", "")
     for step in curve.steps:

@@ -154,7 +154,8 @@ def joint_game(
     lenses : mapping from name to Lens
         Such as `{"words": PromptLens(…), "heads": ComponentLens(…)}`.
     subject : Subject
-        One that runs every part the lenses write: see `spexlens.lenses.joint_subjects`.
+        One that runs every part the lenses write: `lenses.joint_subjects.gated_prompts`, or
+        `lenses.trained_reader.TrainedReader`.
     p : mapping from name to float, optional
         Keep probability of each lens's players, 1/2 by default.
 
@@ -186,3 +187,12 @@ def joint_game(
     game = JointGame(lens, subject, read_only(keep))
     game.describe()  # an error where the subject does not run what the lenses write
     return game
+
+
+def unrunnable(interventions: Interventions, needed: str) -> InvalidInputError:
+    """The error of a subject that does not run what the lenses write."""
+    given = [part for part in PARTS if getattr(interventions, part) is not None]
+    return InvalidInputError(
+        f"the lenses write {', '.join(given)}, and this subject needs {needed}: they are not over "
+        "the same subject. Use the subject that runs what the lenses write."
+    )
