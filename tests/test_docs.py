@@ -15,6 +15,7 @@ DOCS = Path(__file__).parent.parent / "docs"
 NOT_RUN = {
     "endpoints.md": "a server; tests/test_endpoint.py has one",
     "scale.md": "a module of the reader's, and a Ray cluster; tests/test_engines.py",
+    "joint.md": "274 players of a real model, and a game with a training lens; tests/test_joint.py",
 }
 
 # What a page takes from its reader.
