@@ -11,7 +11,7 @@ import numpy as np
 from spexlens.algorithms.base import MIN_MASKS, Design, Recovery, random_design
 from spexlens.core.game import as_values, score_column
 from spexlens.core.interactions import Z90
-from spexlens.core.masks import BoolArray, FloatArray
+from spexlens.core.masks import BoolArray, FloatArray, IntArray
 from spexlens.core.supports import Supports
 from spexlens.errors import InvalidInputError
 from spexlens.proxies.folds import FOLDS, fold_rows, r2_score
@@ -70,7 +70,7 @@ class KernelSPEX:
     groups: tuple[Hashable, ...] | None = None
     learning: Learning = field(default_factory=Learning)
     folds: int = FOLDS
-    fold_steps: int = 8
+    fold_steps: int = 5
     hyperparameters: Hyperparameters | None = None
     widening: float | None = None
 
@@ -88,7 +88,7 @@ class KernelSPEX:
         """
         masks = design.masks[design.fitted]
         outputs = as_values(values, design.masks)[design.fitted]
-        rng = np.random.default_rng(design.seed)
+        rng, groups = np.random.default_rng(design.seed), design.fitted_groups
         found, out_of_fold, widening = self.hyperparameters, None, self.widening
         if found is None:
             if len(masks) < MIN_MASKS:
@@ -96,11 +96,12 @@ class KernelSPEX:
                     f"{len(masks)} ablations given; needed at least {MIN_MASKS} to learn a kernel "
                     "from. Raise the budget."
                 )
-            found = learn(masks, outputs, design.p, self._families(design.n), self.learning, rng)
+            families = self._families(design.n)
+            found = learn(masks, outputs, design.p, families, self.learning, rng, groups=groups)
             if self.folds:
                 out_of_fold, widest = self._cross_validate(design, outputs, found)
                 widening = widest if widening is None else widening
-        process = condition(masks, outputs, found, rng, self.learning.device)
+        process = condition(masks, outputs, found, rng, self.learning.device, groups)
         spectrum = process.spectrum(self.max_terms, self.max_order)
         factor = 1.0 if widening is None else widening
 
@@ -114,6 +115,8 @@ class KernelSPEX:
             "tilt": found.kernel.tilt,
             "terms": len(spectrum),
         }
+        if groups is not None:
+            chosen["noise of a group"] = float(np.sqrt(found.shared))
         if out_of_fold is not None:
             chosen["R2"] = r2_score(score_column(outputs), out_of_fold)
         if widening is not None:
@@ -137,15 +140,18 @@ class KernelSPEX:
         masks, score = design.masks[design.fitted], score_column(outputs)
         quick = replace(self.learning, max_steps=self.fold_steps)
         means, deviations = np.empty(len(masks)), np.empty(len(masks))
-        for fit, judge in fold_rows(len(masks), self.folds, design.seed, design.fitted_groups):
+        groups = design.fitted_groups
+        for fit, judge in fold_rows(len(masks), self.folds, design.seed, groups):
             rng = np.random.default_rng(design.seed)
             rows = fit if len(fit) <= _FOLD_ROWS else np.sort(rng.permutation(fit)[:_FOLD_ROWS])
-            own = found
+            own, members = found, None if groups is None else groups[rows]
             if self.fold_steps and len(masks) <= self.learning.rows and len(rows) >= MIN_MASKS:
                 families = self._families(design.n)
-                own = learn(masks[rows], outputs[rows], design.p, families, quick, rng, found)
+                own = learn(
+                    masks[rows], outputs[rows], design.p, families, quick, rng, found, members
+                )
             means[judge], deviations[judge] = _predicted(
-                masks[rows], outputs[rows], own, masks[judge], self.learning.device
+                masks[rows], outputs[rows], own, masks[judge], self.learning.device, members
             )
         ratio = np.abs(score - means) / np.maximum(deviations, np.finfo(np.float64).tiny)
         wanted = float(np.quantile(ratio, 0.9)) / Z90
@@ -158,7 +164,9 @@ def _predicted(
     hyperparameters: Hyperparameters,
     wanted: BoolArray,
     device: str | None,
+    groups: IntArray | None,
 ) -> tuple[FloatArray, FloatArray]:
     """Predictive means and standard deviations of measured values at `wanted`."""
-    means, variances = condition(masks, outputs, hyperparameters, device=device).predict(wanted)
-    return means, np.sqrt(variances + hyperparameters.noise)
+    process = condition(masks, outputs, hyperparameters, device=device, groups=groups)
+    means, variances = process.predict(wanted)
+    return means, np.sqrt(variances + hyperparameters.noise + hyperparameters.shared)

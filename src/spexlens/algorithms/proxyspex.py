@@ -29,6 +29,7 @@ from spexlens.proxies.boosted_trees import (
 )
 from spexlens.proxies.folds import FOLDS, fold_rows
 from spexlens.proxies.regressors import fit_regressor, read_regressor
+from spexlens.proxies.ridge import leave_one_out_ridge
 from spexlens.transforms.trees import TreeEnsemble, ensemble_spectrum
 
 _LONG_SEARCH = 2e8
@@ -204,18 +205,15 @@ def ridge_refit(spectrum: FourierSpectrum, masks: BoolArray, values: FloatArray)
 
     The constant is the unpenalised intercept.
     """
-    from sklearn.linear_model import RidgeCV
-
     terms = spectrum.select(spectrum.supports.orders() > 0)
     empty = np.zeros((1, 0), dtype=np.int64)
     if not len(terms):
         constant = np.array([values.mean()])
         return FourierSpectrum(*collect_terms(spectrum.n, [(empty, constant)]), p=spectrum.p)
     features = term_matrix(terms.supports, fourier_basis(masks, spectrum.p))
-    ridge = RidgeCV(alphas=np.logspace(-2, 6, 33)).fit(features, values)
-    coefficients = np.ravel(ridge.coef_)
+    coefficients, intercept = leave_one_out_ridge(features, values)
     groups = [(group, coefficients[part]) for group, part in terms.supports.slices()]
-    constant = np.array([float(ridge.intercept_)])
+    constant = np.array([intercept])
     return FourierSpectrum(*collect_terms(spectrum.n, [(empty, constant), *groups]), p=spectrum.p)
 
 

@@ -73,8 +73,8 @@ class NumpyArithmetic:
         return bool(np.isfinite(array).all())
 
     def factor(self, matrix: Any) -> Any:
-        """`dpotrf`."""
-        factor, failed = scipy.linalg.lapack.dpotrf(matrix, lower=1, clean=1, overwrite_a=1)
+        """`dpotrf`, in place: LAPACK counts by columns, and a symmetric matrix is its transpose."""
+        factor, failed = scipy.linalg.lapack.dpotrf(matrix.T, lower=1, clean=1, overwrite_a=1)
         return None if failed else factor
 
     def solve(self, factor: Any, right: Any) -> Any:

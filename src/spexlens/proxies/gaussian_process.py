@@ -19,7 +19,7 @@ from spexlens.errors import InvalidInputError, shown
 from spexlens.proxies.arithmetic import arithmetic_for
 from spexlens.proxies.marginal_likelihood import Likelihood, Priors, maximise
 from spexlens.proxies.outliers import tame_outliers
-from spexlens.proxies.solvers import Solver, solver_for
+from spexlens.proxies.solvers import Solver, group_sums, solver_for
 from spexlens.transforms.kernel import (
     SpectralKernel,
     coefficients,
@@ -38,13 +38,15 @@ _BLOCK = 1000
 class Hyperparameters:
     """What `learn` found: the kernel and the noise variance, in squared units of the values.
 
-    `vector` is the same as the likelihood knows it, to start from again.
+    `shared` is the variance of the error that the rows of a group have in common, in these units
+    too. `vector` is the same as the likelihood knows it, to start from again.
     """
 
     kernel: SpectralKernel
     noise: float
     notes: tuple[str, ...] = ()
     vector: FloatArray | None = None
+    shared: float = 0.0
 
 
 @dataclass(frozen=True)
@@ -68,7 +70,7 @@ class Learning:
     """
 
     rows: int = 1500
-    max_steps: int = 30
+    max_steps: int = 20
     starts: tuple[float, ...] = (1.0,)
     output_weight: float = 0.2
     priors: Priors = field(default_factory=Priors)
@@ -101,7 +103,7 @@ class GaussianProcess:
     def predict(self, masks: BoolArray) -> tuple[FloatArray, FloatArray]:
         """Posterior mean and variance of the function at `masks` `(m, n)`, each `(m,)`.
 
-        A measured value varies by `hyperparameters.noise` more.
+        A measured value varies by `noise` and `shared` of the hyper-parameters more.
         """
         kernel = self.hyperparameters.kernel
         masks = as_masks(masks, kernel.n)
@@ -185,6 +187,7 @@ def learn(
     learning: Learning | None = None,
     rng: np.random.Generator | None = None,
     near: Hyperparameters | None = None,
+    groups: IntArray | None = None,
 ) -> Hyperparameters:
     """Hyper-parameters of largest penalised marginal likelihood.
 
@@ -202,6 +205,9 @@ def learn(
         Draws the rows used where there are more than `learning.rows`.
     near : Hyperparameters, optional
         Of much the same data: started from instead of `learning.starts`.
+    groups : int array (N,), optional
+        Rows of one group share something (a retrained model), and an error with it: how much is
+        learned too.
 
     Returns
     -------
@@ -232,6 +238,7 @@ def learn(
         inner,
         learning.priors,
         arithmetic_for(learning.device),
+        None if groups is None else groups[rows],
     )
     starts = [likelihood.start(relevance) for relevance in learning.starts]
     if near is not None and near.vector is not None and near.vector.shape == starts[0].shape:
@@ -242,9 +249,9 @@ def learn(
         theta = maximise(score, [theta], learning.max_steps, np.exp(theta[:n]))
     kernel, noise = likelihood.kernel(theta)
     unit = float(spread[0]) ** 2
-    return Hyperparameters(
-        _without(_scaled(kernel, unit), masks[0], ~varying), noise * unit, tuple(notes), theta
-    )
+    kernel = _without(_scaled(kernel, unit), masks[0], ~varying)
+    shared = likelihood.shared(theta) * unit
+    return Hyperparameters(kernel, noise * unit, tuple(notes), theta, shared)
 
 
 def condition(
@@ -253,23 +260,31 @@ def condition(
     hyperparameters: Hyperparameters,
     rng: np.random.Generator | None = None,
     device: str | None = "auto",
+    groups: IntArray | None = None,
 ) -> GaussianProcess:
     """The posterior given masks `(N, n)` and values `(N,)` or `(N, q)`: one Cholesky factor.
 
     Above 10,000 rows by conjugate gradients (`proxies.solvers`); `rng` draws their inducing rows.
-    `device` as in `Learning`.
+    `device` as in `Learning`, `groups` as in `learn`.
     """
-    kernel, noise = hyperparameters.kernel, hyperparameters.noise
+    kernel, noise, shared = hyperparameters.kernel, hyperparameters.noise, hyperparameters.shared
     masks = as_masks(masks, kernel.n)
     if not len(masks):
         raise InvalidInputError("no masks were given; needed at least one mask and its value.")
     score = score_column(tame_outliers(as_values(values, masks))[0])
     mean = float(score.mean())
     solver = solver_for(
-        kernel, masks, noise, rng or np.random.default_rng(0), arithmetic_for(device)
+        kernel,
+        masks,
+        noise,
+        rng or np.random.default_rng(0),
+        arithmetic_for(device),
+        groups,
+        shared,
     )
     alpha = solver.solve(score - mean)
-    energy = max(float(alpha @ (score - mean)) - noise * float(alpha @ alpha), 0.0)
+    errors = noise * alpha + shared * group_sums(alpha, groups)
+    energy = max(float(alpha @ (score - mean - errors)), 0.0)
     return GaussianProcess(hyperparameters, masks, alpha, mean, energy, solver)
 
 

@@ -21,7 +21,7 @@ from typing import Any
 import numpy as np
 import scipy  # its submodules load on first use
 
-from spexlens.core.masks import BoolArray, FloatArray
+from spexlens.core.masks import BoolArray, FloatArray, IntArray
 from spexlens.core.spectrum import fourier_basis
 from spexlens.core.supports import Supports
 from spexlens.proxies.arithmetic import Arithmetic, NumpyArithmetic
@@ -44,9 +44,15 @@ _CENTRES = np.array([0.0, -1.0, -2.0, -2.0, 0.0])
 _LOWER = np.array([-9.0, -12.0, -12.0, -12.0, -1.0])
 _UPPER = np.array([4.0, 4.0, 3.0, 4.0, 1.0])
 _EXTRA = (-3.0, -12.0, 3.0)
+# The log variance that a group shares: where its prior is centred, so that nothing is found where
+# nothing is, and where the search starts, which from below would overshoot.
+_SHARED, _SHARED_START = -6.0, -2.0
 _LEVEL_WIDTH = 3.0
 _REFUSED = 1e12
 _LOG_RELEVANCE = (-9.0, 1.5)
+# The optimiser sees a log relevance in thirds and the tilt threefold: the likelihood is flatter in
+# one player than in the variances, and steeper in the tilt. 20 evaluations then get as far as 25-30.
+_RELEVANCE_UNIT, _TILT_UNIT = 3.0, 0.3
 
 
 @dataclass(frozen=True)
@@ -70,7 +76,10 @@ class Priors:
 
 @dataclass(frozen=True, eq=False)
 class _Fixed:
-    """Arrays of the arithmetic: masks `(N, n)`, basis `(n, N)`, Gram matrices of the extras."""
+    """Arrays of the arithmetic: masks `(N, n)`, basis `(n, N)`, Gram matrices of the extras.
+
+    The last of these is that of the groups, where there are any: 1 where two rows share one.
+    """
 
     masks: Any
     basis: Any
@@ -112,13 +121,20 @@ class Likelihood:
         extras: tuple[Supports, ...],
         priors: Priors,
         arithmetic: Arithmetic | None = None,
+        groups: IntArray | None = None,
     ) -> Likelihood:
-        """The likelihood with everything that never changes computed."""
+        """The likelihood with everything that never changes computed.
+
+        Rows of one of the `groups` `(N,)` have an error in common.
+        """
         arithmetic = arithmetic or NumpyArithmetic()
+        matrices = [extra_gram(family, masks, masks, p) for family in extras]
+        if groups is not None:
+            matrices.append((groups == groups[:, None]).astype(np.float64))
         fixed = _Fixed(
             arithmetic.array(masks),
             arithmetic.array(fourier_basis(masks, p)),
-            tuple(arithmetic.array(extra_gram(family, masks, masks, p)) for family in extras),
+            tuple(map(arithmetic.array, matrices)),
         )
         return Likelihood(masks, outputs, output_weights, p, extras, priors, arithmetic, fixed)
 
@@ -128,7 +144,7 @@ class Likelihood:
         scale, linear, noise, constant, tilt = theta[n : n + 5]
         extras = tuple(
             ExtraTerms(family, float(np.exp(value)))
-            for family, value in zip(self.extras, theta[n + 5 :], strict=True)
+            for family, value in zip(self.extras, theta[n + 5 :], strict=False)
         )
         kernel = SpectralKernel(
             np.exp(theta[:n]),
@@ -141,10 +157,19 @@ class Likelihood:
         )
         return kernel, float(np.exp(noise))
 
+    def shared(self, theta: FloatArray) -> float:
+        """The variance of what the rows of a group have in common; 0 without groups."""
+        return float(np.exp(theta[-1])) if len(self.fixed.extra_grams) > len(self.extras) else 0.0
+
+    def _others(self, shared: float) -> FloatArray:
+        """The usual log variance of every extra, and `shared` for the groups, if there are any."""
+        grouped = len(self.fixed.extra_grams) - len(self.extras)
+        return np.array([_EXTRA[0]] * len(self.extras) + [shared] * grouped)
+
     def start(self, relevance: float) -> FloatArray:
         """A first vector, with all `w_i = relevance / n`."""
         n = self.masks.shape[1]
-        others = np.full(len(self.extras), _EXTRA[0])
+        others = self._others(_SHARED_START)
         return np.concatenate([np.full(n, np.log(relevance / n)), _CENTRES, others])
 
     def bounds(self, relevances: FloatArray | None = None) -> list[tuple[float, float]]:
@@ -157,7 +182,14 @@ class Likelihood:
         if relevances is not None:
             players = [(value, value) for value in np.log(relevances).tolist()]
         ranges = list(zip(lower.tolist(), upper.tolist(), strict=True))
-        return players + ranges + [_EXTRA[1:]] * len(self.extras)
+        return players + ranges + [_EXTRA[1:]] * len(self.fixed.extra_grams)
+
+    def units(self) -> FloatArray:
+        """What the optimiser takes as one in every entry."""
+        n = self.masks.shape[1]
+        units = np.ones(n + len(_CENTRES) + len(self.fixed.extra_grams))
+        units[:n], units[n + 4] = _RELEVANCE_UNIT, _TILT_UNIT
+        return units
 
     def __call__(self, theta: FloatArray) -> tuple[float, FloatArray]:
         """Objective and gradient at `theta`; a large value where C is not positive definite."""
@@ -173,8 +205,9 @@ class Likelihood:
         matrix = fixed.basis.T @ (fixed.basis * shares[:, None])
         matrix += kernel.constant
         matrix += product
-        for extra, same in zip(kernel.extras, fixed.extra_grams, strict=True):
-            matrix += extra.variance * same
+        own = np.exp(theta[len(kernel.relevances) + 5 :]).tolist()
+        for variance, same in zip(own, fixed.extra_grams, strict=True):
+            matrix += variance * same
         diagonal = np.arange(len(self.masks))
         matrix[diagonal, diagonal] += noise + JITTER
         factor = do.factor(matrix)
@@ -199,8 +232,8 @@ class Likelihood:
             kernel.constant * float(inverse.sum()),
             by_tilt,
             *(
-                extra.variance * float((inverse * same).sum())
-                for extra, same in zip(kernel.extras, fixed.extra_grams, strict=True)
+                variance * float((inverse * same).sum())
+                for variance, same in zip(own, fixed.extra_grams, strict=True)
             ),
         ]
         penalty, slope = self._penalty(theta)
@@ -216,7 +249,7 @@ class Likelihood:
         shift = (level + np.log(n)) / _LEVEL_WIDTH**2
         widths = np.full(len(theta) - n, self.priors.variance)
         widths[4] = self.priors.tilt or 1.0
-        centres = np.concatenate([_CENTRES, np.full(len(self.extras), _EXTRA[0])])
+        centres = np.concatenate([_CENTRES, self._others(_SHARED)])
         rest = (theta[n:] - centres) / widths**2
         penalty = off @ (logs - level) + shift * (level + np.log(n)) + rest @ (theta[n:] - centres)
         return 0.5 * float(penalty), np.concatenate([off + shift / n, rest])
@@ -239,16 +272,22 @@ def maximise(
     relevances : float array (n,), optional
         Held fixed where given.
     """
+    units = likelihood.units()
+
+    def objective(scaled: FloatArray) -> tuple[float, FloatArray]:
+        value, gradient = likelihood(scaled * units)
+        return value, gradient * units
+
     found = [
         scipy.optimize.minimize(
-            likelihood,
-            start,
+            objective,
+            start / units,
             jac=True,
             method="L-BFGS-B",
-            bounds=likelihood.bounds(relevances),
+            bounds=np.array(likelihood.bounds(relevances)) / units[:, None],
             options={"maxfun": max_steps, "maxiter": max_steps, "maxcor": 20},
         )
         for start in starts
     ]
-    theta: FloatArray = min(found, key=lambda result: float(result.fun)).x
+    theta: FloatArray = min(found, key=lambda result: float(result.fun)).x * units
     return theta

@@ -1,5 +1,7 @@
 """Solving `(K + noise I) a = y`: one Cholesky factor, or conjugate gradients beyond it.
 
+Where rows come in groups, `shared` is added to all entries within one: an error in common.
+
 Above `CHOLESKY_ROWS` rows the factor's N^3 / 3 operations and 8 N^2 bytes are replaced by conjugate
 gradients, preconditioned with the inverse of
 
@@ -61,10 +63,14 @@ class CholeskySolver:
         masks: BoolArray,
         noise: float,
         arithmetic: Arithmetic | None = None,
+        groups: IntArray | None = None,
+        shared: float = 0.0,
     ) -> CholeskySolver:
         """Factorise; noise is raised tenfold at a time where rounding makes C indefinite."""
         do = arithmetic or NumpyArithmetic()
         matrix = gram(kernel, masks, masks)
+        if groups is not None:
+            matrix += shared * (groups == groups[:, None])
         diagonal = np.diag_indices_from(matrix)
         clean = matrix[diagonal]
         least = max(float(clean.mean()), np.finfo(np.float64).tiny) * 1e-10
@@ -100,6 +106,8 @@ class IterativeSolver:
     kernel : SpectralKernel
     masks : bool array (N, n)
     noise : float
+    groups : int array (N,) or None
+    shared : float
     low_rank : float array (N, m)
         U.
     diagonal : float array (N,)
@@ -114,6 +122,8 @@ class IterativeSolver:
     kernel: SpectralKernel
     masks: BoolArray
     noise: float
+    groups: IntArray | None
+    shared: float
     low_rank: FloatArray
     diagonal: FloatArray
     inner: FloatArray
@@ -122,7 +132,12 @@ class IterativeSolver:
 
     @staticmethod
     def of(
-        kernel: SpectralKernel, masks: BoolArray, noise: float, rng: np.random.Generator
+        kernel: SpectralKernel,
+        masks: BoolArray,
+        noise: float,
+        rng: np.random.Generator,
+        groups: IntArray | None = None,
+        shared: float = 0.0,
     ) -> IterativeSolver:
         """Build the preconditioner: `N * 1500` numbers, whatever N."""
         chosen = np.sort(rng.permutation(len(masks))[:_INDUCING])
@@ -135,17 +150,25 @@ class IterativeSolver:
             low_rank[rows] = scipy.linalg.solve_triangular(root, across, lower=True).T
         explained = np.einsum("ij,ij->i", low_rank, low_rank)
         diagonal = np.maximum(gram_diagonal(kernel, masks) - explained, 0.0)
-        diagonal += max(noise, _JITTER * float(np.trace(square)) / len(square))
+        diagonal += shared + max(noise, _JITTER * float(np.trace(square)) / len(square))
         inner = np.eye(len(chosen)) + (low_rank.T / diagonal) @ low_rank
         return IterativeSolver(
             kernel,
             masks,
             noise,
+            groups,
+            shared,
             low_rank,
             diagonal,
             np.linalg.cholesky(inner),
             chosen,
-            CholeskySolver.of(kernel, masks[chosen], noise),
+            CholeskySolver.of(
+                kernel,
+                masks[chosen],
+                noise,
+                groups=None if groups is None else groups[chosen],
+                shared=shared,
+            ),
         )
 
     def solve(self, right: FloatArray) -> FloatArray:
@@ -187,7 +210,7 @@ class IterativeSolver:
         ]
 
     def _multiply(self, vector: FloatArray, held: list[np.ndarray]) -> FloatArray:
-        image = self.noise * vector
+        image = self.noise * vector + self.shared * group_sums(vector, self.groups)
         for number, rows in enumerate(_blocks(len(self.masks))):
             if held:
                 image[rows] += held[number] @ vector.astype(np.float32)
@@ -202,11 +225,26 @@ def solver_for(
     noise: float,
     rng: np.random.Generator,
     arithmetic: Arithmetic | None = None,
+    groups: IntArray | None = None,
+    shared: float = 0.0,
 ) -> Solver:
     """Cholesky up to `CHOLESKY_ROWS` rows, conjugate gradients above."""
     if len(masks) <= CHOLESKY_ROWS:
-        return CholeskySolver.of(kernel, masks, noise, arithmetic)
-    return IterativeSolver.of(kernel, masks, noise, rng)
+        return CholeskySolver.of(kernel, masks, noise, arithmetic, groups, shared)
+    return IterativeSolver.of(kernel, masks, noise, rng, groups, shared)
+
+
+def group_sums(vector: FloatArray, groups: IntArray | None) -> FloatArray:
+    """For every row the sum of `vector` `(N,)` over its group; 0 where there are none.
+
+    >>> group_sums(np.array([1.0, 2.0, 4.0]), np.array([7, 3, 7])).tolist()
+    [5.0, 2.0, 5.0]
+    """
+    if groups is None:
+        return np.zeros_like(vector)
+    _, members = np.unique(groups, return_inverse=True)
+    sums: FloatArray = np.bincount(members, vector)[members]
+    return sums
 
 
 def _blocks(count: int) -> list[slice]:
