@@ -55,8 +55,8 @@ def test_words_and_heads_are_players_of_one_run(run, tmp_path):
     ("arguments", "error", "message"),
     [
         (("--p", 0.5), InvalidInputError, "one for each lens"),
-        (("--p-heads", 1), InvalidInputError, "'heads'; needed strictly within"),
-        (("--p-words", 0), InvalidInputError, "'words'; needed strictly within"),
+        (("--p-heads", 1), InvalidInputError, "'heads'; needed a number strictly within"),
+        (("--p-words", 0), InvalidInputError, "'words'; needed a number strictly within"),
         (("--sites", "neurons"), UnknownNameError, "heads, kv, mlps, layers"),
         (("--replacement", "resample"), InvalidInputError, "resample"),
     ],

@@ -194,7 +194,7 @@ def test_energy_bars_are_shares_of_the_variance():
 
 
 @pytest.mark.parametrize("plot", ON_INTERACTIONS)
-@pytest.mark.filterwarnings("ignore:Glyph:UserWarning")
+@pytest.mark.filterwarnings("error:Glyph")
 def test_a_given_axes_is_drawn_on_and_odd_names_are_survived(plot):
     from matplotlib.backends.backend_agg import FigureCanvasAgg
     from matplotlib.figure import Figure

@@ -208,6 +208,9 @@ def test_a_prompt_lens_s_run_is_shown_in_its_prompt(tmp_path):
     given = report(explanation, tmp_path, items=["1", "2", "3", "4"], manifest={"asked by": "Ann"})
     assert given.data["layout"]["kind"] == "items"
     assert "Ann" in given.text
+    hidden = {"game": {"lens": {"lens": "attention", "pieces": lens.identity()}}}
+    attending = Explanation(**{**vars(explanation), "manifest": hidden})
+    assert report(attending, tmp_path).data["layout"] == page.data["layout"]
     other = Explanation(**{**vars(explanation), "players": ("A", "film,", "not", "bad")})
     assert report(other, tmp_path).data["layout"]["gaps"][0] == ""
 

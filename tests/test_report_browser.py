@@ -7,10 +7,12 @@ import numpy as np
 import pytest
 
 import spexlens as sx
+from spexlens.core.cross_lens import across, paths
 from spexlens.explanation import Explanation
 
 from .strategies import random_sparse
 from .test_report import HOSTILE
+from .test_report_lenses import BLOCKS, NAMES, joint_run
 
 sync_api = pytest.importorskip("playwright.sync_api")
 CHROMIUM = next(
@@ -186,6 +188,16 @@ def test_hostile_names_are_text(show, width):
         page.locator(".player").nth(player).focus()
 
 
+def test_hostile_names_of_lenses_are_text(show):
+    lenses = {"<b>words": [0, 5], "</script><script>": [5, 8]}
+    run = joint_run(random_sparse(8, 30, 2, np.random.default_rng(0)), HOSTILE, lenses)
+    page = show(run, width=360)
+    assert page.evaluate("document.documentElement.scrollWidth") <= 360
+    assert page.locator("#left-title").inner_text() == "<b>words"
+    assert page.locator("#path-of option").first.inner_text() == HOSTILE[0]
+    assert page.locator("main b").count() == 0
+
+
 def test_components_stand_on_their_grid(show):
     players = [f"L{layer}.H{head}" for layer in range(3) for head in range(4)]
     page = show(explanation(players, random_sparse(12, 25, 3, np.random.default_rng(1))))
@@ -205,6 +217,73 @@ def test_items_are_shown_as_text_and_thumbnails(show):
     )
     assert page.locator(".player .what").first.inner_text() == "<b>Paris</b>"
     assert page.locator(".player img").evaluate("picture => picture.naturalWidth") == 1
+
+
+@pytest.fixture(scope="module")
+def joint():
+    return joint_run(random_sparse(9, 60, 3, np.random.default_rng(0)), NAMES, BLOCKS)
+
+
+def test_pairs_across_the_lenses_are_curves(show, joint):
+    page = show(joint)
+    names = page.locator("#sides option").all_inner_texts()
+    assert sorted(names) == ["heads × data", "words × data", "words × heads"]
+    for name in names:
+        page.locator("#sides").select_option(label=name)
+        left, right = name.split(" × ")
+        pairs = across(joint.interactions("FBII"), BLOCKS, (left, right)).top(99, order=2)
+        assert page.locator("#curves path").count() == len(pairs)
+        assert page.locator("#left button").count() == BLOCKS[left][1] - BLOCKS[left][0]
+        assert page.locator("#right-title").inner_text() == right
+    page.locator("#sides").select_option(label="words × heads")
+    page.locator("#pairs").fill("2")
+    assert page.locator("#curves path").count() == 2
+    before = page.locator("#curves path").count()
+    page.locator("#pairs-sure").check()
+    assert 0 <= page.locator("#curves .doubtful").count() < before
+    # Every curve ends at the height of its player's row.
+    curve = page.locator("#curves .edge").last
+    box = page.locator("#curves").bounding_box()
+    start = float(re.search(r"M0,([\d.]+)C", curve.locator("path").get_attribute("d"))[1])
+    player = curve.get_attribute("data-members").split()[0]
+    row = page.locator(f"#left button[data-player='{player}']").bounding_box()
+    assert box["y"] + start / 100 * box["height"] == pytest.approx(
+        row["y"] + row["height"] / 2, abs=1
+    )
+
+
+@pytest.mark.parametrize("width", [360, 1200])
+def test_a_player_s_paths_are_those_of_the_library(show, joint, width):
+    page = show(joint, width=width)
+    assert page.evaluate("document.documentElement.scrollWidth") <= width
+    page.locator("#sides").select_option(label="words × heads")
+    found = joint.interactions("FBII")
+    for player in range(3):
+        page.locator("#path-of").select_option(str(player))
+        expected = paths(found, BLOCKS, player, through="heads")
+        told = page.locator("#path li bdi").all_inner_texts()
+        carrying = [path.through for path in expected if path.kind == "carries"]
+        making_up = [path.through for path in expected if path.kind != "carries"]
+        assert told == carrying + making_up
+        assert page.locator("#path h3").inner_text() == NAMES[player]
+        assert page.locator(".side button[aria-pressed=true]").inner_text() == NAMES[player]
+
+
+def test_the_lenses_are_walked_by_the_keyboard(show, joint):
+    page = show(joint)
+    page.locator("#sides").select_option(label="words × heads")
+    page.locator("#left button").first.focus()
+    page.keyboard.press("ArrowDown")
+    assert page.locator("#path h3").inner_text() == "bad"
+    page.keyboard.press("Enter")
+    assert page.locator("#path-of").input_value() == "1"
+    assert page.locator("#left [tabindex='0']").count() == 1
+    page.keyboard.press("Tab")
+    page.keyboard.press("End")
+    assert page.locator("#path h3").inner_text() == "L1.H1"
+    page.locator("#pairs").focus()
+    assert page.locator("#path h3").inner_text() == "bad"
+    assert "bad, " in page.locator("#left button[aria-pressed=true]").get_attribute("aria-label")
 
 
 def test_the_prompt_is_shown_whole(show, words):
@@ -230,6 +309,31 @@ def test_on_paper_controls_are_gone_and_nothing_is_cut(show, words):
     assert not page.locator(".controls").is_visible()
     assert page.locator("#stage").is_visible()
     assert page.evaluate("getComputedStyle(document.body).backgroundColor") == "rgb(255, 255, 255)"
+
+
+@pytest.mark.parametrize(
+    ("players", "long"),
+    [
+        ([f"word{i}" for i in range(200)], False),
+        ([f"word{i}" for i in range(900)], True),
+        ([f"L{layer}.H{head}" for layer in range(28) for head in range(32)], False),
+    ],
+)
+def test_on_paper_the_players_stand_on_one_page_or_have_no_arcs(show, players, long):
+    page = show(explanation(players, random_sparse(len(players), 40, 3, np.random.default_rng(0))))
+    before = page.locator("#wrap").bounding_box()
+    page.evaluate("dispatchEvent(new Event('beforeprint'))")
+    page.emulate_media(media="print")
+    box = page.locator("#wrap").bounding_box()
+    assert page.locator("#overlay").is_visible() != long
+    assert box["width"] < 665
+    if not long:
+        assert box["height"] < 885
+        stage = page.locator("#stage").bounding_box()
+        assert stage["x"] + stage["width"] < box["x"] + 665
+    page.emulate_media(media="screen")
+    page.evaluate("dispatchEvent(new Event('afterprint'))")
+    assert page.locator("#wrap").bounding_box() == before
 
 
 def test_a_large_report_opens_in_a_second(show):

@@ -25,7 +25,7 @@ One command is one verb of the library. This page is what `--help` prints, writt
 |---|---|
 | 0 | done |
 | 2 | an argument does not fit, or a file cannot be read or written |
-| 3 | a game failed on the way; what was measured is kept |
+| 3 | a game or an endpoint failed; what was measured is kept |
 | 4 | a package or a model is not installed |
 | 130 | interrupted |
 | 1 | anything else |

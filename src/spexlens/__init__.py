@@ -64,6 +64,7 @@ if TYPE_CHECKING:
     from spexlens.indices import INDICES, Index, compute_index
     from spexlens.interop import from_shapiq, to_networkx, to_shapiq
     from spexlens.learning_curve import LearningCurve
+    from spexlens.progress import ProgressBar
     from spexlens.removal import flips, measured_curve
     from spexlens.resampling import Stability, stability
     from spexlens.selection import GreedySelection, greedy, verify_minimal_set
@@ -122,6 +123,7 @@ _NAMES = {
     "spexlens.indices": ("INDICES", "Index", "compute_index"),
     "spexlens.interop": ("from_shapiq", "to_networkx", "to_shapiq"),
     "spexlens.learning_curve": ("LearningCurve",),
+    "spexlens.progress": ("ProgressBar",),
     "spexlens.selection": ("GreedySelection", "greedy", "verify_minimal_set"),
     "spexlens.removal": ("flips", "measured_curve"),
     "spexlens.resampling": ("Stability", "stability"),
@@ -169,6 +171,7 @@ __all__ = [
     "Pairwise",
     "Plan",
     "Plateau",
+    "ProgressBar",
     "ProxySPEX",
     "Ray",
     "Recovery",

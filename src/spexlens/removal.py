@@ -54,6 +54,20 @@ class Curve:
         values = self.linear_values if linear else self.values
         return np.asarray(np.abs(values - self.start))
 
+    def lines(self) -> dict[str, list[tuple[int, float]]]:
+        """Points (players, value) by ranking, for `Explanation.report` and `plots.removal_curve`.
+
+        >>> Curve("removal", (1,), ((0,),), ((1,),), np.ones(1), np.zeros(1), 3.0, 0.0).lines()
+        {'by interactions': [(0, 3.0), (1, 1.0)], 'by single effects': [(0, 3.0), (1, 0.0)]}
+        """
+        return {
+            name: [(0, self.start), *zip(self.sizes, values.tolist(), strict=True)]
+            for name, values in (
+                ("by interactions", self.values),
+                ("by single effects", self.linear_values),
+            )
+        }
+
     def to_frame(self) -> pd.DataFrame:
         """A pandas table: `size`, `value`, `linear_value`, `set`, `linear_set`."""
         import pandas as pd

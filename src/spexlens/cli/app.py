@@ -1,6 +1,6 @@
 """The commands of `spexlens`, and how their errors are shown and told apart.
 
-Exit codes: 0 done; 2 an argument does not fit; 3 a game failed on the way (what was measured is
+Exit codes: 0 done; 2 an argument does not fit; 3 a game or an endpoint failed (what was measured is
 kept); 4 a package or model is missing; 130 interrupted; 1 anything else.
 """
 
@@ -18,6 +18,7 @@ from spexlens.cli.lazy import LazyGroup
 from spexlens.cli.printing import show_warning
 from spexlens.errors import (
     AblationError,
+    EndpointError,
     InterruptedRunError,
     InvalidInputError,
     MissingExtraError,
@@ -29,7 +30,8 @@ app = typer.Typer(
     name="spexlens",
     cls=LazyGroup,
     help="Find the interactions that drive a language model's output, by ablation.",
-    epilog="Exit codes: 0 done, 2 wrong argument, 3 a game failed (what was measured is kept), "
+    epilog="Exit codes: 0 done, 2 wrong argument, 3 a game or an endpoint failed (what was "
+    "measured is kept), "
     "4 something is not installed, 130 interrupted.",
     no_args_is_help=True,
     pretty_exceptions_enable=False,
@@ -67,9 +69,16 @@ def main() -> None:
             app(prog_name="spexlens")
     except (SpexlensError, OSError) as error:
         notes = " ".join(getattr(error, "__notes__", ()))
-        text = f"[red]error:[/red] {escape(str(error))} {escape(notes)}"
+        text = f"[red]error:[/red] {escape(_told(error))} {escape(notes)}"
         Console(stderr=True).print(text, highlight=False)
         raise SystemExit(exit_code(error)) from error
+
+
+def _told(error: BaseException) -> str:
+    """An error's words; of a file, what the system says of it, without the number."""
+    if isinstance(error, OSError) and error.filename is not None and error.strerror:
+        return f"{str(error.filename)!r}: {error.strerror}."
+    return str(error)
 
 
 def exit_code(error: BaseException) -> int:
@@ -78,6 +87,7 @@ def exit_code(error: BaseException) -> int:
         (InterruptedRunError, 130),
         (InvalidInputError, 2),
         (AblationError, 3),
+        (EndpointError, 3),
         (MissingExtraError, 4),
         (MissingModelError, 4),
         (OSError, 2),

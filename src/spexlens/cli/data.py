@@ -15,7 +15,6 @@ from rich.table import Table
 
 from spexlens.ablation.evaluate import evaluate
 from spexlens.cli.printing import print_explanation, shown_progress, write_results
-from spexlens.core.masks import sample_masks
 from spexlens.errors import InvalidInputError, UnknownNameError
 from spexlens.explanation import Explanation
 from spexlens.front_door import explain, fit
@@ -23,7 +22,7 @@ from spexlens.indices import find_index
 from spexlens.lenses.base import LensGame
 from spexlens.lenses.training_data import training_game
 from spexlens.lenses.training_files import BUILT_IN, ExampleTable, built_in, read_csv
-from spexlens.lenses.training_metrics import Removals, agreement
+from spexlens.lenses.training_metrics import Removals
 from spexlens.lenses.training_screen import screen
 from spexlens.lenses.training_subject import TrainingSubject
 from spexlens.lenses.training_surrogates import surrogate_game
@@ -43,7 +42,6 @@ TRAINERS: dict[str, Callable[[], Trainer]] = {
     "kernel-ridge-regression": KernelRidge,
 }
 _MOST_PLAYERS = 200  # unless --players says otherwise
-_VALIDATED = 50  # subsets that a surrogate is compared with retraining on
 _CONTEXTS = 20  # random subsets in which a set is put in and taken out
 
 
@@ -87,16 +85,14 @@ def data(
     run = game if surrogate is None else surrogate_game(game, surrogate)
     with shown_progress(console) as progress:
         first = explain(run, budget, algorithm, rng=seed, p=keep, progress=progress)
-    if surrogate is not None:
-        notes += (_validated(game, run, keep, seed),)
+    told = run.notes() if len(test) > 1 else ()
     subject = game.subject
     assert isinstance(subject, TrainingSubject)
-    notes += (f"{subject.tally}.",) if subject.tally.subsets else ()
     for number, row in enumerate(test):
         label_text = subject.data.test_labels.tolist()[number]
         console.print(f"\n[bold]Row {row}[/bold]  label {escape(str(label_text))}", highlight=False)
         found = _of_point(first, number, algorithm, keep, seed)
-        found = replace(found, notes=(*found.notes, *notes))
+        found = replace(found, notes=(*found.notes, *(told if number else ()), *notes))
         print_explanation(console, found, index, order, top)
         if check:
             _print_check(console, game, found, number, check, keep, seed)
@@ -160,14 +156,6 @@ def _of_point(
     if number == 0:
         return first
     return fit(first.masks, first.values[:, number], first.players, algorithm, rng=seed, p=keep)
-
-
-def _validated(game: LensGame, surrogate: LensGame, keep: float, seed: int) -> str:
-    rng = np.random.default_rng(seed)
-    n = len(game.players)
-    masks = sample_masks(n, min(_VALIDATED, 2**n - 1), rng, keep)
-    found = agreement(surrogate(masks), evaluate(game, masks))
-    return f"values are a surrogate's, not of retraining: {found}."
 
 
 def _print_plan(console: Console, game: LensGame) -> None:

@@ -72,6 +72,14 @@ class RunOptions(ShowOptions):
         float,
         typer.Option(help="Share of the budget kept to judge; 0 cross-validates."),
     ] = 0.0
+    removal: Annotated[
+        int,
+        typer.Option(
+            help="Also measure what is left without the 1 to so many most influential players, "
+            "2 ablations each beyond the budget.",
+            min=0,
+        ),
+    ] = 0
     seed: Annotated[int, typer.Option(help="Seeds everything.", min=0)] = 0
     store: Annotated[
         Path | None,

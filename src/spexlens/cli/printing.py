@@ -13,11 +13,13 @@ from rich.console import Console
 from rich.markup import escape
 from rich.table import Table
 
+from spexlens.cli.pictures import write_pictures
 from spexlens.errors import MissingExtraError
 
 if TYPE_CHECKING:
     from spexlens.core.interactions import Interactions
     from spexlens.explanation import Explanation
+    from spexlens.removal import Curve
 
 _BAR = 16
 
@@ -38,12 +40,12 @@ def print_explanation(
     table.add_column("effect", justify="right")
     if strongest.std_err is not None:
         table.add_column("90 % interval", justify="right", no_wrap=True)
-    table.add_column("")
+    table.add_column("", no_wrap=True, overflow="crop")
     for rank, (row, (players, effect)) in enumerate(
         zip(ranking.tolist(), strongest.items(), strict=True), start=1
     ):
         colour = "blue" if effect >= 0 else "dark_orange3"
-        bar = "█" * max(1, round(_BAR * abs(effect) / largest))
+        bar = "█" * max(effect != 0, round(_BAR * abs(effect) / largest))
         cells = [str(rank), escape(strongest.label(players)), str(len(players)), f"{effect:+.3f}"]
         if lower is not None and upper is not None and doubtful is not None:
             mark = " ○" if doubtful[row] else "  "
@@ -61,7 +63,19 @@ def print_explanation(
         console.print(f"[bold]Note[/bold]     {escape(note)}", highlight=False)
 
 
-def print_json(explanation: Explanation, index: str, order: int | None, top: int) -> None:
+def print_removal(console: Console, curve: Curve) -> None:
+    """What was measured without the most influential players, chosen in two ways."""
+    table = Table(title=f"Removed, from {curve.full:+.3f} of the full input", title_justify="left")
+    for name in ("players removed", "by interactions", "by single effects"):
+        table.add_column(name, justify="right")
+    for size, value, linear in zip(curve.sizes, curve.values, curve.linear_values, strict=True):
+        table.add_row(str(size), f"{value:+.3f}", f"{linear:+.3f}")
+    console.print(table)
+
+
+def print_json(
+    explanation: Explanation, index: str, order: int | None, top: int, removal: Curve | None = None
+) -> None:
     """Fidelity, run and the strongest effects as one JSON object on stdout."""
     strongest = explanation.interactions(index, order).top(top)
     data = {
@@ -73,6 +87,7 @@ def print_json(explanation: Explanation, index: str, order: int | None, top: int
         "empty_value": explanation.empty_value,
         "curve": None if explanation.curve is None else explanation.curve.to_list(),
         "notes": list(explanation.notes),
+        "removal": None if removal is None else removal.lines(),
         "index": strongest.index,
         "interactions": interaction_rows(strongest),
     }
@@ -88,15 +103,19 @@ def interaction_rows(interactions: Interactions) -> list[dict[str, Any]]:
     return rows
 
 
-def write_results(console: Console, explanation: Explanation, folder: Path) -> None:
+def write_results(
+    console: Console, explanation: Explanation, folder: Path, removal: Curve | None = None
+) -> None:
     """Write run.json, report.html and, where matplotlib is installed, the pictures."""
     folder.mkdir(parents=True, exist_ok=True)
     written = [
         explanation.save(folder / "run.json"),
-        explanation.report(folder / "report.html"),
+        explanation.report(
+            folder / "report.html", removal=None if removal is None else removal.lines()
+        ),
     ]
     try:
-        written += _pictures(explanation, folder)
+        written += write_pictures(console, explanation, folder)
     except MissingExtraError as error:
         console.print(f"[bold]Note[/bold]     no pictures: {escape(str(error))}", highlight=False)
     console.print("[bold]Written[/bold]  " + escape(", ".join(map(str, written))), highlight=False)
@@ -177,18 +196,3 @@ def _print_fidelity(console: Console, explanation: Explanation) -> None:
 
 def _number(value: float | None) -> str:
     return "not measured" if value is None else f"{value:+.3f}"
-
-
-def _pictures(explanation: Explanation, folder: Path) -> list[Path]:
-    from spexlens import plots
-
-    interactions = explanation.interactions("FBII")
-    written = []
-    pictures = {"effects": plots.bars, "graph": plots.graph}
-    for name, plot in pictures.items():
-        path = folder / f"{name}.png"
-        figure = plot(interactions).get_figure(root=True)
-        if figure is not None:
-            figure.savefig(path, dpi=150)
-        written.append(path)
-    return written

@@ -1,50 +1,100 @@
-"""`spexlens prompt` and `spexlens demo`: which words of a text act together on an answer."""
+"""`spexlens prompt` and `demo`: which pieces of a text act together on what a model says."""
 
 from __future__ import annotations
 
 import sys
-from dataclasses import asdict, dataclass, replace
+from dataclasses import asdict, replace
 from pathlib import Path
-from typing import Annotated
+from typing import TYPE_CHECKING, Annotated
 
 import typer
+from rich.console import Console
+from rich.markup import escape
 
 from spexlens.cli import demo_case
 from spexlens.cli.options import RunOptions, with_options
+from spexlens.cli.prompt_games import PromptArguments, endpoint_game, local_game
 from spexlens.cli.running import check_options, consoles, explain_and_show, loading
 
+if TYPE_CHECKING:
+    from spexlens.lenses.base import LensGame
+
 _DEMO_BUDGET = "400"
-
-
-@dataclass(frozen=True)
-class _Arguments:
-    """What is asked of which model."""
-
-    text: str
-    answers: tuple[str, str]
-    model: str = "smollm2"
-    template: str = "{text}"
-    segmenter: str = "words"
 
 
 @with_options
 def prompt(
     text: Annotated[str, typer.Option(help="The text whose pieces are ablated; - reads stdin.")],
-    answers: Annotated[
-        tuple[str, str], typer.Option(help="Two answers: the score is logit(first) - logit(second)")
-    ],
     options: RunOptions,
-    model: Annotated[str, typer.Option(help="smollm2, a folder, or a hub name.")] = "smollm2",
+    answers: Annotated[
+        tuple[str, str] | None,
+        typer.Option(help="Two answers: the score is how far the first is ahead."),
+    ] = None,
+    response: Annotated[
+        str | None, typer.Option(help="Or a response: the score is its log-probability.")
+    ] = None,
+    score: Annotated[
+        str | None,
+        typer.Option(
+            help="answers: difference of logits; log-odds: of whole answers; response; perplexity: "
+            "of the response; kl: from the full prompt. Of endpoints: answers, response, or share: "
+            "how many samples begin with the first answer. Default by what is given."
+        ),
+    ] = None,
     template: Annotated[str, typer.Option(help="The prompt, with {text} once.")] = "{text}",
-    segmenter: Annotated[str, typer.Option(help="How the text is cut into players.")] = "words",
+    segmenter: Annotated[
+        str,
+        typer.Option(
+            help="Players: tokens, words, sentences, lines, paragraphs, characters, list_items, "
+            "documents, turns, demonstrations, json_fields."
+        ),
+    ] = "words",
+    ablation: Annotated[
+        str,
+        typer.Option(
+            help="How a piece is absent: remove, replace, neutral, resample, attention (hidden "
+            "from it)."
+        ),
+    ] = "remove",
+    filler: Annotated[
+        str | None, typer.Option(help="What replace and neutral write, default _ and ….")
+    ] = None,
+    model: Annotated[
+        str, typer.Option(help="smollm2, a folder, or a hub name; an endpoint's name for it.")
+    ] = "smollm2",
+    endpoint: Annotated[
+        str | None, typer.Option(help="URL of an OpenAI-compatible endpoint, such as http://…/v1.")
+    ] = None,
+    chat: Annotated[
+        bool, typer.Option("--chat", help="Of endpoints: send the prompt as a chat message.")
+    ] = False,
+    system: Annotated[str | None, typer.Option(help="Of chats: a system message.")] = None,
+    key_variable: Annotated[
+        str, typer.Option(help="Environment variable with the endpoint's key, if it needs one.")
+    ] = "OPENAI_API_KEY",
+    top_tokens: Annotated[
+        int, typer.Option(help="Of endpoints: likeliest next tokens to ask for.", min=2)
+    ] = 20,
+    samples: Annotated[int, typer.Option(help="Texts a prompt, for share.", min=2)] = 10,
+    concurrency: Annotated[int, typer.Option(help="Requests at the same time.", min=1)] = 8,
+    prices: Annotated[
+        tuple[float, float] | None,
+        typer.Option(help="Money for a million tokens of prompts, and of answers."),
+    ] = None,
 ) -> None:
-    """Find which words of a text act together on a model's choice between two answers.
+    """Find which pieces of a text act together on what a model says.
 
     Example: spexlens prompt --text "It never fails." --template "Review: {text}\\nSentiment:"
     --answers positive negative --budget auto --out run
+
+    Example: spexlens prompt --text "It never fails." --template "Is this praise? {text}" --chat
+    --endpoint http://localhost:8080/v1 --model llama --answers yes no --budget 200
     """
-    text = sys.stdin.read() if text == "-" else text
-    arguments = _Arguments(text, answers, model, template.replace("\\n", "\n"), segmenter)
+    arguments = PromptArguments(
+        sys.stdin.read() if text == "-" else text, answers, response, score,
+        template.replace("\\n", "\n"), segmenter, ablation, filler, model, endpoint, chat, system,
+        key_variable, top_tokens, samples, concurrency, prices,
+    )  # fmt: skip
     _explain(arguments, options)
 
 
@@ -61,24 +111,47 @@ def demo(options: RunOptions) -> None:
     )
     output, _ = consoles(chosen)
     output.print(f"[bold]Review[/bold]   {demo_case.TEXT}", highlight=False)
-    _explain(_Arguments(demo_case.TEXT, demo_case.ANSWERS, template=demo_case.TEMPLATE), chosen)
+    _explain(
+        PromptArguments(demo_case.TEXT, demo_case.ANSWERS, template=demo_case.TEMPLATE), chosen
+    )
 
 
-def _explain(arguments: _Arguments, options: RunOptions) -> None:
-    from spexlens.lenses.prompt import prompt_game
-    from spexlens.models import zoo
-
+def _explain(arguments: PromptArguments, options: RunOptions) -> None:
+    checked = arguments.checked()
     check_options(options)
     output, _ = consoles(options)
-    with loading(arguments.model):
-        game = prompt_game(
-            zoo.load(arguments.model), arguments.text, arguments.template,
-            answers=arguments.answers, segmenter=arguments.segmenter,
-        )  # fmt: skip
+    with loading(arguments.endpoint or arguments.model):
+        game = _game(checked)
     plan = game.describe()
     output.print(
-        f"[bold]Plan[/bold]     {plan['players']} players, {plan['model']}, {plan['score']}, "
-        f"{plan['tokens']} tokens a full prompt",
+        f"[bold]Plan[/bold]     {plan['players']} players, {escape(plan['model'])}, "
+        f"{escape(plan['score'])}, {plan['tokens']} tokens a full prompt",
         highlight=False,
     )
     explain_and_show(game, options, "prompt", asdict(arguments))
+    if arguments.endpoint is not None:
+        _print_record(output, game)
+
+
+def _game(arguments: PromptArguments) -> LensGame:
+    if arguments.endpoint is not None:
+        return endpoint_game(arguments)
+    from spexlens.models import zoo
+
+    return local_game(arguments, zoo.load(arguments.model))
+
+
+def _print_record(output: Console, game: LensGame) -> None:
+    """What the endpoint's values lack: answers that were not returned, noise of samples."""
+    from spexlens.lenses.endpoint_subject import EndpointSubject
+
+    assert isinstance(game.subject, EndpointSubject)
+    record, spent = game.subject.record(), game.spent()
+    told = f"{record.values} prompts asked"
+    if record.bounded:
+        told += f"; in {record.bounded} an answer was not among the tokens returned"
+    if record.noise_variance:
+        told += f"; variance of the sampling noise {record.noise_variance:.3g}"
+    if spent:
+        told += f"; paid {spent}"
+    output.print(f"[bold]Endpoint[/bold] {told}", highlight=False)

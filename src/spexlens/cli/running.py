@@ -18,15 +18,18 @@ from spexlens.cli.printing import (
     hide_loading_bars,
     print_explanation,
     print_json,
+    print_removal,
     shown_progress,
     write_results,
 )
 from spexlens.errors import AblationError, InvalidInputError
 
 if TYPE_CHECKING:
+    from spexlens.ablation.store import Store
     from spexlens.core.game import Game
     from spexlens.explanation import Explanation
     from spexlens.fidelity import Fidelity
+    from spexlens.removal import Curve
     from spexlens.stopping import StoppingRule
 
 
@@ -91,21 +94,35 @@ def explain_and_show(
             holdout=options.holdout, until=until, store=store, engine=options.engine,
             batch_size=options.batch_size, progress=progress,
         )  # fmt: skip
-    show(explanation, options)
+    show(explanation, options, _removal(game, explanation, options, store))
     if options.out is not None:
         write_config(options.out / "config.toml", command, {**arguments, **asdict(options)})
     return explanation
 
 
-def show(explanation: Explanation, options: ShowOptions) -> None:
+def show(explanation: Explanation, options: ShowOptions, removal: Curve | None = None) -> None:
     """Print an explanation as a table or JSON; write it where a folder is given."""
     output, _ = consoles(options)
     if options.json:
-        print_json(explanation, options.index, options.order, options.top)
+        print_json(explanation, options.index, options.order, options.top, removal)
     else:
         print_explanation(output, explanation, options.index, options.order, options.top)
+        if removal is not None:
+            print_removal(output, removal)
     if options.out is not None:
-        write_results(output, explanation, options.out)
+        write_results(output, explanation, options.out, removal)
+
+
+def _removal(
+    game: Game, explanation: Explanation, options: RunOptions, store: Store | None
+) -> Curve | None:
+    """The measured removal curve, where it is asked for."""
+    if not options.removal:
+        return None
+    from spexlens.removal import measured_curve
+
+    sizes = range(1, min(options.removal, len(game.players)) + 1)
+    return measured_curve(game, explanation, sizes, store=store, batch_size=options.batch_size)
 
 
 @contextmanager

@@ -22,6 +22,7 @@ if TYPE_CHECKING:
 Z90 = 1.6448536269514722  # a 90 % normal interval reaches this many standard errors each way
 _SHOWN_TEXT, _SHOWN_HTML = 10, 20
 _LABEL_LENGTH = 120
+_POSITIVE, _NEGATIVE = "#2f88c8", "#d55e00"  # bars stand out from light and dark notebooks
 
 
 @dataclass(frozen=True, eq=False, repr=False)
@@ -259,7 +260,7 @@ def _html_row(interactions: Interactions, row: int, players: tuple[int, ...]) ->
     if lower is not None and upper is not None and doubtful is not None:
         mark, faint = (" ○", ";opacity:.4") if doubtful[row] else ("", "")
         interval = f"<td>{lower[row]:+.3g} … {upper[row]:+.3g}{mark}</td>"
-    colour = "#d55e00" if effect < 0 else "#0072b2"
+    colour = _NEGATIVE if effect < 0 else _POSITIVE
     left = 60 - width if effect < 0 else 60
     name = interactions.label(players)
     name = name if len(name) <= _LABEL_LENGTH else f"{name[:_LABEL_LENGTH]}…"

@@ -7,7 +7,8 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from spexlens.core.interactions import Z90, Interactions
-from spexlens.plots.axes import INK, axes_or_new, clip, colour, font_family
+from spexlens.plots.axes import axes_or_new, clip, colour, ink
+from spexlens.plots.fonts import font_family
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
@@ -37,7 +38,7 @@ def bars(interactions: Interactions, *, k: int = 20, ax: Axes | None = None) -> 
     rows = np.arange(len(names))[::-1]
     drawn = axes.barh(
         rows, effects, xerr=whiskers, color=[colour(effect) for effect in effects], height=0.7,
-        error_kw={"ecolor": INK, "elinewidth": 1},
+        error_kw={"ecolor": ink(), "elinewidth": 1},
     )  # fmt: skip
     for bar, doubtful in zip(
         drawn, np.abs(effects) <= (0 if whiskers is None else whiskers), strict=True
@@ -45,7 +46,7 @@ def bars(interactions: Interactions, *, k: int = 20, ax: Axes | None = None) -> 
         bar.set_alpha(0.35 if doubtful else 1.0)
     axes.set_yticks(rows, names, family=font_family())
     axes.margins(y=0.02)
-    axes.axvline(0, color=INK, linewidth=0.8)
+    axes.axvline(0, color=ink(), linewidth=0.8)
     axes.set_xlabel(f"{interactions.index} effect")
     axes.spines[["top", "right"]].set_visible(False)
     return axes

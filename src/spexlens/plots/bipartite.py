@@ -10,7 +10,8 @@ import numpy as np
 from spexlens.core.cross_lens import Blocks, across, as_blocks
 from spexlens.core.interactions import Interactions
 from spexlens.errors import InvalidInputError
-from spexlens.plots.axes import INK, axes_or_new, clip, colour, font_family
+from spexlens.plots.axes import axes_or_new, clip, colour, ink
+from spexlens.plots.fonts import font_family
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
@@ -78,7 +79,7 @@ def bipartite(
     for side, name in enumerate(sides):
         count = f"{len(columns[side])} of {len(made[name])}"
         told = clip(name) if len(columns[side]) == len(made[name]) else f"{clip(name)} ({count})"
-        axes.text(side, 1.0, told, fontsize=10, color=INK, ha=("right", "left")[side])
+        axes.text(side, 1.0, told, fontsize=10, color=ink(), ha=("right", "left")[side])
     return axes
 
 
@@ -108,6 +109,6 @@ def _draw_players(
     axes.scatter(points[:, 0], points[:, 1], s=sizes, c=[colour(x) for x in own], zorder=3)
     for player, (side, height) in place.items():
         axes.text(
-            side + (-0.05, 0.05)[side], height, clip(labels[player]), fontsize=8, color=INK,
+            side + (-0.05, 0.05)[side], height, clip(labels[player]), fontsize=8, color=ink(),
             family=font_family(), va="center", ha=("right", "left")[side],
         )  # fmt: skip

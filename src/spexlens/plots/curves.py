@@ -8,7 +8,8 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from spexlens.core.spectrum import FourierSpectrum
-from spexlens.plots.axes import INK, NEGATIVE, POSITIVE, axes_or_new, clip, font_family
+from spexlens.plots.axes import NEGATIVE, POSITIVE, axes_or_new, clip, ink, shade
+from spexlens.plots.fonts import font_family
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
@@ -44,6 +45,7 @@ def learning_curve(curve: LearningCurve, *, ax: Axes | None = None) -> Axes:
     axes.plot(ablations, r2, color=POSITIVE, marker="o", label="this explanation")
     axes.plot(ablations, linear, color=NEGATIVE, linestyle=_DASHES[1], label="linear only")
     axes.set(xlabel="ablations", ylabel="R² on masks not used for the fit")
+    _count_whole(axes)
     _finish(axes)
     axes.legend(frameon=False)
     return axes
@@ -113,6 +115,6 @@ def _count_whole(axes: Axes) -> None:
 
 def _finish(axes: Axes) -> None:
     axes.spines[["top", "right"]].set_visible(False)
-    axes.spines[["left", "bottom"]].set_color(INK)
-    axes.grid(axis="y", color="#dddddd", linewidth=0.6)
+    axes.spines[["left", "bottom"]].set_color(ink())
+    axes.grid(axis="y", color=shade(), linewidth=0.6)
     axes.set_axisbelow(True)

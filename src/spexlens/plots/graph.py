@@ -9,7 +9,7 @@ import numpy as np
 from spexlens.core.interactions import Interactions
 from spexlens.core.masks import FloatArray
 from spexlens.errors import MissingExtraError
-from spexlens.plots.axes import INK, axes_or_new, colour
+from spexlens.plots.axes import axes_or_new, colour, ink
 from spexlens.plots.labels import place_labels
 
 if TYPE_CHECKING:
@@ -65,7 +65,7 @@ def graph(interactions: Interactions, *, k: int = 20, ax: Axes | None = None) ->
     outward = np.array([_outward(players[i], joint, place) for i in ranked])
     left_out = place_labels(axes, dots[ranked], names, np.sqrt(sizes[ranked] / np.pi), outward)
     if left_out:
-        axes.set_title(f"{left_out} names found no room", fontsize=8, color=INK)
+        axes.set_title(f"{left_out} names found no room", fontsize=8, color=ink())
     return axes
 
 

@@ -8,7 +8,8 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from spexlens.core.masks import FloatArray
-from spexlens.plots.axes import INK, clip, font_family
+from spexlens.plots.axes import clip, ground, ink
+from spexlens.plots.fonts import font_family
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
@@ -62,7 +63,7 @@ def place_labels(
         x, y = axes.transData.inverted().transform(centre)
         label = axes.text(
             x, y, clip(name), fontsize=size, family=font_family(), ha="center", va="center",
-            bbox={"facecolor": "white", "alpha": 0.7, "linewidth": 0, "pad": 0.5}, zorder=4,
+            bbox={"facecolor": ground(), "alpha": 0.7, "linewidth": 0, "pad": 0.5}, zorder=4,
         )  # fmt: skip
         drawn = label.get_window_extent()
         extent = (drawn.width, drawn.height)
@@ -104,6 +105,6 @@ def _leader(axes: Axes, centre: FloatArray, box: FloatArray, radius: float, scal
         return
     ends = axes.transData.inverted().transform(np.stack([centre, nearest]))
     axes.annotate(
-        "", ends[0], ends[1], arrowprops={"arrowstyle": "-", "color": INK, "linewidth": 0.5},
+        "", ends[0], ends[1], arrowprops={"arrowstyle": "-", "color": ink(), "linewidth": 0.5},
         zorder=1,
     )  # fmt: skip

@@ -9,7 +9,7 @@ import numpy as np
 from spexlens.core.interactions import Interactions
 from spexlens.core.sites import site_grid
 from spexlens.errors import InvalidInputError, shown
-from spexlens.plots.axes import INK, axes_or_new, clip, colour, diverging
+from spexlens.plots.axes import axes_or_new, clip, colour, diverging, ground, ink, shade
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
@@ -57,7 +57,7 @@ def layer_head(interactions: Interactions, *, k: int = 12, ax: Axes | None = Non
     image = axes.imshow(
         effects, cmap=diverging(), vmin=-largest, vmax=largest, aspect="auto", zorder=0
     )
-    axes.set_facecolor("#d9d9d9")
+    axes.set_facecolor(shade())
     figure = axes.get_figure(root=True)
     assert figure is not None
     figure.colorbar(image, ax=axes, label=f"{interactions.index} effect", shrink=0.8)
@@ -82,9 +82,9 @@ def _edges(axes: Axes, interactions: Interactions, points: np.ndarray, k: int) -
         style = "-" if effect >= 0 else (0, (3, 1.5))
         for stroke in strokes:
             # A pale rim keeps a line apart from cells of its own colour.
-            axes.plot(*stroke.T, color="white", linewidth=width + 1.6, zorder=2)
+            axes.plot(*stroke.T, color=ground(), linewidth=width + 1.6, zorder=2)
             axes.plot(*stroke.T, color=colour(effect), linewidth=width, linestyle=style, zorder=3)
-        axes.scatter(at[:, 0], at[:, 1], s=14, c=INK, zorder=4)
+        axes.scatter(at[:, 0], at[:, 1], s=14, c=ink(), zorder=4)
         if len(at) > 2:
             axes.scatter(
                 centre[0],
@@ -92,6 +92,6 @@ def _edges(axes: Axes, interactions: Interactions, points: np.ndarray, k: int) -
                 s=22,
                 c=colour(effect),
                 marker="s",
-                edgecolors="white",
+                edgecolors=ground(),
                 zorder=4,
             )

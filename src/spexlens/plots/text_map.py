@@ -8,7 +8,8 @@ import numpy as np
 
 from spexlens.core.interactions import Interactions
 from spexlens.core.masks import FloatArray
-from spexlens.plots.axes import axes_or_new, clip, colour, font_family
+from spexlens.plots.axes import axes_or_new, clip, colour
+from spexlens.plots.fonts import font_family
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
@@ -109,7 +110,7 @@ def _join(axes: Axes, interactions: Interactions, middles: FloatArray, k: int, s
     joint = interactions.select(interactions.supports.orders() >= 2).top(k)
     largest = max(map(abs, joint.values()), default=1.0) or 1.0
     top = 0.78 * size
-    room = (_LINE - 1.7) * size
+    room = (_LINE - 1.9) * size
     for rank, (members, effect) in enumerate(joint.items()):
         at = middles[list(members)] + [0, top]
         style: dict[str, Any] = {

@@ -7,7 +7,8 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from spexlens.core.interactions import Z90, Interactions
-from spexlens.plots.axes import INK, axes_or_new, clip, colour, font_family
+from spexlens.plots.axes import axes_or_new, clip, colour, ink, shade
+from spexlens.plots.fonts import font_family
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
@@ -46,7 +47,7 @@ def upset(
     labels = interactions.labels()
     columns = np.arange(len(chosen))
     for number in range(0, len(players), 2):
-        dots.axhspan(number - 0.5, number + 0.5, color="#f2f2f2", zorder=0)
+        dots.axhspan(number - 0.5, number + 0.5, color=shade(), alpha=0.4, zorder=0)
     for column, (members, effect) in enumerate(chosen.items()):
         rows = [row[player] for player in members]
         dots.plot(
@@ -59,9 +60,9 @@ def upset(
     effects = list(chosen.values())
     bars.bar(
         columns, effects, yerr=whiskers, color=[colour(effect) for effect in effects], width=0.65,
-        error_kw={"ecolor": INK, "elinewidth": 1},
+        error_kw={"ecolor": ink(), "elinewidth": 1},
     )  # fmt: skip
-    bars.axhline(0, color=INK, linewidth=0.8)
+    bars.axhline(0, color=ink(), linewidth=0.8)
     bars.set_ylabel(f"{interactions.index} effect")
     bars.tick_params(labelbottom=False, bottom=False)
     bars.spines[["top", "right", "bottom"]].set_visible(False)

@@ -10,6 +10,8 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
+from spexlens.core.cross_lens import LensEnergy
+from spexlens.core.interactions import Z90
 from spexlens.core.spectrum import FourierSpectrum
 from spexlens.report.layouts import clipped
 
@@ -82,7 +84,7 @@ class Chart:
     @property
     def frame(self) -> tuple[float, float, float, float]:
         """Left, right, top and bottom of the plotting area."""
-        return _LEFT, WIDTH - _RIGHT, _TOP, HEIGHT - _BOTTOM
+        return _LEFT, self.width - _RIGHT, _TOP, self.height - _BOTTOM
 
     @property
     def legend(self) -> tuple[Line, ...]:
@@ -158,6 +160,40 @@ def energy_chart(spectrum: FourierSpectrum) -> Chart | None:
         tuple((_LEFT + (i + 0.5) * step, str(i + 1)) for i in range(0, len(shares), every)),
         y.ticks(), ("order", "share of variance"),
         tuple((str(i + 1), f"{100 * share:.1f} %") for i, share in enumerate(shares)), marks=bars,
+    )  # fmt: skip
+
+
+def lens_energy_chart(parts: Sequence[LensEnergy]) -> Chart | None:
+    """Share of the recovered variance of sets within each lens and across; None without any."""
+    if not parts or math.isnan(parts[0].share):
+        return None
+    x = _Axis.over([0.0, 1.0], _X)
+    names = [clipped(" × ".join(part.lenses), _NAME_LENGTH) for part in parts]
+    heights = [_TOP + 30.0 + 42.0 * i for i in range(len(parts))]
+    halves = [Z90 * (part.std_err or 0.0) for part in parts]
+    ends = [
+        (max(part.share - half, 0.0), min(part.share + half, 1.0))
+        for part, half in zip(parts, halves, strict=True)
+    ]
+    across = sum(part.share for part in parts if len(part.lenses) > 1)
+    return Chart(
+        "Energy by lenses", f"Sets across lenses carry {100 * across:.0f} %.",
+        "share of variance", "", x.ticks(),
+        tuple((height - 12, name) for height, name in zip(heights, names, strict=True)),
+        ("lenses", "share of variance", "90 % interval"),
+        tuple(
+            (name, f"{100 * part.share:.1f} %",
+             "" if part.std_err is None else f"{100 * low:.1f} … {100 * high:.1f} %")
+            for name, part, (low, high) in zip(names, parts, ends, strict=True)
+        ),
+        lines=tuple(
+            Line("", ((x(low), height), (x(high), height)))
+            for height, (low, high) in zip(heights, ends, strict=True) if low < high
+        ),
+        marks=tuple(
+            Mark(x(part.share), height) for height, part in zip(heights, parts, strict=True)
+        ),
+        height=round(heights[-1]) + 16 + _BOTTOM,
     )  # fmt: skip
 
 

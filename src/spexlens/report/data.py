@@ -42,7 +42,10 @@ def default_views(explanation: Explanation) -> tuple[Interactions, ...]:
 
 
 def page_data(
-    explanation: Explanation, views: Sequence[Interactions], layout: Mapping[str, Any]
+    explanation: Explanation,
+    views: Sequence[Interactions],
+    layout: Mapping[str, Any],
+    lenses: Mapping[str, Any] | None = None,
 ) -> dict[str, Any]:
     """Everything the page's script works with, as plain values."""
     present, values = explanation.masks.sum(axis=1), score_column(explanation.values)
@@ -51,6 +54,7 @@ def page_data(
         "labels": [clipped(label) for label in views[0].labels()],
         "layout": layout,
         "views": [view_data(view) for view in views],
+        "lenses": lenses,
         "spectrum": spectrum_data(explanation.spectrum),
         "spread": residual_spread(explanation),
         "exact": explanation.algorithm == "exact",
@@ -61,22 +65,22 @@ def page_data(
     }
 
 
-def view_data(interactions: Interactions) -> dict[str, Any]:
-    """All single effects and the `SETS_SHOWN` strongest larger sets, strongest first."""
+def view_data(interactions: Interactions, most: int = SETS_SHOWN) -> dict[str, Any]:
+    """All single effects and the `most` strongest larger sets, strongest first."""
     orders = interactions.supports.orders()
     larger = np.flatnonzero(orders >= 2)
     strongest = larger[np.argsort(-np.abs(interactions.effects[larger]), kind="stable")]
     keep = orders == 1
-    keep[strongest[:SETS_SHOWN]] = True
+    keep[strongest[:most]] = True
     shown = interactions.select(keep)
     ranking = shown.ranking()
     sets = shown.supports.sets()
     return {
         "name": view_name(interactions),
         "sets": [sets[row] for row in ranking],
-        "effects": _rounded(shown.effects[ranking]),
-        "half": None if shown.std_err is None else _rounded(Z90 * shown.std_err[ranking]),
-        "left_out": len(larger) - len(strongest[:SETS_SHOWN]),
+        "effects": rounded(shown.effects[ranking]),
+        "half": None if shown.std_err is None else rounded(Z90 * shown.std_err[ranking]),
+        "left_out": len(larger) - len(strongest[:most]),
     }
 
 
@@ -92,13 +96,13 @@ def spectrum_data(spectrum: FourierSpectrum) -> dict[str, Any]:
     basis = fourier_basis(np.array([[True], [False]]).repeat(spectrum.n, axis=1), spectrum.p)
     energy, kept = (float(part.energy_by_order()[1:].sum()) for part in (spectrum, shown))
     return {
-        "present": _rounded(basis[:, 0]),
-        "absent": _rounded(basis[:, 1]),
+        "present": rounded(basis[:, 0]),
+        "absent": rounded(basis[:, 1]),
         "groups": [
             {
                 "order": group.shape[1],
                 "members": group.ravel().tolist(),
-                "coefficients": _rounded(shown.coefficients[part]),
+                "coefficients": rounded(shown.coefficients[part]),
             }
             for group, part in shown.supports.slices()
         ],
@@ -127,6 +131,6 @@ def to_script_json(data: Any) -> str:
     return text
 
 
-def _rounded(values: FloatArray) -> list[float]:
+def rounded(values: FloatArray) -> list[float]:
     """Eight significant digits: a page shows four, and predictions add thousands of terms."""
     return [float(f"{value:.{_DIGITS}g}") for value in values.tolist()]

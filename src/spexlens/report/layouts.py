@@ -25,6 +25,7 @@ def choose_layout(
     text: str | None = None,
     spans: Sequence[tuple[int, int]] | None = None,
     items: Sequence[str] | None = None,
+    lenses: Mapping[str, range] | None = None,
 ) -> dict[str, Any]:
     """The layout that fits what is known of the players.
 
@@ -37,6 +38,8 @@ def choose_layout(
     items : n strings, optional
         What every player is, such as a training example: a text, or a `data:image/…;base64,` URI of
         a PNG, JPEG, GIF or WebP thumbnail.
+    lenses : mapping from name to range, optional
+        Of a joint game: its players stand lens by lens, each after its name.
 
     Returns
     -------
@@ -72,7 +75,10 @@ def choose_layout(
             "columns": [clipped(part) for part in grid.parts],
             "cells": grid.cells,
         }
-    return {"kind": "text", "gaps": ["", *[" "] * (len(players) - 1), ""]}
+    gaps = ["", *[" "] * (len(players) - 1), ""]
+    for name, block in (lenses or {}).items():
+        gaps[block.start] = ("\n" if block.start else "") + f"{clipped(name)}:\n"
+    return {"kind": "text", "gaps": gaps}
 
 
 def recorded_prompt(
@@ -80,8 +86,9 @@ def recorded_prompt(
 ) -> tuple[str, list[tuple[int, int]]] | tuple[None, None]:
     """The prompt that a run's manifest tells of its lens, and where in it the players stand.
 
-    Looked for is `manifest["game"]["lens"]` with a `text`, one of `spans` a player, and perhaps a
-    `template` with `{text}`; nothing where they are missing, or are not those of the players.
+    Looked for is `manifest["game"]["lens"]`, or its `pieces`, with a `text`, one of `spans` a
+    player, and perhaps a `template` with `{text}`; nothing where they are missing, or are not those
+    of the players.
 
     Examples
     --------
@@ -93,6 +100,8 @@ def recorded_prompt(
     """
     game = manifest.get("game")
     lens = game.get("lens") if isinstance(game, Mapping) else None
+    if isinstance(lens, Mapping) and isinstance(lens.get("pieces"), Mapping):
+        lens = lens["pieces"]  # hidden from attention
     if not isinstance(lens, Mapping) or not {"text", "spans"} <= lens.keys():
         return None, None
     text, spans = lens["text"], lens["spans"]

@@ -14,9 +14,19 @@ from functools import cache
 from importlib import resources
 from typing import TYPE_CHECKING, Any
 
-from spexlens.report.charts import energy_chart, fidelity_chart, learning_chart, removal_chart
+import numpy as np
+
+from spexlens.core.masks import FloatArray
+from spexlens.report.charts import (
+    energy_chart,
+    fidelity_chart,
+    learning_chart,
+    lens_energy_chart,
+    removal_chart,
+)
 from spexlens.report.data import default_views, page_data, to_script_json
 from spexlens.report.layouts import choose_layout, clipped, recorded_prompt
+from spexlens.report.lenses import LensSection, recorded_lenses
 
 if TYPE_CHECKING:
     from jinja2 import Template
@@ -24,7 +34,9 @@ if TYPE_CHECKING:
     from spexlens.core.interactions import Interactions
     from spexlens.explanation import Explanation
 
-_SCRIPTS = ("spectrum.js", "effects.js", "stage.js", "overlay.js", "controls.js")
+_SCRIPTS = (
+    "spectrum.js", "effects.js", "stage.js", "overlay.js", "controls.js", "lenses.js", "paper.js",
+)  # fmt: skip
 _FALLBACK_ROWS = 40
 _VALUE_LENGTH, _LISTED = 600, 8
 
@@ -42,7 +54,8 @@ def page(
     """The whole page as HTML text; `Explanation.report` tells the arguments."""
     if text is None and spans is None and items is None:
         text, spans = recorded_prompt(explanation.manifest, explanation.players)
-    layout = choose_layout(explanation.players, text, spans, items)
+    blocks = recorded_lenses(explanation.manifest, len(explanation.players))
+    layout = choose_layout(explanation.players, text, spans, items, blocks)
     views = tuple(interactions) or default_views(explanation)
     charts = (
         fidelity_chart(explanation.fidelity),
@@ -50,17 +63,26 @@ def page(
         removal_chart(removal),
         energy_chart(explanation.spectrum),
     )
+    joint = None if blocks is None else LensSection.of(explanation, blocks)
     style, script = _asset("style.css"), _script()
     return _template().render(
         style=style,
         script=script,
         style_hash=_hash(style),
         script_hash=_hash(script),
-        data=to_script_json(page_data(explanation, views, layout)),
+        data=to_script_json(
+            page_data(explanation, views, layout, None if joint is None else joint.data)
+        ),
         explanation=explanation,
         verdict=verdict(explanation),
         notes=[clipped(note, _VALUE_LENGTH) for note in explanation.notes],
         fallback=_effect_rows(views[0].top(_FALLBACK_ROWS)),
+        joint=None
+        if joint is None
+        else {
+            "pairs": _effect_rows(joint.crossing.top(_FALLBACK_ROWS)),
+            "chart": lens_energy_chart(joint.energy),
+        },
         charts=[chart for chart in charts if chart is not None],
         facts=run_facts(explanation),
         manifest=manifest_facts({**explanation.manifest, **(manifest or {})}),
@@ -93,7 +115,7 @@ def run_facts(explanation: Explanation) -> list[tuple[str, str]]:
         "ablations": f"{explanation.calls} of a budget of {explanation.budget}",
         "algorithm": explanation.algorithm,
         **explanation.chosen,
-        "keep probability": explanation.spectrum.p,
+        "keep probability": keep_text(explanation.spectrum.p),
         "terms of the spectrum": len(explanation.spectrum),
         "fidelity": str(explanation.fidelity),
         "value of the full input": explanation.full_value,
@@ -101,6 +123,19 @@ def run_facts(explanation: Explanation) -> list[tuple[str, str]]:
         "seed": explanation.seed,
     }
     return [(clipped(name), shown(value)) for name, value in facts.items()]
+
+
+def keep_text(p: float | FloatArray) -> str:
+    """A keep probability, or how many players have which.
+
+    >>> keep_text(0.5), keep_text(np.array([0.5, 0.5, 0.9]))
+    ('0.5', '0.5 of 2 players, 0.9 of 1')
+    """
+    if np.ndim(p) == 0:
+        return f"{p:.4g}"
+    values, counts = np.unique(p, return_counts=True)
+    parts = [f"{value:.4g} of {count}" for value, count in zip(values, counts, strict=True)]
+    return ", ".join([f"{parts[0]} players", *parts[1:_LISTED]])
 
 
 def manifest_facts(manifest: Mapping[str, Any], prefix: str = "") -> list[tuple[str, str]]:

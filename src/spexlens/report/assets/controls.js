@@ -80,8 +80,7 @@ function showTable() {
   const left = views[state.view].left_out;
   by("effects-note").textContent =
     `${views[state.view].name}: ${sets.length} of ${passing().length} that pass the filters` +
-    (left ? `; ${left} weaker ones are not in this page.` : ".") +
-    " Click a row's players to remove them together.";
+    (left ? `; ${left} weaker ones are not in this page.` : ".");
   if (table === null) return;
   const largest = strongestOf(views[state.view].sets);
   table.tBodies[0].replaceChildren(...sets.map((set) => tableRow(set, largest)));
@@ -279,7 +278,7 @@ function listen() {
   }).observe(stage);
 }
 
-by("explore").hidden = false;
+by("explore").hidden = by("effects-hint").hidden = false;
 listen();
 showFilters();
 colourPlayers(players, views[state.view].sets, state.removed);

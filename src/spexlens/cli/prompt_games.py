@@ -1,0 +1,157 @@
+"""The games of `spexlens prompt`: a text read by a model here, or by one behind an endpoint."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any
+
+from spexlens.errors import InvalidInputError, UnknownNameError
+
+if TYPE_CHECKING:
+    from spexlens.lenses.base import LensGame
+    from spexlens.lenses.endpoint_scores import EndpointScore
+    from spexlens.lenses.scores import Score
+    from spexlens.models.causal_lm import CausalLM
+
+SCORES = {
+    "answers": "answers",
+    "log-odds": "answers",
+    "response": "response",
+    "perplexity": "response",
+    "kl": None,
+}
+ENDPOINT_SCORES = {"answers": "answers", "response": "response", "share": "answers"}
+"""Name of a score -> the option that it needs."""
+
+
+@dataclass(frozen=True)
+class PromptArguments:
+    """What is asked of which model; `spexlens prompt --help` tells each."""
+
+    text: str
+    answers: tuple[str, str] | None = None
+    response: str | None = None
+    score: str | None = None
+    template: str = "{text}"
+    segmenter: str = "words"
+    ablation: str = "remove"
+    filler: str | None = None
+    model: str = "smollm2"
+    endpoint: str | None = None
+    chat: bool = False
+    system: str | None = None
+    key_variable: str = "OPENAI_API_KEY"
+    top_tokens: int = 20
+    samples: int = 10
+    concurrency: int = 8
+    prices: tuple[float, float] | None = None
+
+    def checked(self) -> PromptArguments:
+        """Itself with a score; an error for options that do not go together."""
+        known = SCORES if self.endpoint is None else ENDPOINT_SCORES
+        given = [name for name in ("answers", "response") if getattr(self, name) is not None]
+        name = self.score
+        if name is None:
+            if not given:
+                raise InvalidInputError(
+                    "no score was given; needed --answers with two answers, --response with a "
+                    f"text, or --score with one of {', '.join(known)}."
+                )
+            name = given[0]
+        if name not in known:
+            raise UnknownNameError("score", name, known)
+        needed = known[name]
+        if given != ([] if needed is None else [needed]):
+            options = " and ".join(f"--{option}" for option in given) or "neither"
+            raise InvalidInputError(
+                f"{options} given for the score {name!r}; needed "
+                f"{'neither --answers nor --response' if needed is None else f'--{needed}'}."
+            )
+        if name == "kl" and self.ablation == "attention":
+            raise InvalidInputError(
+                "the score 'kl' reads the full prompt as well, which hiding from attention cannot "
+                "show; needed another score or another --ablation."
+            )
+        if self.endpoint is None and (self.chat or self.system is not None):
+            raise InvalidInputError(
+                "--chat and --system are for --endpoint; `spexlens context --chat` asks a model "
+                "here by its chat template."
+            )
+        return PromptArguments(**{**vars(self), "score": name})
+
+
+def local_game(arguments: PromptArguments, model: CausalLM) -> LensGame:
+    """The game of a model that runs here."""
+    from spexlens.lenses.attention import attention_game
+    from spexlens.lenses.prompt import prompt_game
+    from spexlens.lenses.segmenters import tokens
+
+    segmenter: Any = arguments.segmenter
+    if segmenter == "tokens":
+        segmenter = tokens(model.tokenizer)
+    answers = arguments.answers if arguments.score == "answers" else None
+    score = _score(arguments)
+    if arguments.ablation == "attention":
+        return attention_game(
+            model, arguments.text, arguments.template, answers=answers, score=score,
+            segmenter=segmenter,
+        )  # fmt: skip
+    return prompt_game(
+        model, arguments.text, arguments.template, answers=answers, score=score,
+        segmenter=segmenter, ablation=arguments.ablation, fillers=arguments.filler,
+    )  # fmt: skip
+
+
+def endpoint_game(arguments: PromptArguments) -> LensGame:
+    """The game of a model behind an endpoint, which has been asked the full prompt once."""
+    from spexlens.lenses.base import LensGame
+    from spexlens.lenses.endpoint_subject import EndpointSubject
+    from spexlens.lenses.prompt import PromptLens
+    from spexlens.models.openai_api import Endpoint
+
+    if arguments.segmenter == "tokens" or arguments.ablation == "attention":
+        raise InvalidInputError(
+            "an endpoint shows neither its tokens nor its attention; needed another --segmenter "
+            "than tokens, and another --ablation than attention."
+        )
+    lens = PromptLens(
+        arguments.text, arguments.template, arguments.segmenter, arguments.ablation,
+        arguments.filler,
+    )  # fmt: skip
+    assert arguments.endpoint is not None
+    endpoint = Endpoint(
+        arguments.endpoint, arguments.model, arguments.chat, arguments.system,
+        key_variable=arguments.key_variable, concurrency=arguments.concurrency,
+    )  # fmt: skip
+    score = _endpoint_score(arguments)
+    return LensGame(
+        lens, EndpointSubject.prepare(endpoint, score, lens.prompt, prices=arguments.prices)
+    )
+
+
+def _score(arguments: PromptArguments) -> Score | None:
+    """Any score but that of `answers`, which is the games' own default."""
+    from spexlens.lenses.response_scores import KLFromFull, Perplexity, ResponseLogProbability
+    from spexlens.lenses.sequence_scores import AnswerLogOdds
+
+    if arguments.score == "kl":
+        return KLFromFull()
+    if arguments.score == "log-odds" and arguments.answers is not None:
+        return AnswerLogOdds(*arguments.answers)
+    if arguments.response is not None:
+        kind = Perplexity if arguments.score == "perplexity" else ResponseLogProbability
+        return kind(arguments.response)
+    return None
+
+
+def _endpoint_score(arguments: PromptArguments) -> EndpointScore:
+    from spexlens.lenses.endpoint_response import ResponseLogProbability
+    from spexlens.lenses.endpoint_samples import answer_share
+    from spexlens.lenses.endpoint_scores import AnswerLogOdds
+
+    if arguments.response is not None:
+        return ResponseLogProbability(arguments.response)
+    assert arguments.answers is not None
+    if arguments.score == "share":
+        return answer_share(arguments.answers[0], arguments.samples)
+    return AnswerLogOdds(*arguments.answers, top=arguments.top_tokens)

@@ -1,0 +1,100 @@
+"""The page's section of a joint game: what acts together across its lenses, and through what."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from itertools import combinations
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+
+from spexlens.core.cross_lens import LensEnergy, across, as_blocks, energy_by_lenses
+from spexlens.core.interactions import Interactions
+from spexlens.core.masks import FloatArray
+from spexlens.errors import InvalidInputError
+from spexlens.report.data import rounded, view_data
+
+if TYPE_CHECKING:
+    from spexlens.explanation import Explanation
+
+PAIRS_SHOWN = 1_000
+
+
+@dataclass(frozen=True)
+class LensSection:
+    """What the section is made of.
+
+    Attributes
+    ----------
+    data : dict
+        For the page's script.
+    crossing : Interactions
+        FBII of order 2, pairs across lenses alone.
+    energy : tuple of LensEnergy
+    """
+
+    data: dict[str, Any]
+    crossing: Interactions
+    energy: tuple[LensEnergy, ...]
+
+    @staticmethod
+    def of(explanation: Explanation, blocks: Mapping[str, range]) -> LensSection:
+        """The section of an explanation whose players are those of several lenses."""
+        pairs = explanation.interactions("FBII")
+        return LensSection(
+            lenses_data(pairs, blocks),
+            across(pairs, blocks),
+            energy_by_lenses(explanation.spectrum, blocks),
+        )
+
+
+def recorded_lenses(manifest: Mapping[str, Any], n: int) -> dict[str, range] | None:
+    """The lenses that a run's manifest tells of, and which of the n players each has.
+
+    None where it tells of none, or where they do not hold each player once.
+
+    Examples
+    --------
+    >>> recorded_lenses({"game": {"lenses": {"words": [0, 4], "heads": [4, 274]}}}, 274)
+    {'words': range(0, 4), 'heads': range(4, 274)}
+    >>> recorded_lenses({}, 274) is None
+    True
+    """
+    game = manifest.get("game")
+    lenses = game.get("lenses") if isinstance(game, Mapping) else None
+    if not isinstance(lenses, Mapping):
+        return None
+    try:
+        return as_blocks(lenses, n)
+    except InvalidInputError:
+        return None  # an explanation of some of the players, or of others
+
+
+def lenses_data(interactions: Interactions, blocks: Mapping[str, range]) -> dict[str, Any]:
+    """The `PAIRS_SHOWN` strongest pairs of every two lenses, those with the strongest first."""
+    sides = []
+    for left, right in combinations(blocks, 2):
+        crossing = across(interactions, blocks, (left, right))
+        told = view_data(crossing.select(crossing.supports.orders() == 2), PAIRS_SHOWN)
+        sides.append({"lenses": [[*blocks].index(left), [*blocks].index(right)], **told})
+    return {
+        "names": list(blocks),
+        "blocks": [[block.start, block.stop] for block in blocks.values()],
+        "sides": sorted(sides, key=lambda side: -max(map(abs, side["effects"]), default=0.0)),
+        "does": rounded(full_input_effects(interactions)),
+    }
+
+
+def full_input_effects(interactions: Interactions) -> FloatArray:
+    """What every player does in the full input, `(n,)`: the sum of all effects it is part of.
+
+    It is what `spexlens.core.cross_lens.paths` compares a pair's effect with.
+
+    >>> full_input_effects(Interactions.from_dict({(0,): 1.0, (0, 1): -3.0}, "FBII", "ab")).tolist()
+    [-2.0, -3.0]
+    """
+    done = np.zeros(interactions.supports.n)
+    for group, part in interactions.supports.slices():
+        np.add.at(done, group, interactions.effects[part][:, None])
+    return done
