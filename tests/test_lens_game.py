@@ -36,7 +36,7 @@ def test_what_the_subject_cannot_tell_is_left_out():
     game = LensGame(PromptLens("not bad at all"), Counter())
     assert isinstance(game, CountsTokens | Priced | Identified)
     assert game.tokens(np.ones((2, 4), dtype=bool)) is None
-    assert (game.price(5), game.spent()) == ("", "")
+    assert (game.price(5), game.spent(), game.notes()) == ("", "", ())
     told = game.describe(100)
     assert told.pop("lens") == game.lens.identity()
     assert told == {"players": 4, "model": "counter", "ablations": 100}

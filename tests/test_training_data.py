@@ -117,6 +117,19 @@ def test_seeds_are_averaged_and_their_noise_is_told():
     assert "training noise" in str(game.subject.tally)
 
 
+def test_what_to_doubt_reaches_the_notes_of_an_explanation():
+    data = blobs(count=14, test=2)
+    clean = training_game(Logistic(), data, groups=[*range(10), *range(4)])
+    assert clean.notes() == ()
+    game = training_game(Logistic(), data, groups=data.labels)
+    with pytest.warns(SpexlensWarning, match="a class has no example left"):
+        notes = sx.explain(game, budget=4, rng=0).notes
+    assert any("4 subsets trained, 1 empty, 2 lacked a class." in note for note in notes)
+    noisy = training_game(Estimator(RandomForestClassifier(2)), data, seeds=(0, 1))
+    noisy(np.ones((2, 14), dtype=bool))
+    assert "training noise" in noisy.notes()[0]
+
+
 def test_one_test_point_gives_a_vector():
     data = blobs(test=1)
     assert training_game(NearestNeighbours(), data)(subsets(data, 3)).shape == (3,)

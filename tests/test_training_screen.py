@@ -7,6 +7,7 @@ from spexlens.errors import InvalidInputError, UnknownNameError
 from spexlens.lenses.training_data import training_game
 from spexlens.lenses.training_groups import clusters, near_duplicates
 from spexlens.lenses.training_screen import screen
+from spexlens.trainers.base import TrainingData
 from spexlens.trainers.logistic import Logistic
 
 from .training_cases import blobs, line
@@ -71,3 +72,27 @@ def test_clusters_are_those_of_separate_blobs():
     assert found.tolist() == data.labels.tolist()
     with pytest.raises(InvalidInputError, match="clusters"):
         clusters(data.features, 31)
+
+
+def test_features_in_a_file_are_screened_in_blocks(tmp_path, monkeypatch):
+    data = blobs(count=90)
+    np.save(tmp_path / "features.npy", data.features)
+    mapped = TrainingData(
+        np.load(tmp_path / "features.npy", mmap_mode="r"), data.labels,
+        data.test_features, data.test_labels,
+    )  # fmt: skip
+    expected = screen(data, 10).relevance
+    monkeypatch.setattr("spexlens.trainers.design_matrix._BLOCK_NUMBERS", 64)
+    np.testing.assert_allclose(screen(mapped, 10).relevance, expected, rtol=1e-4)
+
+
+def test_nan_in_a_file_of_features_is_found(tmp_path, monkeypatch):
+    features = blobs().features.copy()
+    features[[7, 50], 1] = np.nan, np.inf
+    np.save(tmp_path / "features.npy", features)
+    monkeypatch.setattr("spexlens.trainers.base._BLOCK_NUMBERS", 16)
+    with pytest.raises(InvalidInputError, match=r"2 rows of features .* row 7;"):
+        TrainingData(
+            np.load(tmp_path / "features.npy", mmap_mode="r"), blobs().labels,
+            blobs().test_features, blobs().test_labels,
+        )  # fmt: skip

@@ -1,6 +1,7 @@
 import numpy as np
 import pytest
 
+import spexlens as sx
 from spexlens.core.game import FunctionGame
 from spexlens.errors import InvalidInputError, UnknownNameError
 from spexlens.lenses.base import LensGame
@@ -49,6 +50,16 @@ def test_influence_by_its_formula(order):
         }[order]
         expected = test @ (theta + step)
         np.testing.assert_allclose(output[:, 1] - output[:, 0], expected, atol=1e-4)
+
+
+@pytest.mark.parametrize("order", ["first", "second", "newton"])
+def test_one_class_alone_and_no_example_are_as_in_retraining(order):
+    data = blobs()
+    chosen = np.stack([data.labels == 1, np.zeros(data.count, dtype=bool)])
+    outputs = Influence(Logistic(), order).prepare(data).train(chosen, 0).outputs
+    probabilities = np.exp(outputs) / np.exp(outputs).sum(axis=2, keepdims=True)
+    np.testing.assert_allclose(probabilities[0, :, 0], 1 / 32)
+    np.testing.assert_allclose(probabilities[1], 0.5)
 
 
 @pytest.mark.parametrize("classes", [2, 3])
@@ -111,6 +122,27 @@ def test_a_projection_keeps_lengths():
     matrix = projection(50, 4000, np.random.default_rng(0))
     vector = np.arange(50.0)
     assert np.linalg.norm(vector @ matrix) == pytest.approx(np.linalg.norm(vector), rel=0.05)
+
+
+def test_the_agreement_with_retraining_is_among_the_notes():
+    data = blobs(count=12, test=3)
+    game = training_game(Logistic(), data, pinned=np.arange(12) < 4)
+    surrogate = surrogate_game(game, "second", checked=20)
+    notes = sx.explain(surrogate, 64, "lasso", rng=0).notes
+    told = [note for note in notes if "a surrogate's, not of retraining: rank corr" in note]
+    assert len(told) == 1
+    assert "(20 subsets, 3 test points)" in told[0]
+    assert surrogate.notes() == tuple(told)
+    assert game.subject.tally.subsets == 0
+    masks = subsets(data, 30)[:, 4:]
+    expected = agreement(surrogate_game(game, "second")(masks), game(masks))
+    again = surrogate_game(game, "second", checked=30)
+    again(masks[:10])
+    again(masks[10:])
+    assert str(expected) in again.notes()[0]
+    unchecked = surrogate_game(game, checked=0)
+    unchecked(masks)
+    assert "were not checked" in unchecked.notes()[0]
 
 
 def test_what_has_no_surrogate_is_told():

@@ -7,7 +7,7 @@ from typing import Any, Protocol, runtime_checkable
 
 import numpy as np
 
-from spexlens.core.game import Identified, Priced, identity_of
+from spexlens.core.game import Identified, Noted, Priced, identity_of
 from spexlens.core.interventions import Interventions
 from spexlens.core.masks import BoolArray, FloatArray, IntArray, as_masks
 
@@ -81,6 +81,10 @@ class LensGame:
     def spent(self) -> str:
         """What the subject has been paid so far, where it has a price; else ""."""
         return self.subject.spent() if isinstance(self.subject, Priced) else ""
+
+    def notes(self) -> tuple[str, ...]:
+        """What the subject says to doubt about its values so far."""
+        return self.subject.notes() if isinstance(self.subject, Noted) else ()
 
     def describe(self, budget: int | None = None) -> dict[str, Any]:
         """Players, and the cost of one full evaluation and of a run, before any call is made.

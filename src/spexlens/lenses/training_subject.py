@@ -87,6 +87,12 @@ class Tally:
                 self._variances += retraining.variance.size
         return [_TOLD[name].format(count=news[name], of=len(retraining.values)) for name in first]
 
+    def notes(self) -> tuple[str, ...]:
+        """The counts as a sentence, where one of them gives reason to doubt values."""
+        counts = {name: getattr(self, name) for name in _TOLERATED}
+        told = any(count > _TOLERATED[name] for name, count in counts.items())
+        return (f"{self}.",) if told or self._variances else ()
+
     def __str__(self) -> str:
         parts = [f"{self.subsets} subsets trained"]
         parts += [f"{self.empty} empty"] if self.empty else []
@@ -175,6 +181,10 @@ class TrainingSubject:
             warnings.warn(message, SpexlensWarning, stacklevel=2)
         values = retraining.values
         return values[:, 0] if values.shape[1] == 1 else values
+
+    def notes(self) -> tuple[str, ...]:
+        """What the tally gives reason to doubt."""
+        return self.tally.notes()
 
     def describe(self, interventions: Interventions, /) -> dict[str, Any]:
         """Trainer, score and sizes of the data."""

@@ -1,21 +1,23 @@
 """Surrogates of retraining: games like any other, at the price of one full fit.
 
-A surrogate is only as good as its agreement with real retraining on a sample of subsets:
-
-    masks = sample_masks(n, 64, rng)
-    agreement(surrogate(masks), evaluate(game, masks))        # lenses.training_metrics
+A surrogate is only as good as its agreement with real retraining. So it keeps the first subsets it
+is asked for, and `notes`, which `spexlens.explain` reads, retrains on them.
 """
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Any
 
+import numpy as np
+
+from spexlens.core.game import Noted, identity_of
 from spexlens.core.interventions import Interventions
-from spexlens.core.masks import FloatArray
+from spexlens.core.masks import BoolArray, FloatArray
 from spexlens.errors import InvalidInputError, UnknownNameError
-from spexlens.lenses.base import LensGame
+from spexlens.lenses.base import LensGame, Subject
 from spexlens.lenses.training_data import training_subject
+from spexlens.lenses.training_metrics import Agreement, agreement
 from spexlens.lenses.training_subject import TrainingSubject, subsets_of
 from spexlens.trainers.influence import ORDERS, Influence
 from spexlens.trainers.logistic import Logistic
@@ -27,6 +29,56 @@ from spexlens.trainers.network_gradients import (
 )
 
 NETWORK_METHODS = ("gauss-newton", "trak")
+
+_LEAST_CHECKED = 3  # subsets that a correlation needs
+
+
+@dataclass(frozen=True, eq=False)
+class CheckedSubject:
+    """A surrogate, and real retraining to check it by.
+
+    Attributes
+    ----------
+    surrogate : Subject
+    original : TrainingSubject
+        What is approximated.
+    checked : int
+        How many of the subsets it is asked for are retrained, for the notes.
+    """
+
+    surrogate: Subject
+    original: TrainingSubject
+    checked: int
+    _seen: list[tuple[BoolArray, FloatArray]] = field(default_factory=list, repr=False)
+    _found: dict[int, Agreement] = field(default_factory=dict, repr=False)
+
+    def evaluate(self, interventions: Interventions, /) -> FloatArray:
+        """The surrogate's values `(m,)` or `(m, q)`."""
+        values = self.surrogate.evaluate(interventions)
+        missing = self.checked - sum(len(kept) for _, kept in self._seen)
+        if missing > 0:
+            self._seen.append((subsets_of(interventions)[:missing], values[:missing]))
+        return values
+
+    def notes(self) -> tuple[str, ...]:
+        """The agreement with retraining on the first subsets; trains on them, once."""
+        told = self.surrogate.notes() if isinstance(self.surrogate, Noted) else ()
+        note = "values are a surrogate's, not of retraining"
+        count = sum(len(kept) for _, kept in self._seen)
+        if count < _LEAST_CHECKED:
+            return (f"{note}, and were not checked.", *told)
+        if count not in self._found:
+            subsets, predicted = (np.concatenate(parts) for parts in zip(*self._seen, strict=True))
+            self._found[count] = agreement(predicted, self.original.retrain(subsets).values)
+        return (f"{note}: {self._found[count]}.", *told)
+
+    def describe(self, interventions: Interventions, /) -> dict[str, Any]:
+        """As of the surrogate."""
+        return self.surrogate.describe(interventions)
+
+    def identity(self) -> dict[str, Any]:
+        """As of the surrogate."""
+        return identity_of(self.surrogate)
 
 
 @dataclass(frozen=True, eq=False)
@@ -60,7 +112,7 @@ class AdditiveSubject:
         return {"surrogate": self.method, **self.original.identity()}
 
 
-def surrogate_game(game: LensGame, method: str | None = None) -> LensGame:
+def surrogate_game(game: LensGame, method: str | None = None, checked: int = 50) -> LensGame:
     """A game with the players, test points and score of `game` that does not retrain.
 
     Parameters
@@ -71,6 +123,9 @@ def surrogate_game(game: LensGame, method: str | None = None) -> LensGame:
         For `Logistic`: "newton" (default; one exact Newton step a subset), "second" or "first"
         (`spexlens.trainers.influence`). For `Network`, with the score "log_odds" or a regression's
         "prediction": "gauss-newton" (default) or "trak" (`spexlens.trainers.network_gradients`).
+    checked : int, default 50
+        So many of the subsets it is asked for are retrained after the run, and the agreement is
+        told among the notes. 0 for none.
 
     Returns
     -------
@@ -88,16 +143,16 @@ def surrogate_game(game: LensGame, method: str | None = None) -> LensGame:
         )
     trainer = subject.trainer
     if isinstance(trainer, Logistic):
-        method = _known(method, ORDERS)
-        approximate = Influence(trainer, method)
-        return LensGame(game.lens, training_subject(approximate, subject.data, score=subject.score))
-    if isinstance(trainer, Network):
-        method = _known(method, NETWORK_METHODS)
-        return LensGame(game.lens, _network_surrogate(subject, trainer, method))
-    raise InvalidInputError(
-        f"{type(trainer).__name__} has no surrogate; needed Logistic or Network. Closed forms and "
-        "neighbours are retrained as cheaply."
-    )
+        approximate = Influence(trainer, _known(method, ORDERS))
+        surrogate: Subject = training_subject(approximate, subject.data, score=subject.score)
+    elif isinstance(trainer, Network):
+        surrogate = _network_surrogate(subject, trainer, _known(method, NETWORK_METHODS))
+    else:
+        raise InvalidInputError(
+            f"{type(trainer).__name__} has no surrogate; needed Logistic or Network. Closed forms "
+            "and neighbours are retrained as cheaply."
+        )
+    return LensGame(game.lens, CheckedSubject(surrogate, subject, checked))
 
 
 def _network_surrogate(subject: TrainingSubject, trainer: Network, method: str) -> AdditiveSubject:

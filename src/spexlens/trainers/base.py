@@ -26,6 +26,8 @@ likely, without a scale. predictions: one real number, the label of a regression
 
 Task = Literal["classification", "regression"]
 
+_BLOCK_NUMBERS = 2**23  # of features that are checked at a time
+
 
 @dataclass(frozen=True, eq=False)
 class TrainingData:
@@ -34,7 +36,8 @@ class TrainingData:
     Parameters
     ----------
     features : float array (N, d)
-        May be a `numpy.memmap`: it is then read in blocks and never copied as a whole.
+        May be a `numpy.memmap`: it is then read in blocks and never copied as a whole, first to
+        look for NaN.
     labels : sequence (N,)
         Classes (all strings, or all whole numbers, or all bools), or real numbers for a regression.
     test_features : float array (q, d)
@@ -233,16 +236,23 @@ def _as_features(features: Any, name: str) -> NDArray[Any]:
             f"{name} have shape {array.shape} and dtype {array.dtype}; needed real numbers "
             "(examples, features), at least one of each."
         )
-    if isinstance(array, np.memmap):
-        return array
-    array = np.ascontiguousarray(array, dtype=np.float64)
-    bad = ~np.isfinite(array).all(axis=1)
-    if bad.any():
+    if not isinstance(array, np.memmap):
+        array = np.ascontiguousarray(array, dtype=np.float64)
+    bad = _not_finite(array)
+    if len(bad):
         raise InvalidInputError(
-            f"{int(bad.sum())} rows of {name} hold NaN or infinite numbers, the first is row "
-            f"{int(np.flatnonzero(bad)[0])}; drop or impute them."
+            f"{len(bad)} rows of {name} hold NaN or infinite numbers, the first is row {bad[0]}; "
+            "drop or impute them."
         )
     return array
+
+
+def _not_finite(array: NDArray[Any]) -> IntArray:
+    """Rows with a NaN or infinite number; read in blocks."""
+    size = max(1, _BLOCK_NUMBERS // array.shape[1])
+    starts = range(0, len(array), size)
+    finite = [np.isfinite(array[start : start + size]).all(axis=1) for start in starts]
+    return np.flatnonzero(~np.concatenate(finite))
 
 
 def _as_labels(labels: Sequence[Any] | NDArray[Any], name: str, count: int) -> NDArray[Any]:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any
 
 import numpy as np
@@ -16,44 +16,55 @@ _BLOCK_NUMBERS = 2**23  # of a memory-mapped matrix, so many numbers are held at
 
 @dataclass(frozen=True, eq=False)
 class DesignMatrix:
-    """Features `(N, d)` and, as a last column, the constant 1: D = d + 1 columns.
+    """Features `(N, d)` with the constant 1 as a last column, times a basis: `(N, D)`.
 
     Attributes
     ----------
     features : array (N, d)
         A `numpy.memmap` is read in blocks of rows at every product.
+    columns : int
+        D: d + 1, or the columns of the basis.
     held : dict of dtype to array (N, D)
         The whole matrix in double and single precision, where it is not memory-mapped.
+    basis : float array (d + 1, D), optional
+        Where it is memory-mapped.
     """
 
     features: NDArray[Any]
+    columns: int
     held: dict[type, NDArray[Any]]
+    basis: FloatArray | None = None
 
     @staticmethod
     def of(features: NDArray[Any]) -> DesignMatrix:
-        """Hold the matrix in memory, unless it is memory-mapped."""
-        if isinstance(features, np.memmap):
-            return DesignMatrix(features, {})
-        whole = _with_constant(features, np.float64)
-        return DesignMatrix(features, {np.float64: whole, np.float32: whole.astype(np.float32)})
+        """Without a basis; held in memory, unless it is memory-mapped."""
+        mapped = isinstance(features, np.memmap)
+        held = {} if mapped else _both_precisions(_with_constant(features, np.float64))
+        return DesignMatrix(features, features.shape[1] + 1, held)
+
+    def in_basis(self, basis: FloatArray) -> DesignMatrix:
+        """A matrix without a basis, times `basis` `(d + 1, D)`."""
+        columns = basis.shape[1]
+        if self.held:
+            held = _both_precisions(self.held[np.float64] @ basis)
+            return replace(self, columns=columns, held=held)
+        return replace(self, columns=columns, basis=basis)
 
     @property
     def rows(self) -> int:
         """N."""
         return len(self.features)
 
-    @property
-    def columns(self) -> int:
-        """D, the constant counted."""
-        return int(self.features.shape[1]) + 1
-
-    def forward(self, parameters: NDArray[Any]) -> NDArray[Any]:
+    def forward(self, parameters: NDArray[Any], out: NDArray[Any] | None = None) -> NDArray[Any]:
         """Linear scores `(…, N)` of parameters `(…, D)`, in the parameters' precision."""
         flat = parameters.reshape(-1, self.columns)
-        parts = [flat @ block.T for _, block in self._blocks(parameters.dtype.type)]
-        scores = parts[0] if len(parts) == 1 else np.concatenate(parts, axis=1)
-        shaped: NDArray[Any] = scores.reshape(*parameters.shape[:-1], self.rows)
-        return shaped
+        if self.basis is not None:
+            flat = flat @ self.basis.T.astype(flat.dtype)
+        scores = np.empty((*parameters.shape[:-1], self.rows), flat.dtype) if out is None else out
+        filled = scores.reshape(-1, self.rows)
+        for rows, block in self._blocks(flat.dtype.type):
+            np.matmul(flat, block.T, out=filled[:, rows])
+        return scores
 
     def backward(self, weights: NDArray[Any]) -> NDArray[Any]:
         """The transpose: sums over examples `(…, D)` of the rows, weighted by `(…, N)`."""
@@ -62,21 +73,25 @@ class DesignMatrix:
         total = next(parts)
         for part in parts:
             total += part
+        if self.basis is not None:
+            total = total @ self.basis.astype(total.dtype)
         shaped: NDArray[Any] = total.reshape(*weights.shape[:-1], self.columns)
         return shaped
 
-    def gram(self, weights: FloatArray) -> FloatArray:
-        """`X^T diag(w) X` for one weight an example `(N,)`: `(D, D)`."""
-        total = np.zeros((self.columns, self.columns))
+    def grams(self, weights: FloatArray) -> FloatArray:
+        """`X^T diag(w) X` for each row w of weights `(g, N)`: `(g, D, D)`, in one reading."""
+        size = self.features.shape[1] + 1 if self.basis is not None else self.columns
+        totals = np.zeros((len(weights), size, size))
         for rows, block in self._blocks(np.float64):
-            total += (block.T * weights[rows]) @ block
-        return total
+            for total, weight in zip(totals, weights, strict=True):
+                total += (block.T * weight[rows]) @ block
+        return totals if self.basis is None else self.basis.T @ totals @ self.basis
 
     def _blocks(self, dtype: type) -> Iterator[tuple[slice, NDArray[Any]]]:
         if self.held:
             yield slice(0, self.rows), self.held[dtype]
             return
-        size = max(1, _BLOCK_NUMBERS // self.columns)
+        size = max(1, _BLOCK_NUMBERS // self.features.shape[1])
         for start in range(0, self.rows, size):
             rows = slice(start, min(start + size, self.rows))
             yield rows, _with_constant(self.features[rows], dtype)
@@ -91,6 +106,10 @@ def row_space(features: NDArray[Any], test_features: FloatArray) -> tuple[NDArra
         return features, test_features
     basis, triangle = np.linalg.qr(features.T)
     return np.ascontiguousarray(triangle.T), test_features @ basis
+
+
+def _both_precisions(whole: FloatArray) -> dict[type, NDArray[Any]]:
+    return {np.float64: whole, np.float32: whole.astype(np.float32)}
 
 
 def _with_constant(features: NDArray[Any], dtype: type) -> NDArray[Any]:

@@ -62,7 +62,8 @@ class Influence:
 
     def prepare(self, data: TrainingData) -> InfluenceRetrainer:
         """Fit all examples, and for the first order solve for the test points."""
-        return InfluenceRetrainer.of(self, self.trainer.prepare(data))
+        gap = self.trainer.tolerance * data.count
+        return InfluenceRetrainer.of(self, self.trainer.centred(data, 1.0, gap))
 
     def identity(self) -> dict[str, Any]:
         """Name, order, and what is approximated."""
@@ -77,10 +78,9 @@ class InfluenceRetrainer:
     ----------
     surrogate : Influence
     retrainer : LogisticRetrainer
+        Its centre is the fit to all examples.
     point : Point
-        The full optimum, of one model.
-    inverses : float array (k, D, D)
-        Inverse blocks of the full Hessian, as preconditioner.
+        There, of one model.
     effects : float array (N, q, k), optional
         For the first order: what leaving an example out adds to the scores of the test points.
     """
@@ -88,7 +88,6 @@ class InfluenceRetrainer:
     surrogate: Influence
     retrainer: LogisticRetrainer
     point: Point
-    inverses: FloatArray
     effects: FloatArray | None = None
 
     @staticmethod
@@ -96,9 +95,9 @@ class InfluenceRetrainer:
         """Compute at the full optimum what all subsets share."""
         loss = retrainer.loss
         everything = np.ones((1, loss.design.rows))
-        point = loss.at(retrainer.full[None], everything)
-        inverses = loss.mean_hessian_inverses(point, everything)
-        prepared = InfluenceRetrainer(surrogate, retrainer, point, inverses)
+        prepared = InfluenceRetrainer(
+            surrogate, retrainer, loss.at(retrainer.centre[None], everything)
+        )
         if surrogate.order != "first":
             return prepared
         return replace(prepared, effects=prepared.single_effects())
@@ -128,7 +127,10 @@ class InfluenceRetrainer:
 
     def _logits(self, masks: FloatArray, counts: IntArray) -> FloatArray:
         if self.effects is None:
-            return self.retrainer.logits(self._parameters(masks), counts)
+            fitted = self.retrainer.has_optimum(counts)
+            parameters = np.zeros((len(masks), *self.retrainer.centre.shape))
+            parameters[fitted] = self._parameters(masks[fitted])
+            return self.retrainer.logits(parameters, counts)
         full = np.einsum("kd,qd->qk", self.point.parameters[0], self.retrainer.test_design)
         return self.retrainer.completed(
             full + np.tensordot(1 - masks, self.effects, axes=1), counts
@@ -151,13 +153,9 @@ class InfluenceRetrainer:
         """Solve with the Hessian of the subsets, or of all examples, at the full optimum."""
         masks = np.ones((len(right), self.retrainer.loss.design.rows)) if masks is None else masks
         accuracy = np.full(len(right), _ACCURACY)
-        if self.retrainer.loss.columns > 1 and self.retrainer.loss.penalty[-1] == 0:
-            # A shift of all intercepts changes nothing: the Hessian is singular along it.
-            right = right.copy()
-            right[..., -1] -= right[..., -1].mean(axis=1, keepdims=True)
-        return conjugate_gradients(
-            self._hessian(masks), right, preconditioner(self.inverses, np.float64), accuracy
-        )
+        right = self.retrainer.loss.unshifted(right)
+        precondition = preconditioner(self.retrainer.inverses, np.float64)
+        return conjugate_gradients(self._hessian(masks), right, precondition, accuracy)
 
     def _hessian(self, masks: FloatArray) -> Map:
         shape = (len(masks), *self.point.probabilities.shape[1:])

@@ -1,11 +1,16 @@
-"""Logistic regression on thousands of subsets at once, at scikit-learn's optimum."""
+"""Logistic regression on thousands of subsets at once, at scikit-learn's optimum.
+
+A random subset is about the full table with every example weighted by a half. The fit to that is
+the centre all subsets start from, and the Hessian there is the preconditioner of all.
+"""
 
 from __future__ import annotations
 
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, replace
 from typing import Any, ClassVar, Literal
 
 import numpy as np
+import scipy  # its submodules load on first use
 
 from spexlens.core.masks import BoolArray, FloatArray, IntArray
 from spexlens.errors import InvalidInputError
@@ -18,11 +23,15 @@ from spexlens.trainers.base import (
     both_columns,
     check_positive,
 )
+from spexlens.trainers.conjugate import descend
 from spexlens.trainers.design_matrix import DesignMatrix, row_space
-from spexlens.trainers.newton import minimise
-from spexlens.trainers.softmax import SoftmaxLoss
+from spexlens.trainers.newton import minimise, preconditioner
+from spexlens.trainers.softmax import Point, SoftmaxLoss
 
-_CHUNK_NUMBERS = 2_000_000  # subsets x classes x examples that are trained at a time
+_CHUNK_NUMBERS = 200_000  # subsets x classes x examples that are trained at a time, to fit caches
+_LEAST_CHUNK, _LARGEST_CHUNK = 32, 4_000_000  # subsets, and numbers, where subsets are large
+_ROUGH = 0.01  # gap of the objective at which a centre is good enough to start from
+_CHECKED = 8  # of so many models the gradient of one is computed in double precision
 _NEVER = -40.0  # an intercept that makes a class impossible in double precision
 
 Intercept = Literal["free", "penalised"]
@@ -42,10 +51,12 @@ class Logistic:
         Inverse strength of the penalty.
     intercept : {"free", "penalised"}
         A penalised intercept keeps values finite and smooth when a class vanishes from a subset.
-    tolerance : float, default 1e-7
-        Largest gradient entry per kept example; a thousandth of scikit-learn's default.
+    tolerance : float, default 1e-11
+        How far the objective may be above its minimum, per kept example, as half the squared
+        Newton decrement tells it.
     max_steps : int, default 50
-        Newton steps; a subset that needs more is counted as not converged.
+        Steps in single precision, and again Newton steps in double for what these leave; a subset
+        that needs more is counted as not converged.
 
     Examples
     --------
@@ -57,7 +68,7 @@ class Logistic:
 
     C: float = 1.0
     intercept: Intercept = "free"
-    tolerance: float = 1e-7
+    tolerance: float = 1e-11
     max_steps: int = 50
 
     output: ClassVar[OutputKind] = "logits"
@@ -71,24 +82,26 @@ class Logistic:
             )
 
     def prepare(self, data: TrainingData) -> LogisticRetrainer:
-        """Fit all examples: every subset starts from there."""
+        """Fit all examples, each weighted by a half: every subset starts from there."""
+        return self.centred(data, 0.5, _ROUGH)
+
+    def centred(self, data: TrainingData, share: float, gap: float) -> LogisticRetrainer:
+        """Fit all examples, each weighted by `share`, to a `gap` of the objective."""
         features, test = row_space(data.features, data.test_features)
         design = DesignMatrix.of(features)
-        loss = SoftmaxLoss(design, _targets(data), _penalty(self, design.columns))
+        # Weighting examples by the share is dividing the penalty by it.
+        loss = SoftmaxLoss(design, _targets(data), _penalty(self, design.columns) / share)
         everything = np.ones((1, data.count))
-        full = minimise(
+        zero = np.zeros((1, loss.columns, design.columns))
+        centre = minimise(
             loss,
             everything,
-            np.zeros((1, loss.columns, design.columns)),
-            None,
-            np.array([self.tolerance * data.count]),
+            zero,
+            loss.inverse_hessian(loss.at(zero, everything)),
+            np.array([gap / share]),
             4 * self.max_steps,
-        )
-        inverses = loss.mean_hessian_inverses(
-            loss.at(full.parameters, everything), 0.5 * everything
-        )
-        test_design = np.column_stack([test, np.ones(len(test))])
-        return LogisticRetrainer(self, data, loss, full.parameters[0], inverses, test_design)
+        ).parameters
+        return _whitened(self, data, loss, loss.at(centre, everything), share, test)
 
     def identity(self) -> dict[str, Any]:
         """Name and hyper-parameters."""
@@ -104,18 +117,23 @@ class LogisticRetrainer:
     trainer : Logistic
     data : TrainingData
     loss : SoftmaxLoss
-    full : float array (k, D)
-        Parameters of the fit to all examples, in the coordinates of `loss.design`.
-    inverses : float array (k, D, D)
-        Of the Hessian's blocks for half of the examples: the preconditioner.
+        In coordinates in which the Hessian at the centre is the identity, for two classes; for
+        more, their mean Hessian.
+    centre : float array (k, D)
+        Parameters of the fit to all examples that every subset starts from.
+    inverses : float array (b, d, d), optional
+        The preconditioner, where the coordinates are not enough (`trainers.newton`).
+    constant : float array (D,)
+        Parameters that give every example the score 1.
     test_design : float array (q, D)
     """
 
     trainer: Logistic
     data: TrainingData
     loss: SoftmaxLoss
-    full: FloatArray
-    inverses: FloatArray
+    centre: FloatArray
+    inverses: FloatArray | None
+    constant: FloatArray
     test_design: FloatArray
 
     def train(self, subsets: BoolArray, seed: int = 0) -> Trained:
@@ -123,27 +141,57 @@ class LogisticRetrainer:
         subsets = as_subsets(subsets, self.data.count)
         outputs = np.empty((len(subsets), len(self.test_design), max(2, self.loss.columns)))
         converged = np.empty(len(subsets), dtype=bool)
-        size = max(1, _CHUNK_NUMBERS // (self.data.count * self.loss.columns))
+        numbers = self.data.count * self.loss.columns
+        size = max(_CHUNK_NUMBERS // numbers, min(_LEAST_CHUNK, _LARGEST_CHUNK // numbers), 1)
         for start in range(0, len(subsets), size):
             rows = slice(start, start + size)
             outputs[rows], converged[rows] = self._chunk(subsets[rows])
         return Trained(outputs, converged)
 
     def _chunk(self, subsets: BoolArray) -> tuple[FloatArray, BoolArray]:
-        masks = subsets.astype(np.float64)
         counts = self.data.class_counts(subsets)
-        # With one class or none, a free intercept has no optimum; Laplace's rule decides alone.
-        fitted = ((counts > 0).sum(axis=1) > 1) | (self.trainer.intercept == "penalised")
-        start = self._start(counts[fitted])
-        tolerance = self.trainer.tolerance * np.maximum(1, masks[fitted].sum(axis=1))
-        parameters = np.zeros((len(masks), *self.full.shape))
-        converged = np.ones(len(masks), dtype=bool)
+        fitted = self.has_optimum(counts)
+        parameters = np.zeros((len(subsets), *self.centre.shape))
+        converged = np.ones(len(subsets), dtype=bool)
         if fitted.any():
-            optimum = minimise(
-                self.loss, masks[fitted], start, self.inverses, tolerance, self.trainer.max_steps
-            )
-            parameters[fitted], converged[fitted] = optimum.parameters, optimum.converged
+            parameters[fitted], converged[fitted] = self._fit(subsets[fitted], counts[fitted])
         return self.logits(parameters, counts), converged
+
+    def _fit(self, subsets: BoolArray, counts: IntArray) -> tuple[FloatArray, BoolArray]:
+        """Parameters `(m, k, D)` in single precision where that suffices, and what converged."""
+        start, steps = self._start(counts), self.trainer.max_steps
+        goal = self.trainer.tolerance * np.maximum(1, subsets.sum(axis=1))
+        precondition = preconditioner(self.inverses, np.float32)
+        near = descend(self.loss, subsets, start, precondition, goal / 2, steps)
+        parameters, arrived = near.parameters, near.gap <= goal / 2
+        # Rounding is alike in all models: where a sample of them holds in double, so do the others.
+        sample = np.flatnonzero(arrived)[::_CHECKED]
+        slopes = self._slopes(parameters[sample], subsets[sample])
+        arrived &= bool(np.all(slopes * near.stretch[sample] / 2 <= goal[sample]))
+        if arrived.all():
+            return parameters, arrived
+        left = np.flatnonzero(~arrived)
+        masks = subsets[left].astype(np.float64)
+        found = minimise(self.loss, masks, parameters[left], self.inverses, goal[left], steps)
+        parameters[left], arrived[left] = found.parameters, found.converged
+        return parameters, arrived
+
+    def _slopes(self, parameters: FloatArray, subsets: BoolArray) -> FloatArray:
+        """`g^T P g` for the gradient g in double precision and the preconditioner P, `(m,)`."""
+        masks = subsets.astype(np.float64)
+        gradient = self.loss.gradient(self.loss.at(parameters, masks), masks)
+        slopes: FloatArray = np.einsum(
+            "mkd,mkd->m", gradient, preconditioner(self.inverses, np.float64)(gradient)
+        )
+        return slopes
+
+    def has_optimum(self, counts: IntArray) -> BoolArray:
+        """Which subsets do, by their examples of every class `(m, c)`.
+
+        With one class or none, a free intercept has none; Laplace's rule decides alone.
+        """
+        several: BoolArray = (counts > 0).sum(axis=1) > 1
+        return several | (self.trainer.intercept == "penalised")
 
     def logits(self, parameters: FloatArray, counts: IntArray) -> FloatArray:
         """Logits `(m, q, c)` of parameters `(m, k, D)`; counts `(m, c)` tell absent classes."""
@@ -156,12 +204,44 @@ class LogisticRetrainer:
         return fill_absent(logits, counts) if self.trainer.intercept == "free" else logits
 
     def _start(self, counts: IntArray) -> FloatArray:
-        """The full fit `(m, k, D)`; a class without examples starts where it is going."""
-        start = np.repeat(self.full[None], len(counts), axis=0)
-        if self.loss.columns > 1 and self.trainer.intercept == "free":
-            start[counts == 0] = 0
-            start[counts == 0, -1] = _NEVER
-        return start
+        """The centre; a class without examples starts where it is going."""
+        absent = counts == 0
+        if self.loss.columns == 1 or self.trainer.intercept == "penalised" or not absent.any():
+            return self.centre[None]
+        return np.where(absent[:, :, None], _NEVER * self.constant, self.centre)
+
+
+def _whitened(
+    trainer: Logistic,
+    data: TrainingData,
+    loss: SoftmaxLoss,
+    centre: Point,
+    share: float,
+    test: FloatArray,
+) -> LogisticRetrainer:
+    """Change to coordinates in which the mean Hessian at the centre is the identity.
+
+    The generalised eigenvectors of penalty and Hessian make both diagonal. Where the penalty is all
+    there is, no example has a component, and the coordinate is left out.
+    """
+    p = centre.probabilities
+    penalty = share * loss.penalty
+    hessian = share * loss.design.grams((p * (1 - p)).mean(axis=1))[0] + np.diag(penalty)
+    # A free intercept may be as good as undetermined.
+    hessian[penalty == 0, penalty == 0] += 1e-9 * np.trace(hessian) / len(hessian)
+    eigenvalues, basis = scipy.linalg.eigh(np.diag(penalty), hessian)
+    used = eigenvalues < 1 - 1e-12
+    eigenvalues, basis = eigenvalues[used], basis[:, used]
+    eigenvalues[eigenvalues < 1e-12] = 0
+    white = SoftmaxLoss(loss.design.in_basis(basis), loss.targets, eigenvalues)
+    inverses = None
+    if loss.columns > 1:
+        inverses = replace(white, penalty=eigenvalues / share).inverse_hessian(centre) / share
+    back = hessian @ basis  # the inverse of the basis, transposed
+    test_design = np.column_stack([test, np.ones(len(test))]) @ basis
+    return LogisticRetrainer(
+        trainer, data, white, centre.parameters[0] @ back, inverses, back[-1], test_design
+    )
 
 
 def _targets(data: TrainingData) -> FloatArray:
