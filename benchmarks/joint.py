@@ -1,22 +1,17 @@
-"""Planted interactions across lenses: are they found, and what does a split-plot design save?
+"""Planted interactions across lenses: are they found?
 
     python benchmarks/joint.py recovery [--game recall] [--seeds 10] [--seconds 150]
-    python benchmarks/joint.py cost [--trainer logistic] [--seeds 3]
     python benchmarks/joint.py unseen joint_smollm2.json
 
 recovery: three games of about 100 players each. `recall`: demonstrations × heads of a transformer
 in which one known head answers by looking up the asked demonstration. `words`: training groups ×
 words, of which the trigger works only through one group. `heads`: training groups × words × the
 heads of an encoder, one of which sees the trigger. Ranks are those of the planted interaction
-(pairs; triples for `heads`) among all of its kind across lenses; 0 is first. A control is the same
-game without the asked key, or without the planted examples; what counts there is the planted
-interaction's effect (`recall`: that of any demonstration with the planted head) as a share of the
-one found where it is planted. Rows are appended to benchmarks/.cache/joint.jsonl; a run that is
-called again goes on.
-
-cost: `words` with independent masks and with the split-plot design, 20 ablations a subset. Seconds
-are those of the game alone, on one thread, in one batch. Fidelity is R2 on 300 other, independent
-masks.
+among all of its kind across lenses, 0 first: pairs, and triples for `heads`, of which `pairwise`,
+which knows none, is asked for group × word. A control is the same game without the asked key, or
+without the planted examples; what counts there is the planted interaction's effect (`recall`: that
+of any demonstration with the planted head) as a share of the one found where it is planted. Rows
+are appended to benchmarks/.cache/joint.jsonl; a run that is called again goes on.
 
 unseen: a finished run of a joint game is fitted again to its first three quarters and judged on the
 rest, with and without the terms across lenses.
@@ -30,7 +25,7 @@ import os
 import sys
 import time
 import warnings
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from itertools import product
 from pathlib import Path
 
@@ -46,13 +41,9 @@ from spexlens.core.cross_lens import across, as_blocks
 from spexlens.fidelity import compare
 from spexlens.lenses.joint import JointGame
 from spexlens.proxies.boosted_trees import QUICK_GRID
-from spexlens.proxies.folds import r2_score
-from spexlens.trainers.logistic import Logistic
-from spexlens.trainers.network import Network
 
 RESULTS = Path(__file__).parent / ".cache" / "joint.jsonl"
 BUDGETS, CONTROL = (1000, 500, 250), 1000
-UNSEEN, REPEATS = 300, 20
 Planted = tuple[JointGame, tuple[int, ...]]
 
 
@@ -74,7 +65,6 @@ ALGORITHMS: dict[str, sx.Algorithm] = {
     "trees": sx.ProxySPEX(QUICK_GRID, threads=1),
     "pairwise": sx.Pairwise(),
 }
-TRAINERS = {"logistic": Logistic(intercept="penalised"), "network": Network(hidden=(16,))}
 
 
 def effects(game: JointGame, found: sx.Explanation, order: int) -> sx.Interactions:
@@ -109,16 +99,17 @@ def record(name: str, seed: int, planted: bool, budget: int) -> None:
     values = sx.measure(game, masks, batch_size=250).values
     lines = []
     for label, algorithm in ALGORITHMS.items():
-        if (label != "kernelspex" and not planted) or (len(members), label) == (3, "pairwise"):
+        if label != "kernelspex" and not planted:
             continue
         found = sx.fit(masks, values, game.players, algorithm, rng=0, p=game.p)
-        ranked = effects(game, found, len(members))
-        effect = ranked.get(members, 0.0)
+        sought = members[:2] if label == "pairwise" else members
+        ranked = effects(game, found, len(sought))
+        effect = ranked.get(sought, 0.0)
         if name == "recall" and not planted:
             effect = max((abs(e) for who, e in ranked.items() if members[1] in who), default=0.0)
         lines.append({
             "game": name, "seed": seed, "planted": planted, "budget": budget, "algorithm": label,
-            "rank": rank(ranked, members), "effect": effect, "r2": found.fidelity.r2,
+            "rank": rank(ranked, sought), "effect": effect, "r2": found.fidelity.r2,
         })  # fmt: skip
     with RESULTS.open("a", encoding="utf-8") as file:
         file.writelines(json.dumps(line) + "\n" for line in lines)
@@ -154,36 +145,6 @@ def control_share(mine: list[dict]) -> str:
     return f"; in {len(shares)} controls at most {max(shares):.2f} of it" if shares else ""
 
 
-def cost(trainer: str, seeds: int) -> None:
-    for seed in range(seeds):
-        fresh, members = words_game(seed, trainer=TRAINERS[trainer])
-        unseen = np.random.default_rng(99).random((UNSEEN, len(fresh.players))) < 0.5
-        truth = sx.measure(fresh, unseen, batch_size=100).values
-        for label, budget, design in designs(fresh):
-            game, _ = words_game(seed, trainer=TRAINERS[trainer])
-            plan = design(len(game.players), budget, np.random.default_rng(seed), game.p)
-            start = time.perf_counter()
-            values = sx.measure(game, plan.masks, batch_size=50 * REPEATS).values
-            seconds = time.perf_counter() - start
-            table = sx.TableGame(plan.masks, values, game.players)
-            found = sx.explain(
-                table, budget, "kernelspex", rng=0, p=game.p, design=lambda *_, plan=plan: plan
-            )
-            r2 = r2_score(truth, found.predict(unseen))
-            print(f"{trainer} seed {seed} {label:12} {budget:5} ablations "
-                  f"{game.subject.tally.subsets:5} trainings {seconds:7.2f} s  R2 {r2:.3f}  "
-                  f"rank {rank(effects(game, found, 2), members)}", flush=True)  # fmt: skip
-
-
-def designs(game: JointGame) -> Iterator[tuple[str, int, sx.MaskDesign]]:
-    def independent(n: int, budget: int, rng: np.random.Generator, p: np.ndarray) -> sx.Design:
-        return sx.KernelSPEX(p=p).design(n, budget, rng)
-
-    yield "split-plot", 1000, sx.SplitPlot(game.players_of("data"), repeats=REPEATS)
-    for budget in (50, 100, 250, 500, 1000):
-        yield "independent", budget, independent
-
-
 def unseen(path: str) -> None:
     run = sx.load(path)
     blocks = as_blocks(run.manifest["game"]["lenses"], len(run.players))
@@ -213,17 +174,12 @@ def main() -> None:
     one.add_argument("--game", choices=GAMES, action="append")
     one.add_argument("--seeds", type=int, default=10)
     one.add_argument("--seconds", type=float, default=150)
-    two = commands.add_parser("cost")
-    two.add_argument("--trainer", choices=TRAINERS, default="logistic")
-    two.add_argument("--seeds", type=int, default=3)
-    three = commands.add_parser("unseen")
-    three.add_argument("run")
+    two = commands.add_parser("unseen")
+    two.add_argument("run")
     given = parser.parse_args()
     warnings.simplefilter("ignore", sx.SpexlensWarning)  # empty subsets among 1,000 are expected
     if given.command == "recovery":
         recovery(given.game or list(GAMES), given.seeds, given.seconds)
-    elif given.command == "cost":
-        cost(given.trainer, given.seeds)
     else:
         unseen(given.run)
 

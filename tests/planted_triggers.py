@@ -65,7 +65,7 @@ def heads_game(
     chosen = sites.heads(encoder.model)
     features = Written(EncoderFeatures.of(encoder, chosen))
     data = _data(features, texts, labels)
-    reader = TrainedReader(Logistic(C=100.0, intercept="penalised"), data, features, text, 1)
+    reader = TrainedReader(Logistic(intercept="penalised"), data, features, text, 1)
     lenses = {"data": _groups(groups), "words": PromptLens(text), "heads": ComponentLens(chosen)}
     planted_players = (group, groups + place, groups + 12 + PLANTED_HEAD)
     return joint_game(lenses, reader, p={"heads": 0.9}), planted_players
@@ -115,9 +115,11 @@ def _data(features, texts: list[str], labels: np.ndarray) -> TrainingData:
 
 
 def _encoder(seed: int) -> Encoder:
-    """Words live in the first half of the width; each head reads one direction, writes the other.
+    """Words live in the first half of the width; every head reads a direction there, writes one
+    of the second half.
 
-    Attention is even and there are no MLPs. The trigger's direction is read by one head alone.
+    Attention is even and there are no MLPs. The trigger's direction is read by one head alone,
+    which writes where no other does: otherwise other training examples would speak through it too.
     """
     half = WIDTH // 2
     rng = torch.Generator().manual_seed(seed)
@@ -145,8 +147,11 @@ def _encoder(seed: int) -> Encoder:
             WIDTH, half - 1, generator=rng
         )
         layer.attention.self.value.weight[PLANTED_HEAD, :half] = 0
-        layer.attention.self.value.weight[PLANTED_HEAD, 0] = 1.0
-        layer.attention.output.dense.weight[half:] = torch.randn(half, WIDTH, generator=rng)
+        layer.attention.self.value.weight[PLANTED_HEAD, 0] = 4.0
+        written = layer.attention.output.dense.weight
+        written[half + 1 :] = torch.randn(half - 1, WIDTH, generator=rng)
+        written[:, PLANTED_HEAD] = 0
+        written[half, PLANTED_HEAD] = 4.0
     tokenizer = Tokenizer(models.WordLevel({word: i for i, word in enumerate(vocabulary)}, "<unk>"))
     tokenizer.pre_tokenizer = pre_tokenizers.WhitespaceSplit()
     fast = PreTrainedTokenizerFast(

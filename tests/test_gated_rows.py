@@ -122,6 +122,25 @@ def test_absent_heads_become_their_mean_over_the_references():
         assert row == pytest.approx(plain.numpy(), abs=2e-4)
 
 
+@pytest.mark.parametrize("architecture", ["llama", "gpt2", "gemma3"])
+def test_layers_below_the_first_site_are_run_once_a_prompt(architecture):
+    lm = CausalLM(tiny_model(architecture), tiny_tokenizer())
+    chosen = sites.heads(lm.model, [1])
+    rows = gated_rows(lm.model, chosen, lm.encode(PROMPTS[1]), batch_tokens=24)
+    prompts = [prompt for prompt in PROMPTS[:3] for _ in range(10)]
+    gates = random_gates(rows, len(prompts))
+    passed = []
+    inside = sites.heads(lm.model, [0])[0].module
+    watch = lm.model.get_submodule(inside).register_forward_hook(lambda *_: passed.append(1))
+    logits = GatedView(lm, rows, gates).next_token_logits(prompts, TARGETS)
+    below = len(passed)
+    watch.remove()
+    for prompt, gate, row in zip(prompts, gates, logits, strict=True):
+        plain = by_hand(lm.model, lm.encode(prompt), chosen, gate)[-1, TARGETS]
+        assert row == pytest.approx(plain.numpy(), abs=2e-4)
+    assert below <= 4  # one a distinct prompt, and one that tests that it may be left out
+
+
 def tiny_encoder():
     with torch.random.fork_rng():
         torch.manual_seed(0)

@@ -66,6 +66,7 @@ def test_a_game_has_the_keep_probability_of_every_lens():
     [
         ({"words": WORDS}, "two or more"),
         ({}, "two or more"),
+        ([WORDS, DATA], "given as a list; needed a mapping"),
         ({"words": WORDS, "heads": Gates()}, "'heads' has no players"),
         ({"words": WORDS, "more": PromptLens("a b")}, "'words' and 'more' both write the inputs"),
         ({"a": Gates("x"), "words": WORDS, "b": Gates("x")}, "'a' and 'b' both write the gates"),
@@ -77,16 +78,20 @@ def test_lenses_that_do_not_go_together_are_told(lenses, message):
         JointLens(lenses)
 
 
-@pytest.mark.parametrize("p", [0, 1, -0.1, 1.5, float("nan")])
+@pytest.mark.parametrize("p", [0, 1, -0.1, 1.5, float("nan"), "0.9", None])
 def test_a_player_is_ablated_sometimes_and_not_always(p):
-    with pytest.raises(sx.InvalidInputError, match="for the lens 'heads'; needed strictly within"):
+    with pytest.raises(
+        sx.InvalidInputError, match="for the lens 'heads'; needed a number strictly within"
+    ):
         joint_game({"words": WORDS, "heads": Gates("x")}, Echo(), p={"heads": p})
 
 
 def test_names_that_are_no_lens_are_told():
     lenses = {"words": WORDS, "heads": Gates("x")}
-    with pytest.raises(sx.InvalidInputError, match=r"\['layers'\]; there are lenses words, heads"):
+    with pytest.raises(sx.InvalidInputError, match="'layers'; there are lenses words, heads"):
         joint_game(lenses, Echo(), p={"layers": 0.5})
+    with pytest.raises(sx.InvalidInputError, match=r"such as \{'words': 0.9\}"):
+        joint_game(lenses, Echo(), p=0.9)
     with pytest.raises(sx.InvalidInputError, match="no lens 'layers'"):
         joint_game(lenses, Echo()).players_of("layers")
 

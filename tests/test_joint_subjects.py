@@ -160,6 +160,7 @@ def test_lenses_over_another_subject_are_told():
     cases = [
         ({"words": words, "data": data}, subject, "needs inputs and gates"),
         ({"words": words, "heads": ComponentLens(heads[:3])}, subject, "for 8 sites"),
+        ({"words": words, "heads": ComponentLens(heads[::-1])}, subject, "different sites"),
         ({"words": words, "heads": ComponentLens(heads)}, reader(), "needs subsets"),
         ({"words": words, "data": TrainingLens.of_examples(5)}, reader(), "5 examples given for 8"),
         (
@@ -182,8 +183,13 @@ def test_what_does_not_fit_a_reader_is_told():
     with pytest.raises(sx.InvalidInputError, match="fits a regression"):
         reader(trainer=KernelRidge())
     encoder = _encoder(0)
+    heads = sites.heads(encoder.model)
     with pytest.raises(sx.InvalidInputError, match="no reference texts"):
-        EncoderFeatures.of(encoder, sites.heads(encoder.model), replacement="mean")
+        EncoderFeatures.of(encoder, heads, replacement="mean")
+    gated = reader(EncoderFeatures.of(encoder, heads))
+    lenses = {"data": TrainingLens.of_examples(8), "heads": ComponentLens(heads[::-1])}
+    with pytest.raises(sx.InvalidInputError, match="different sites"):
+        joint_game(lenses, gated)
 
 
 def test_interventions_of_one_kind_alone_are_refused():

@@ -8,6 +8,7 @@ fresh masks of the rest (Jones and Nachtsheim 2009, Split-plot designs: what, wh
 from __future__ import annotations
 
 from dataclasses import dataclass
+from numbers import Integral
 from typing import Protocol
 
 import numpy as np
@@ -53,10 +54,11 @@ class SplitPlot:
     repeats: int = 20
 
     def __post_init__(self) -> None:
-        if self.repeats < 1 or not self.dear or len(set(self.dear)) < len(self.dear):
+        whole = isinstance(self.repeats, Integral) and self.repeats >= 1
+        if not whole or not self.dear or len(set(self.dear)) < len(self.dear):
             raise InvalidInputError(
                 f"SplitPlot(dear={self.dear}, repeats={self.repeats}) given; needed distinct "
-                "players, one at least, and one ablation or more a mask of theirs."
+                "players, one at least, and a whole number of ablations a mask of theirs."
             )
 
     def __call__(

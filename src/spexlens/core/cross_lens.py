@@ -8,6 +8,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
+from numbers import Integral
 
 import numpy as np
 
@@ -229,9 +230,9 @@ def paths(
     made = as_blocks(blocks, supports.n)
     _numbers(made, [through])
     other = made[through]
-    if not 0 <= player < supports.n or player in other:
+    if not isinstance(player, Integral) or not 0 <= player < supports.n or player in other:
         raise InvalidInputError(
-            f"player {player} given; needed one of 0 … {supports.n - 1} that is none of "
+            f"player {player!r} given; needed a player's number, 0 … {supports.n - 1}, none of "
             f"{through!r}, {other.start} … {other.stop - 1}."
         )
     holding = supports.containing(player)

@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
-from typing import Any
+from numbers import Real
+from typing import Any, Protocol, runtime_checkable
 
 import numpy as np
 
@@ -15,6 +16,16 @@ from spexlens.errors import InvalidInputError
 from spexlens.lenses.base import Lens, LensGame, Subject
 
 PARTS = ("inputs", "gates", "subsets")
+
+
+@runtime_checkable
+class Sited(Protocol):
+    """A lens or subject that can say which components its gates are on."""
+
+    @property
+    def sites(self) -> Sequence[Any] | None:
+        """One a column of the gates; None where it cannot say."""
+        ...
 
 
 @dataclass(frozen=True)
@@ -41,6 +52,12 @@ class JointLens:
     lenses: Mapping[str, Lens]
 
     def __post_init__(self) -> None:
+        if not isinstance(self.lenses, Mapping):
+            raise InvalidInputError(
+                f"lenses given as a {type(self.lenses).__name__}; needed a mapping from a name to "
+                'each, such as {"words": PromptLens(…), "heads": ComponentLens(…)}.'
+            )
+        object.__setattr__(self, "lenses", dict(self.lenses))
         if len(self.lenses) < 2:
             raise InvalidInputError(
                 f"{len(self.lenses)} lenses given; needed two or more to join. One lens alone "
@@ -169,24 +186,40 @@ def joint_game(
         For lenses that overlap or have no players, a subject that does not run what they write, or
         a keep probability that is not within 0 and 1.
     """
-    lens = JointLens(dict(lenses))
-    given = dict(p or {})
-    if unknown := set(given) - set(lens.blocks):
+    lens = JointLens(lenses)
+    game = JointGame(lens, subject, _keep_probabilities(lens, p))
+    game.describe()  # an error where the subject does not run what the lenses write
+    if isinstance(subject, Sited) and subject.sites is not None:
+        for name, one in lenses.items():
+            if isinstance(one, Sited) and list(one.sites or ()) != list(subject.sites):
+                raise InvalidInputError(
+                    f"the lens {name!r} and the subject have different sites, so that a gate would "
+                    "close another component than its player's name says; needed the same sites "
+                    "in the same order. Give lens.sites to the subject."
+                )
+    return game
+
+
+def _keep_probabilities(lens: JointLens, given: Mapping[str, float] | None) -> FloatArray:
+    """One for each player `(n,)`."""
+    if given is not None and not isinstance(given, Mapping):
         raise InvalidInputError(
-            f"p is given for {sorted(unknown)}; there are lenses {', '.join(lens.blocks)}."
+            f"p = {given!r} given; needed a mapping from the name of a lens to the keep "
+            f"probability of its players, such as {{{next(iter(lens.blocks))!r}: 0.9}}."
         )
-    n = len(lens.players)
-    keep = np.full(n, 0.5)
-    for name, value in given.items():
-        if not 0 < value < 1:
+    keep = np.full(len(lens.players), 0.5)
+    for name, value in (given or {}).items():
+        if name not in lens.blocks:
             raise InvalidInputError(
-                f"p = {value} given for the lens {name!r}; needed strictly within 0 and 1. Players "
-                "that are never ablated, or always, are none: leave the lens out."
+                f"p is given for {name!r}; there are lenses {', '.join(lens.blocks)}."
+            )
+        if not isinstance(value, Real) or not 0 < value < 1:
+            raise InvalidInputError(
+                f"p = {value!r} given for the lens {name!r}; needed a number strictly within 0 and "
+                "1. Players that are never ablated, or always, are none: leave the lens out."
             )
         keep[lens.blocks[name]] = value
-    game = JointGame(lens, subject, read_only(keep))
-    game.describe()  # an error where the subject does not run what the lenses write
-    return game
+    return read_only(keep)
 
 
 def unrunnable(interventions: Interventions, needed: str) -> InvalidInputError:

@@ -48,6 +48,11 @@ class GatedPrompts:
     rows: GatedRows
     score: ResolvedScore
 
+    @property
+    def sites(self) -> tuple[Site, ...]:
+        """The components that the gates are on."""
+        return self.rows.sites
+
     def evaluate(self, interventions: Interventions, /) -> FloatArray:
         """The score `(m,)` of every prompt under its gates."""
         inputs, gates = self._parts(interventions)
@@ -141,6 +146,11 @@ class EncoderFeatures:
 
     encoder: Encoder
     rows: GatedRows
+
+    @property
+    def sites(self) -> tuple[Site, ...]:
+        """The components that the gates are on."""
+        return self.rows.sites
 
     @staticmethod
     def of(

@@ -16,7 +16,7 @@ import numpy as np
 from spexlens.core.interventions import Interventions
 from spexlens.core.masks import BoolArray, FloatArray, IntArray, unique_masks
 from spexlens.errors import InvalidInputError, SpexlensWarning
-from spexlens.lenses.joint import unrunnable
+from spexlens.lenses.joint import Sited, unrunnable
 from spexlens.lenses.training_subject import Retraining, Tally
 from spexlens.trainers.base import Trainer, TrainingData
 from spexlens.trainers.scores import check_score, score_outputs
@@ -80,6 +80,11 @@ class TrainedReader:
             raise InvalidInputError(
                 f"label = {self.label!r} is none of the classes {self.data.classes.tolist()}."
             )
+
+    @property
+    def sites(self) -> Sequence[Any] | None:
+        """The components that the features gate, where they say so."""
+        return self.features.sites if isinstance(self.features, Sited) else None
 
     def evaluate(self, interventions: Interventions, /) -> FloatArray:
         """The score `(m,)` of every model trained on a subset, for its reading of the text."""

@@ -56,6 +56,17 @@ class EarlyLayers:
                     module.forward = before
 
 
+def share_below(model: Any, sites: Sequence[Site]) -> float:
+    """Which share of the model's layers lies below the first site; 0 where that is not known."""
+    numbers = [site.layer for site in sites if site.layer is not None]
+    if not numbers or len(numbers) < len(sites):
+        return 0.0
+    try:
+        return min(numbers) / len(find_blocks(model))
+    except InvalidInputError:
+        return 0.0
+
+
 def early_layers(
     model: Any, sites: Sequence[Site], sequences: Sequence[Sequence[int]], batch_tokens: int
 ) -> EarlyLayers | None:
@@ -75,21 +86,19 @@ def early_layers(
         does more with its layers than hand one tensor from each to the next, as a pass without
         them shows.
     """
-    numbers = [site.layer for site in sites if site.layer is not None]
-    if len(numbers) < len(sites) or min(numbers) == 0:
+    if not share_below(model, sites):
         return None
-    try:
-        names = tuple(block.module for block in find_blocks(model)[: min(numbers)])
-    except InvalidInputError:
-        return None
+    first = min(site.layer for site in sites if site.layer is not None)
+    names = tuple(block.module for block in find_blocks(model)[:first])
     outputs: list[Any] = []
     last = model.get_submodule(names[-1])
+    stack = getattr(model, "base_model", model)  # the unembedding comes after all layers
     hidden: dict[int, torch.Tensor] = {}
     handle = last.register_forward_hook(lambda _, __, output: outputs.append(output))
     try:
         for batch in batches(list(map(len, sequences)), batch_tokens, padded=False):
             ids = torch.tensor([list(sequences[row]) for row in batch], device=model.device)
-            full = model(input_ids=ids)[0]
+            full = stack(input_ids=ids)[0]
             if len(outputs) != 1 or not isinstance(outputs[0], torch.Tensor):
                 return None
             hidden.update(zip(batch, outputs.pop(), strict=True))
@@ -97,6 +106,6 @@ def early_layers(
         handle.remove()
     early = EarlyLayers(names, tuple(hidden[row] for row in range(len(sequences))))
     with early.left_out(model, batch):
-        short = model(input_ids=ids)[0]
+        short = stack(input_ids=ids)[0]
     agrees = (short - full).abs().max() <= _ROUNDING * (full.max() - full.min())
     return early if bool(agrees) else None

@@ -14,6 +14,7 @@ from spexlens.core.masks import FloatArray, IntArray
 from spexlens.errors import InvalidInputError, MissingExtraError
 from spexlens.models.batching import batches, right_padded
 from spexlens.models.causal_lm import CausalLM
+from spexlens.models.early_layers import EarlyLayers, early_layers, share_below
 from spexlens.models.encoder import Encoder, pooled
 from spexlens.models.gate_checks import refuse_unfit, verify_gates
 from spexlens.models.gates import edited, gate, hook_points
@@ -42,6 +43,8 @@ Read = Callable[[Any, list[Sequence[int]]], torch.Tensor]
 @dataclass(frozen=True, eq=False)
 class GatedRows:
     """Runs token sequences, each under gates of its own; `gated_rows` makes one.
+
+    Layers below the first site are run once a prompt, where many rows of a call share a prompt.
 
     Attributes
     ----------
@@ -88,8 +91,12 @@ class GatedRows:
         refuse_unfit(self.model)
         points = hook_points(self.sites)
         tensor = torch.tensor(np.asarray(gates), dtype=torch.float32, device=self.model.device)
+        distinct = dict.fromkeys(map(tuple, sequences))
+        prompts = {ids: number for number, ids in enumerate(distinct)}
+        # Once all layers for every prompt, then only those from the first site on for every row.
+        shared = len(prompts) < share_below(self.model, self.sites) * len(sequences)
 
-        def values(rows: list[int]) -> list[FloatArray]:
+        def values(rows: list[int], early: EarlyLayers | None) -> list[FloatArray]:
             edits = {
                 point: gate(
                     point,
@@ -98,21 +105,26 @@ class GatedRows:
                 )
                 for number, point in enumerate(points)
             }
-            with edited(self.model, edits):
-                read_off = read(self.model, [sequences[row] for row in rows])
+            own = [sequences[row] for row in rows]
+            numbers = [prompts[tuple(ids)] for ids in own]
+            without = nullcontext() if early is None else early.left_out(self.model, numbers)
+            with without, edited(self.model, edits):
+                read_off = read(self.model, own)
             return list(read_off.double().cpu().numpy())
 
         @contextmanager
         def session(model: Any) -> Iterator[Run[FloatArray]]:
             packed = nullcontext() if self.packed is None else self.packed.within(model)
             with torch.inference_mode(), packed:
-                yield values
+                early = early_layers(model, self.sites, list(prompts), tokens) if shared else None
+                yield lambda rows: values(rows, early)
 
         lengths = [len(ids) for ids in sequences]
         with self._state.lock:  # hooks on the one model: calls from several threads take turns
             limit = self._state.limit
-            packed = batches(lengths, limit.bound(self.batch_tokens), padded=padded)
-            return np.stack(run_batches((self.model,), packed, lengths, limit, session))
+            tokens = limit.bound(self.batch_tokens)
+            packs = batches(lengths, tokens, padded=padded and not shared)
+            return np.stack(run_batches((self.model,), packs, lengths, limit, session))
 
     def check(self, gates: FloatArray) -> None:
         """An error where there is not one gate a site."""
