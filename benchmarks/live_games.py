@@ -2,6 +2,7 @@
 
     python benchmarks/live_games.py
     python benchmarks/live_games.py --games live_training_reviews --reviews FILE
+    python benchmarks/live_games.py --spex 1500 3000 6000 --reviews FILE
 
 Each game is random masks with their values: `benchmarks/.cache/games/<name>.npz`.
 
@@ -11,7 +12,8 @@ leading components of the last hidden state, which the same passes compute.
 live_training_reviews: 6,000 subsets of 100 training sentences (those of `data.py`, as MiniLM
 embeddings), a logistic regression fitted to each; the margin of one test sentence. C = 10 has a
 higher accuracy on test sentences than the default 1 (.78 against .69). Recorded where --reviews
-names the file of sentences.
+names the file of sentences. --spex lets SPEX, which measures coded masks of its own, choose them
+for the same game at these budgets, and judges it on the recorded game's last 512 masks.
 
 Games of attention heads are recorded by `components.py`.
 """
@@ -23,13 +25,16 @@ from pathlib import Path
 
 import numpy as np
 
+import spexlens as sx
 from data import drawn, reviews
-from recorded import LIVE
+from recorded import LIVE, load
 from spexlens.core.masks import sample_masks
+from spexlens.lenses.base import LensGame
 from spexlens.lenses.prompt import PromptLens
 from spexlens.lenses.scores import LogitDifference
 from spexlens.lenses.training_data import training_game
 from spexlens.models.causal_lm import CausalLM
+from spexlens.proxies.folds import r2_score
 from spexlens.trainers.logistic import Logistic
 
 COUNT = 2112
@@ -77,20 +82,40 @@ def record(model: CausalLM, name: str, text: str) -> None:
 
 def record_training(name: str, sentences: Path) -> None:
     """Of 40 test sentences, the one whose margin the subsets change most."""
-    game = training_game(Logistic(C=10), drawn(reviews(sentences), 100, 40, 0))
+    game = reviews_game(sentences)
     masks = sample_masks(100, TRAININGS, np.random.default_rng(0))
     margins = game(masks)
     chosen = int(margins.std(axis=0).argmax())
     LIVE.mkdir(parents=True, exist_ok=True)
-    np.savez_compressed(LIVE / f"{name}.npz", masks=masks, values=margins[:, chosen], p=0.5)
+    values = margins[:, chosen]
+    np.savez_compressed(LIVE / f"{name}.npz", masks=masks, values=values, p=0.5, test=chosen)
     print(f"{name}: 100 players, {TRAININGS} masks, test sentence {chosen}")
+
+
+def reviews_game(sentences: Path) -> LensGame:
+    return training_game(Logistic(C=10), drawn(reviews(sentences), 100, 40, 0))
+
+
+def judge_spex(sentences: Path, budgets: list[int]) -> None:
+    """R2 on the recorded game's judging rows; SPEX retrains on masks of its own."""
+    recorded, game = load(LIVE / f"{TRAINING}.npz"), reviews_game(sentences)
+    masks, values, test = recorded["masks"][-512:], recorded["values"][-512:], int(recorded["test"])
+    for budget in budgets:
+        design = sx.SPEX().design(masks.shape[1], budget, np.random.default_rng(0))
+        measured = game(design.masks)[:, test]
+        found = sx.SPEX().recover(design, measured).spectrum
+        print(f"spex, {len(design.masks)} ablations: R2 {r2_score(values, found(masks)):.3f}")
 
 
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__.split("\n", 1)[0])
     parser.add_argument("--games", nargs="+", choices=[*REVIEWS, TRAINING])
+    parser.add_argument("--spex", nargs="+", type=int, metavar="BUDGET")
     parser.add_argument("--reviews", type=Path, help="movieReviewSnippets_GroundTruth.txt")
     options = parser.parse_args()
+    if options.spex:
+        judge_spex(options.reviews, options.spex)
+        return
     games = options.games or [*REVIEWS, *([TRAINING] if options.reviews else [])]
     if TRAINING in games:
         if options.reviews is None:

@@ -23,7 +23,7 @@ def test_weights_are_those_of_ridge_towards_the_first_candidate():
     values = rng.normal(size=60)
     candidates = np.stack([0.5 * values + rng.normal(size=60) for _ in range(2)])
     centred = candidates - candidates.mean(axis=1)[:, None]
-    ridge = 30 / 60 * np.mean(np.sum(centred**2, axis=1))
+    ridge = 60 / 60 * np.mean(np.sum(centred**2, axis=1))
     gram = centred @ centred.T + ridge * np.eye(2)
     wanted = np.linalg.solve(gram, centred @ values + [ridge, 0.0])
     assert wanted.sum() < 1
@@ -44,7 +44,7 @@ def test_a_candidate_of_noise_gets_nothing_and_few_rows_trust_the_first():
     noise = rng.normal(size=300)
     good = values + 0.03 * rng.normal(size=300)
     assert stacking_weights(np.stack([good, noise]), values) == pytest.approx([1, 0], abs=0.01)
-    assert stacking_weights(np.stack([noise, good]), values)[1] > 0.85
+    assert stacking_weights(np.stack([noise, good]), values)[1] > 0.75
     few = slice(0, 10)
     assert stacking_weights(np.stack([noise, good])[:, few], values[few])[0] > 0.3
 

@@ -216,3 +216,22 @@ def test_what_was_run_is_kept_with_the_result(tmp_path):
     assert explanation.manifest["versions"].keys() == {"python", "spexlens", "numpy", "scipy"}
     again = sx.load(explanation.save(tmp_path / "run.json"))
     assert dict(again.manifest) == dict(explanation.manifest)
+
+
+class Mostly(sx.FunctionGame):
+    """A game of players that are mostly present."""
+
+    p = np.full(10, 0.9)
+
+
+@pytest.mark.parametrize("algorithm", ["lasso", sx.Lasso()])
+def test_a_games_own_keep_probability_is_used(algorithm):
+    explanation = sx.explain(Mostly(TRUTH, 10), 200, algorithm, rng=0)
+    assert explanation.masks.mean() > 0.7
+    assert np.all(explanation.spectrum.p == 0.9)
+
+
+@pytest.mark.parametrize(("algorithm", "p"), [("lasso", 0.5), (sx.Lasso(p=0.6), None)])
+def test_a_given_keep_probability_goes_before_the_games(algorithm, p):
+    explanation = sx.explain(Mostly(TRUTH, 10), 200, algorithm, rng=0, p=p)
+    assert explanation.masks.mean() < 0.65

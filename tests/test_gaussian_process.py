@@ -53,20 +53,26 @@ def data(n, count, p=0.5, seed=0):
 
 
 @pytest.mark.parametrize("p", [0.5, 0.7, np.linspace(0.2, 0.9, 6)])
-def test_likelihood_against_its_definition_and_finite_differences(p):
+@pytest.mark.parametrize("groups", [None, np.repeat([4, 1, 2, 9], 5)])
+def test_likelihood_against_its_definition_and_finite_differences(p, groups):
     masks, _ = data(6, 20, p)
     rng = np.random.default_rng(1)
     outputs, weights = rng.normal(size=(20, 2)), np.array([1.0, 0.3])
     families = (Supports.from_sets([(0, 1), (1, 2, 3)], 6),)
-    likelihood = Likelihood.of(masks, outputs, weights, p, families, Priors(tilt=0.5))
-    theta = likelihood.start(2.0) + 0.5 * rng.normal(size=12)
+    likelihood = Likelihood.of(
+        masks, outputs, weights, p, families, Priors(tilt=0.5), groups=groups
+    )
+    theta = likelihood.start(2.0)
+    theta = theta + 0.5 * rng.normal(size=len(theta))
     gradient = likelihood(theta)[1]
-    steps = 1e-6 * np.eye(12)
+    steps = 1e-6 * np.eye(len(theta))
     numeric = [(likelihood(theta + d)[0] - likelihood(theta - d)[0]) / 2e-6 for d in steps]
     assert gradient == pytest.approx(np.array(numeric), rel=1e-5, abs=1e-5)
 
     kernel, noise = likelihood.kernel(theta)
     covariance = gram(kernel, masks, masks) + (noise + 1e-8) * np.eye(20)
+    if groups is not None:
+        covariance += likelihood.shared(theta) * np.equal.outer(groups, groups)
     by_definition = sum(
         0.5 * w * (y @ np.linalg.solve(covariance, y) + np.linalg.slogdet(covariance)[1])
         for w, y in zip(weights, outputs.T, strict=True)
@@ -152,6 +158,28 @@ def test_the_same_input_gives_the_same_result():
     one, two = learn(masks, values), learn(masks, values)
     assert np.array_equal(one.kernel.relevances, two.kernel.relevances)
     assert one.noise == two.noise
+
+
+def test_an_error_that_groups_share_is_learned_and_kept_out_of_the_function():
+    rng = np.random.default_rng(3)
+    groups = np.repeat(np.arange(40), 8)
+    dear, cheap = rng.random((40, 6)) < 0.5, rng.random((320, 6)) < 0.5
+    masks = np.concatenate([np.repeat(dear, 8, axis=0), cheap], axis=1)
+    error = rng.normal(size=40)
+    noise = 0.1 * rng.normal(size=320)
+    values = 2 * (masks[:, 0] & masks[:, 6]) + error[groups] + noise
+    found = learn(masks, values, groups=groups)
+    assert found.shared == pytest.approx(error.var(), rel=0.3)
+    assert np.sqrt(found.noise) == pytest.approx(0.1, rel=0.2)
+    assert learn(masks, hidden_pair(masks) + noise, groups=groups).shared < 0.01
+    process = condition(masks, values, found, groups=groups)
+    blind = condition(masks, values, learn(masks, values))
+    fresh = rng.random((400, 12)) < 0.5
+    truth = 2.0 * (fresh[:, 0] & fresh[:, 6])
+    assert r2(truth, process.predict(fresh)[0]) > r2(truth, blind.predict(fresh)[0]) + 0.1
+    # the norm of the posterior mean in the kernel's space, by definition
+    energy = process.alpha @ gram(found.kernel, masks, masks) @ process.alpha
+    assert process.energy == pytest.approx(energy)
 
 
 def test_scale_and_offset_of_the_values_do_not_matter():
@@ -273,8 +301,10 @@ def test_the_iterative_solver_agrees_with_cholesky(held, monkeypatch):
     masks, values = data(20, 500)
     family = Supports.from_sets([(0, 1), (1, 2, 3)], 20)
     kernel = SpectralKernel(np.full(20, 0.05), 1.0, 0.3, 0.2, 0.3, 0.5, (ExtraTerms(family, 0.5),))
-    exact = solvers.CholeskySolver.of(kernel, masks, 0.3)
-    iterative = solvers.IterativeSolver.of(kernel, masks, 0.3, np.random.default_rng(0))
+    groups = np.random.default_rng(2).integers(40, size=500)
+    exact = solvers.CholeskySolver.of(kernel, masks, 0.3, groups=groups, shared=0.4)
+    rng = np.random.default_rng(0)
+    iterative = solvers.IterativeSolver.of(kernel, masks, 0.3, rng, groups, 0.4)
     assert iterative.solve(values) == pytest.approx(exact.solve(values), abs=1e-2)
     columns = gram(kernel, masks, sample_masks(20, 10, np.random.default_rng(1)))
     sampled = iterative.quadratic(columns[iterative.rows])

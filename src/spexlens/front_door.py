@@ -21,7 +21,15 @@ from spexlens.algorithms.exact import Exact
 from spexlens.algorithms.split_plot import MaskDesign
 from spexlens.algorithms.table import find_algorithm
 from spexlens.anchors import measure_anchors, measured_anchors
-from spexlens.core.game import Described, Game, as_values, player_names, score_column
+from spexlens.core.game import (
+    Described,
+    Game,
+    HasKeepProbability,
+    Noted,
+    as_values,
+    player_names,
+    score_column,
+)
 from spexlens.core.masks import (
     MAX_ENUMERATED_PLAYERS,
     BoolArray,
@@ -46,6 +54,7 @@ from spexlens.planning import (
     held_out_rows,
     warn_of_a_long_fit,
 )
+from spexlens.progress import ProgressBar
 from spexlens.rounds import SPENT, fit_round, run_rounds
 from spexlens.stopping import Round, StoppingRule, curve_of
 
@@ -65,7 +74,7 @@ def explain(
     store: Store | None = None,
     engine: str | Engine | None = None,
     batch_size: int = BATCH_SIZE,
-    progress: Progress | None = None,
+    progress: Progress | bool | None = None,
 ) -> Explanation:
     """Find which interactions between a game's players drive its values.
 
@@ -83,7 +92,8 @@ def explain(
     rng : int, Generator or None
         Seeds everything; the same seed gives the same result.
     p : float or float array (n,), optional
-        Keep probability of the masks, if other than the algorithm's.
+        Keep probability of the masks, if other than the game's own (`game.p`, of joint games) or
+        the algorithm's.
     holdout : float, default 0
         Share of the budget kept out of the fit to judge it. 0 judges by cross-validation and
         spends every ablation on the fit.
@@ -101,8 +111,8 @@ def explain(
         Where ablations run: a name in `spexlens.ENGINES`, or an instance; here by default.
     batch_size : int
         Masks a call of the game.
-    progress : callable, optional
-        `progress(done, total)`.
+    progress : callable or True, optional
+        `progress(done, total)`; True is a `ProgressBar()`, for terminals and notebooks.
 
     Returns
     -------
@@ -129,6 +139,8 @@ def explain(
             "callable: spexlens.FunctionGame(function, players=[…])."
         )
     n = len(player_names(game.players))
+    if p is None and isinstance(game, HasKeepProbability) and _leaves_p_open(algorithm):
+        p = game.p
     chosen = find_algorithm(algorithm, p)
     if p is not None:
         keep_probabilities(p, n)
@@ -151,8 +163,8 @@ def explain(
     warn_of_a_long_fit(chosen, n, len(plan.masks))
     limits = budget if isinstance(budget, Budget) else Budget()
     meter = Meter(
-        game, limits, len(plan.masks), batch_size=batch_size, progress=progress, engine=engine,
-        store=store,
+        game, limits, len(plan.masks), batch_size=batch_size, engine=engine, store=store,
+        progress=ProgressBar() if progress is True else progress or None,
     )  # fmt: skip
     rounds, reason = run_rounds(plan, chosen, meter, rule)
     last = _exact_if_complete(rounds[-1]) if len(rounds) > 1 else rounds[-1]
@@ -168,6 +180,8 @@ def explain(
             f"{last.ablations} ablations for {n} players: fewer than one a player; expect only the "
             f"strongest effects. About {suggested_budget(n)} are usual.",
         )
+    if isinstance(game, Noted):
+        notes += game.notes()
     counts = allowed, meter.calls
     manifest = _manifest(game.describe() if isinstance(game, Described) else {})
     return _explained(game.players, last, notes + missing, counts, anchors, manifest, curve)
@@ -304,3 +318,8 @@ def _exact_if_complete(last: Round) -> Round:
         return last
     design = last.design.take(full)
     return fit_round(Exact(design.p), design, last.values[full])
+
+
+def _leaves_p_open(algorithm: str | Algorithm) -> bool:
+    """Whether an algorithm is a name, or has the keep probability that it has by default."""
+    return isinstance(algorithm, str) or bool(np.all(getattr(algorithm, "p", None) == 0.5))

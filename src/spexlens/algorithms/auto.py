@@ -19,7 +19,7 @@ from spexlens.errors import MissingExtraError, SpexlensWarning
 from spexlens.proxies.boosted_trees import TreeGrid
 from spexlens.proxies.folds import FOLDS, fold_rows, r2_score
 
-_PRIOR_ROWS = 30
+_PRIOR_ROWS = 60
 _STACKED_TREES = TreeGrid((4,), (120, 250, 500), (0.06,))
 
 
@@ -90,7 +90,7 @@ def stacking_weights(predictions: FloatArray, values: FloatArray) -> FloatArray:
     """Non-negative weights `(c,)` for out-of-fold predictions `(c, m)` of `values` `(m,)`.
 
     Least squares on centred predictions (Breiman 1996, Stacked regressions) with a ridge that draws
-    the weights towards the first candidate alone, as if 30 more rows had said so: weights fitted to
+    the weights towards the first candidate alone, as if 60 more rows had said so: weights fitted to
     few rows are mostly noise. Their sum is at most 1, so that no effect is inflated (a single
     outlying value could ask for any weight).
     """

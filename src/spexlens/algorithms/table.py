@@ -41,6 +41,6 @@ def find_algorithm(algorithm: str | Algorithm, p: float | FloatArray | None = No
     if np.any(np.asarray(p) != 0.5):
         raise InvalidInputError(
             f"keep probability p = {p} given, but {algorithm.name!r} is defined for p = 1/2 only; "
-            "choose another algorithm or leave p out."
+            "choose another algorithm or p = 0.5."
         )
     return algorithm

@@ -69,6 +69,25 @@ class Described(Protocol):
 
 
 @runtime_checkable
+class Noted(Protocol):
+    """A game that knows what to doubt about the values it gave."""
+
+    def notes(self) -> tuple[str, ...]:
+        """Sentences for people, on all values so far; () where there is nothing to doubt."""
+        ...
+
+
+@runtime_checkable
+class HasKeepProbability(Protocol):
+    """A game whose masks are to be drawn with a keep probability of its own, unless told."""
+
+    @property
+    def p(self) -> float | FloatArray:
+        """One for all players, or `(n,)`."""
+        ...
+
+
+@runtime_checkable
 class Priced(Protocol):
     """A game whose ablations cost money."""
 

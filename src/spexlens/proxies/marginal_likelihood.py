@@ -45,13 +45,13 @@ _LOWER = np.array([-9.0, -12.0, -12.0, -12.0, -1.0])
 _UPPER = np.array([4.0, 4.0, 3.0, 4.0, 1.0])
 _EXTRA = (-3.0, -12.0, 3.0)
 # The log variance that a group shares: where its prior is centred, so that nothing is found where
-# nothing is, and where the search starts, which from below would overshoot.
-_SHARED, _SHARED_START = -6.0, -2.0
+# nothing is; where the search starts, which from there would overshoot; its unit, as below.
+_SHARED, _SHARED_START, _SHARED_UNIT = -6.0, -3.0, 2.0
 _LEVEL_WIDTH = 3.0
 _REFUSED = 1e12
 _LOG_RELEVANCE = (-9.0, 1.5)
 # The optimiser sees a log relevance in thirds and the tilt threefold: the likelihood is flatter in
-# one player than in the variances, and steeper in the tilt. 20 evaluations then get as far as 25-30.
+# one player than in the variances, and steeper in the tilt. 20 steps then get as far as 25 to 30.
 _RELEVANCE_UNIT, _TILT_UNIT = 3.0, 0.3
 
 
@@ -159,17 +159,20 @@ class Likelihood:
 
     def shared(self, theta: FloatArray) -> float:
         """The variance of what the rows of a group have in common; 0 without groups."""
-        return float(np.exp(theta[-1])) if len(self.fixed.extra_grams) > len(self.extras) else 0.0
+        return float(np.exp(theta[-1])) if self._grouped else 0.0
 
-    def _others(self, shared: float) -> FloatArray:
-        """The usual log variance of every extra, and `shared` for the groups, if there are any."""
-        grouped = len(self.fixed.extra_grams) - len(self.extras)
-        return np.array([_EXTRA[0]] * len(self.extras) + [shared] * grouped)
+    @property
+    def _grouped(self) -> bool:
+        return len(self.fixed.extra_grams) > len(self.extras)
+
+    def _others(self, own: float, shared: float) -> FloatArray:
+        """`own` for the log variance of every extra, `shared` for that of the groups."""
+        return np.array([own] * len(self.extras) + [shared] * self._grouped)
 
     def start(self, relevance: float) -> FloatArray:
         """A first vector, with all `w_i = relevance / n`."""
         n = self.masks.shape[1]
-        others = self._others(_SHARED_START)
+        others = self._others(_EXTRA[0], _SHARED_START)
         return np.concatenate([np.full(n, np.log(relevance / n)), _CENTRES, others])
 
     def bounds(self, relevances: FloatArray | None = None) -> list[tuple[float, float]]:
@@ -187,7 +190,7 @@ class Likelihood:
     def units(self) -> FloatArray:
         """What the optimiser takes as one in every entry."""
         n = self.masks.shape[1]
-        units = np.ones(n + len(_CENTRES) + len(self.fixed.extra_grams))
+        units = np.concatenate([np.ones(n + len(_CENTRES)), self._others(1.0, _SHARED_UNIT)])
         units[:n], units[n + 4] = _RELEVANCE_UNIT, _TILT_UNIT
         return units
 
@@ -249,7 +252,7 @@ class Likelihood:
         shift = (level + np.log(n)) / _LEVEL_WIDTH**2
         widths = np.full(len(theta) - n, self.priors.variance)
         widths[4] = self.priors.tilt or 1.0
-        centres = np.concatenate([_CENTRES, self._others(_SHARED)])
+        centres = np.concatenate([_CENTRES, self._others(_EXTRA[0], _SHARED)])
         rest = (theta[n:] - centres) / widths**2
         penalty = off @ (logs - level) + shift * (level + np.log(n)) + rest @ (theta[n:] - centres)
         return 0.5 * float(penalty), np.concatenate([off + shift / n, rest])

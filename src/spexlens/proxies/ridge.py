@@ -1,4 +1,4 @@
-"""Ridge regression with its strength by leave-one-out, all strengths from one eigendecomposition."""
+"""Ridge regression, its strength by leave-one-out: all strengths from one decomposition."""
 
 from __future__ import annotations
 

@@ -243,8 +243,9 @@ def group_sums(vector: FloatArray, groups: IntArray | None) -> FloatArray:
     if groups is None:
         return np.zeros_like(vector)
     _, members = np.unique(groups, return_inverse=True)
-    sums: FloatArray = np.bincount(members, vector)[members]
-    return sums
+    sums = np.asarray(np.bincount(members, weights=vector), dtype=np.float64)
+    own: FloatArray = sums[members]
+    return own
 
 
 def _blocks(count: int) -> list[slice]:
