@@ -123,7 +123,7 @@ def test_the_game_scores_edited_texts(classifier, ablation):
     [
         ({"label": "fine"}, "known: bad, good, mixed"),
         ({"against": "good"}, "compared with itself"),
-        ({"text": "good " * 20}, "has 16 positions"),
+        ({"text": "good " * 20}, "4 more than the 16 positions of tiny.*Coarser players"),
         ({"text": " "}, "is empty"),
     ],
 )

@@ -22,9 +22,9 @@ def test_no_tokens_and_no_bos_is_an_error():
 
 def test_the_positions_hold_the_prompt_and_what_follows():
     assert len(TOKENS.sequences(["a b c d"])[0]) == 4
-    with pytest.raises(InvalidInputError, match="5 tokens; tiny has 4 positions"):
+    with pytest.raises(InvalidInputError, match="5 tokens, 1 more than the 4 positions of tiny"):
         TOKENS.sequences(["a", "a b c d e"])
-    with pytest.raises(InvalidInputError, match="3 tokens, and 2 are to follow; tiny has 4"):
+    with pytest.raises(InvalidInputError, match="3 tokens, and 2 are to follow it, 1 more"):
         TOKENS.sequences(["a b c"], more=2)
 
 

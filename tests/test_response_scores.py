@@ -57,6 +57,12 @@ def test_another_sentence_is_a_refit_of_the_same_run(tiny):
     np.testing.assert_allclose(second.predict(ex.masks), alone(ex.masks)[:, 0], atol=1e-6)
 
 
+@pytest.mark.parametrize("score", [ResponseLogProbability, Perplexity])
+def test_a_prompt_and_response_too_long_together_are_told_before_any_pass(tiny, score):
+    with pytest.raises(InvalidInputError, match="6 more than the 64 positions"):
+        prompt_game(tiny, "not good " * 20, "{text}:", score=score("very " * 29))
+
+
 def test_perplexity_is_exp_of_the_mean_surprise(tiny):
     values = Perplexity("good film").resolve(tiny, PROMPTS[0]).values(tiny, PROMPTS)
     ids = tiny.encode("good film", special_tokens=False)

@@ -16,7 +16,7 @@ import numpy as np
 
 from spexlens.core.masks import BoolArray, Rng, as_generator
 from spexlens.errors import InvalidInputError
-from spexlens.lenses.text import Span
+from spexlens.lenses.text import Span, as_text
 
 Ablate = Callable[[str, Sequence[Span], Any, Sequence[str]], str]
 
@@ -134,7 +134,8 @@ def fillers_for(
             "fillers=tokenizer.mask_token."
         )
     given = _USUAL[ablation] if fillers is None else fillers
-    chosen = (given,) * len(spans) if isinstance(given, str) else tuple(map(str, given))
+    single = isinstance(given, (str, bytes))  # as_text tells bytes
+    chosen = tuple(as_text(one, "filler") for one in ([given] * len(spans) if single else given))
     if len(chosen) != len(spans):
         raise InvalidInputError(
             f"{len(chosen)} fillers given for {len(spans)} pieces; needed one for each, or one "

@@ -2,23 +2,24 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
-from dataclasses import dataclass
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from spexlens.core.game import identity_of
 from spexlens.core.interventions import Interventions
 from spexlens.core.masks import BoolArray, FloatArray, IntArray, as_masks
 from spexlens.errors import InvalidInputError
 from spexlens.lenses.base import LensGame
+from spexlens.lenses.classifier import ClassMargin, ScoredClassifier
 from spexlens.lenses.prompt import SLOT, PromptLens, chosen_score
-from spexlens.lenses.scores import ResolvedScore, Score, checked_prompts
+from spexlens.lenses.scores import Score, ScoredLM
 from spexlens.lenses.segmenters import Segmenter, tokens
 from spexlens.lenses.text import Span
 
 if TYPE_CHECKING:
+    from spexlens.models.attended_classifier import HidingClassifier
     from spexlens.models.causal_lm import CausalLM
 
 
@@ -67,43 +68,42 @@ class AttentionLens:
 
 
 @dataclass(frozen=True, eq=False)
-class AttendingLM:
-    """The subject of the attention lens: gates are on the tokens of one prompt."""
+class Attending:
+    """The subject of the attention lens: another subject, shown a text without some of its tokens.
 
-    model: CausalLM
-    score: ResolvedScore
+    Parameters
+    ----------
+    subject : ScoredLM or ScoredClassifier
+    hide : callable
+        From the subject's model and the visible tokens `(m, t)` of m equal texts to the model that
+        sees these alone: `HiddenTokens` or `HiddenFromClassifier`.
+    """
+
+    subject: ScoredLM | ScoredClassifier
+    hide: Callable[[Any, BoolArray], Any]
 
     def evaluate(self, interventions: Interventions, /) -> FloatArray:
         """The score at every row of gates, `(m,)` or `(m, q)`."""
-        from spexlens.models.attended import HiddenTokens
-
-        prompts, gates = interventions.inputs, interventions.gates
-        if prompts is None or gates is None or interventions.subsets is not None:
+        texts, gates = interventions.inputs, interventions.gates
+        if texts is None or gates is None or interventions.subsets is not None:
             raise InvalidInputError(
-                "a language model with hidden tokens needs a prompt and gates on its tokens, and "
-                "nothing else. Use it with an AttentionLens."
+                "a model with hidden tokens needs a text and gates on its tokens, and nothing "
+                "else. Use it with an AttentionLens."
             )
-        return self.score.values(HiddenTokens(self.model, gates > 0), prompts)
+        seeing = self.hide(self.subject.model, gates > 0)
+        return replace(self.subject, model=seeing).evaluate(Interventions(inputs=texts))
 
     def describe(self, interventions: Interventions, /) -> dict[str, Any]:
         """Model, score and tokens; nothing is run."""
-        return {
-            "model": self.model.name,
-            "score": self.score.description,
-            "tokens": int(self.tokens(interventions).sum()),
-        }
+        return self.subject.describe(Interventions(inputs=interventions.inputs))
 
     def tokens(self, interventions: Interventions, /) -> IntArray:
         """Tokens `(m,)`: hidden ones are run as well."""
-        return self.model.count_tokens(interventions.inputs or ())
+        return self.subject.tokens(Interventions(inputs=interventions.inputs))
 
     def identity(self) -> dict[str, Any]:
-        """What the model and the score say of themselves."""
-        return {
-            "subject": "hidden tokens",
-            "model": identity_of(self.model),
-            "score": self.score.identity(),
-        }
+        """What the subject says of itself, and that tokens are hidden."""
+        return {"subject": "hidden tokens", **self.subject.identity()}
 
 
 def attention_game(
@@ -126,13 +126,43 @@ def attention_game(
     InvalidInputError
         As `prompt_game`, and for a model that does not read such masks, found by a short trial.
     """
-    from spexlens.models.attended import check_hiding
+    from spexlens.models.attended import HiddenTokens, check_hiding
 
     lens = PromptLens(text, template, segmenter, pinned=pinned)
-    checked_prompts(model, [lens.prompt])
+    model.count_tokens([lens.prompt])  # an error for one that cannot be run
     check_hiding(model)
     resolved = chosen_score(answers, score).resolve(model, lens.prompt)
-    return LensGame(AttentionLens.of(lens, model.tokenizer), AttendingLM(model, resolved))
+    subject = Attending(ScoredLM(model, resolved), HiddenTokens)
+    return LensGame(AttentionLens.of(lens, model.tokenizer), subject)
+
+
+def attention_classifier_game(
+    model: HidingClassifier,
+    text: str,
+    template: str = SLOT,
+    *,
+    label: str,
+    against: str | None = None,
+    segmenter: str | Segmenter | Sequence[Span] = "words",
+    pinned: Sequence[int | str] = (),
+) -> LensGame:
+    """The game of hiding words of a text from a classifier; parameters as in `classifier_game`.
+
+    A probe's mean over the tokens leaves the hidden ones out as well.
+
+    Raises
+    ------
+    InvalidInputError
+        As `classifier_game`, and for a model that does not read such masks, found by a short trial.
+    """
+    from spexlens.models.attended_classifier import HiddenFromClassifier, check_hiding_from
+
+    margin = ClassMargin(label, against)
+    margin.check(model.labels)
+    pieces = PromptLens(text, template, segmenter, pinned=pinned)
+    lens = AttentionLens.of(pieces, model.tokenizer)
+    check_hiding_from(model, pieces.prompt, lens.owners >= 0)
+    return LensGame(lens, Attending(ScoredClassifier(model, margin), HiddenFromClassifier))
 
 
 def _most(players: IntArray) -> int:

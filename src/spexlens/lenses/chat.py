@@ -14,7 +14,7 @@ from spexlens.errors import InvalidInputError, UnknownNameError
 from spexlens.lenses.ablations import ABLATIONS, fillers_for
 from spexlens.lenses.base import LensGame
 from spexlens.lenses.prompt import chosen_score, free_pieces
-from spexlens.lenses.scores import Score, ScoredLM, checked_prompts
+from spexlens.lenses.scores import Score, ScoredLM
 from spexlens.lenses.segmenters import Segmenter, segment
 from spexlens.lenses.text import Span, as_text
 from spexlens.models.base import LanguageModel
@@ -206,7 +206,7 @@ def chat_game(
     """
     lens = ChatLens(model.tokenizer, messages, segmenter, within, ablation, fillers, pinned)
     nothing = lens.intervene(np.zeros((1, len(lens.places)), dtype=bool)).inputs or ()
-    checked_prompts(model, [lens.prompt, *nothing])
+    model.count_tokens([lens.prompt, *nothing])  # an error for one that cannot be run
     resolved = chosen_score(answers, score).resolve(model, lens.prompt)
     return LensGame(lens, ScoredLM(model, resolved))
 

@@ -151,7 +151,7 @@ class AnswerLogOdds:
                 f"after the full prompt, {reading.bounded} of the 2 answers {self.positive!r} and "
                 f"{self.negative!r} are not among the {len(reply.alternatives)} tokens returned; "
                 f"the likeliest are {likely}. Choose answers among them, change the template so "
-                "that it asks for the answers, or raise `top`"
+                "that it asks for the answers, or raise `top` (--top-tokens)"
             )
             if reading.bounded == 2:
                 raise InvalidInputError(f"{told}.")

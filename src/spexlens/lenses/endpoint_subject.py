@@ -153,8 +153,8 @@ class EndpointSubject:
             warnings.warn(
                 "an answer was not among the tokens that the endpoint returned, so that its "
                 "probability is bounded by the last one's; this is told once, and counted in "
-                "record() of the game's subject. Raise `top`, or change the template so that the "
-                "answers are likely.",
+                "record() of the game's subject. Raise `top` (--top-tokens), or change the "
+                "template so that the answers are likely.",
                 SpexlensWarning,
                 stacklevel=3,
             )

@@ -13,7 +13,7 @@ from spexlens.core.masks import BoolArray, as_masks
 from spexlens.errors import InvalidInputError, UnknownNameError, shown
 from spexlens.lenses.ablations import ABLATIONS, fillers_for
 from spexlens.lenses.base import LensGame
-from spexlens.lenses.scores import Score, ScoredLM, checked_prompts
+from spexlens.lenses.scores import Score, ScoredLM
 from spexlens.lenses.segmenters import Segmenter, segment
 from spexlens.lenses.sequence_scores import AnswerScore
 from spexlens.lenses.text import Span, as_text
@@ -265,7 +265,7 @@ def prompt_game(
     """
     lens = PromptLens(text, template, segmenter, ablation, fillers, pinned)
     nothing = lens.intervene(np.zeros((1, len(lens.spans)), dtype=bool)).inputs or ()
-    checked_prompts(model, [lens.prompt, *nothing])
+    model.count_tokens([lens.prompt, *nothing])  # an error for one that cannot be run
     resolved = chosen_score(answers, score).resolve(model, lens.prompt)
     return LensGame(lens, ScoredLM(model, resolved))
 

@@ -276,6 +276,8 @@ def _response_tokens(
 ) -> tuple[int, ...]:
     if not as_text(response, "response").strip():
         raise InvalidInputError(f"the response {response!r} is empty; needed at least one word.")
+    # An error, before anything is run, where both together are too long.
+    model.count_tokens([prompt + (" " if separator is None else separator) + response])
     return answer_tokens(model, prompt, response, separator)
 
 

@@ -11,9 +11,8 @@ from __future__ import annotations
 
 import re
 import warnings
-from collections.abc import Sequence
 from dataclasses import dataclass
-from typing import Any, Protocol, runtime_checkable
+from typing import Any, Protocol
 
 import numpy as np
 
@@ -21,6 +20,7 @@ from spexlens.core.game import identity_of
 from spexlens.core.interventions import Interventions
 from spexlens.core.masks import FloatArray, IntArray
 from spexlens.errors import InvalidInputError, SpexlensWarning
+from spexlens.lenses.text import as_text
 from spexlens.models.base import LanguageModel
 
 # Ends of a prompt after which no space is written: whitespace, an opening bracket, or a quote that
@@ -180,7 +180,7 @@ def answer_tokens(
     tuple of int
         At least one.
     """
-    if not answer.strip():
+    if not as_text(answer, "answer").strip():
         raise InvalidInputError(
             f"the answer {answer!r} was given; needed a word that can follow the prompt."
         )
@@ -239,37 +239,6 @@ class ScoredLM:
     def identity(self) -> dict[str, Any]:
         """What the model and the score say of themselves."""
         return {"model": identity_of(self.model), "score": self.score.identity()}
-
-
-@runtime_checkable
-class Bounded(Protocol):
-    """A model that says how long a prompt it can run."""
-
-    @property
-    def max_tokens(self) -> int | None:
-        """Tokens; None without a limit."""
-        ...
-
-
-def checked_prompts(model: LanguageModel, prompts: Sequence[str]) -> None:
-    """An error for a prompt that the model cannot run, before anything is run.
-
-    Raises
-    ------
-    InvalidInputError
-        For one that is too long, with by how many tokens; and as `model.count_tokens` does.
-    """
-    limit = model.max_tokens if isinstance(model, Bounded) else None
-    for prompt in prompts:
-        count = len(model.encode(prompt))
-        if limit is not None and count > limit:
-            raise InvalidInputError(
-                f"the prompt has {count} tokens, {count - limit} more than the {limit} positions "
-                f"of {model.name}. Leave out about {1 - limit / count:.0%} of the text, or choose "
-                "a model with a longer context. Coarser players (paragraphs, documents) show which "
-                "parts of the rest matter; see spexlens.coarse_to_fine."
-            )
-    model.count_tokens(prompts)
 
 
 def edited_inputs(interventions: Interventions) -> tuple[str, ...]:

@@ -94,6 +94,5 @@ class AnswerScore:
         """See `LogitDifference.resolve` and `AnswerLogOdds.resolve`."""
         answers = self.positive, self.negative
         first, second = (answer_tokens(model, prompt, answer, self.separator) for answer in answers)
-        same = first[0] == second[0] and first != second
-        score = AnswerLogOdds if same else LogitDifference
+        score = AnswerLogOdds if first[0] == second[0] else LogitDifference
         return score(*answers, self.separator).resolve(model, prompt)

@@ -2,17 +2,16 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Protocol
 
 import numpy as np
 
-from spexlens.core.masks import FloatArray, IntArray, read_only
+from spexlens.core.masks import BoolArray, FloatArray, IntArray, read_only
 from spexlens.errors import InvalidInputError, MissingExtraError
-from spexlens.models.batching import batches
-from spexlens.models.encoder import Encoder
+from spexlens.models.encoder import Encoder, read_in_batches
 from spexlens.models.identity import model_identity
 from spexlens.models.prompt_tokens import PromptTokens
 
@@ -21,7 +20,6 @@ try:
 except ImportError as error:
     raise MissingExtraError("a text classifier", "torch", "llm") from error
 
-_BATCH_TOKENS = 2048
 _FEWEST = 8  # texts a probe is fitted to
 
 
@@ -120,25 +118,33 @@ class SequenceClassifier:
         token = self.tokenizer.mask_token
         return None if token is None else str(token)
 
+    def token_ids(self, texts: Sequence[str]) -> list[list[int]]:
+        """Token ids of texts, special ones included; an error for one that is too long."""
+        limit = getattr(self.model.config, "max_position_embeddings", None)
+        return PromptTokens(self.tokenizer, self.name, limit).sequences(texts)
+
     def count_tokens(self, texts: Sequence[str]) -> IntArray:
         """Tokens `(m,)` of texts, special ones included; an error for one that is too long."""
-        sequences = self._tokens().sequences(texts)
-        return np.array([len(ids) for ids in sequences], dtype=np.int64)
+        return np.array([len(ids) for ids in self.token_ids(texts)], dtype=np.int64)
 
     def class_logits(self, texts: Sequence[str]) -> FloatArray:
         """Logits `(m, k)`; equal texts are run once, shorter ones are padded and masked."""
-        return _batched(
-            self.model, self.tokenizer, self._tokens().sequences(texts),
-            lambda ids, mask: self.model(input_ids=ids, attention_mask=mask).logits,
-        )  # fmt: skip
+        return self.token_logits(self.token_ids(texts))
+
+    def token_logits(
+        self, sequences: Sequence[Sequence[int]], visible: BoolArray | None = None
+    ) -> FloatArray:
+        """Logits `(m, k)` of token ids; of those with t each, `visible` `(m, t)` are attended."""
+
+        def read(ids: torch.Tensor, mask: torch.Tensor) -> torch.Tensor:
+            logits: torch.Tensor = self.model(input_ids=ids, attention_mask=mask).logits
+            return logits
+
+        return read_in_batches(self.model, self.tokenizer, sequences, read, visible)
 
     def identity(self) -> dict[str, Any]:
         """Hashes of config, weights and tokenizer."""
         return model_identity(self.model, self.tokenizer)
-
-    def _tokens(self) -> PromptTokens:
-        limit = getattr(self.model.config, "max_position_embeddings", None)
-        return PromptTokens(self.tokenizer, self.name, limit)
 
 
 @dataclass(frozen=True, eq=False)
@@ -180,15 +186,32 @@ class ProbedEncoder:
         token = self.encoder.tokenizer.mask_token
         return None if token is None else str(token)
 
+    @property
+    def tokenizer(self) -> Any:
+        """The encoder's."""
+        return self.encoder.tokenizer
+
+    def token_ids(self, texts: Sequence[str]) -> list[list[int]]:
+        """Token ids of texts, special ones included; an error for one that is too long."""
+        return _tokens(self.encoder).sequences(texts)
+
     def count_tokens(self, texts: Sequence[str]) -> IntArray:
         """Tokens `(m,)` of texts, special ones included; an error for one that is too long."""
-        sequences = self._tokens().sequences(texts)
-        return np.array([len(ids) for ids in sequences], dtype=np.int64)
+        return np.array([len(ids) for ids in self.token_ids(texts)], dtype=np.int64)
 
     def class_logits(self, texts: Sequence[str]) -> FloatArray:
         """Logits `(m, k)` of the probe."""
-        logits: FloatArray = embeddings(self.encoder, texts) @ self.weights.T + self.bias
-        return logits
+        return self.token_logits(self.token_ids(texts))
+
+    def token_logits(
+        self, sequences: Sequence[Sequence[int]], visible: BoolArray | None = None
+    ) -> FloatArray:
+        """Logits `(m, k)` of token ids; of those with t each, `visible` `(m, t)` are attended.
+
+        The mean that is the embedding leaves out the others too.
+        """
+        logits: FloatArray = _embedded(self.encoder, sequences, visible) @ self.weights.T
+        return logits + self.bias
 
     def identity(self) -> dict[str, Any]:
         """Hashes of the encoder, and the probe's numbers."""
@@ -197,9 +220,6 @@ class ProbedEncoder:
             "weights": self.weights.tolist(),
             "bias": self.bias.tolist(),
         }
-
-    def _tokens(self) -> PromptTokens:
-        return PromptTokens(self.encoder.tokenizer, self.encoder.name, self.encoder.max_tokens)
 
 
 def fit_probe(encoder: Encoder, texts: Sequence[str], labels: Sequence[str]) -> ProbedEncoder:
@@ -234,38 +254,20 @@ def fit_probe(encoder: Encoder, texts: Sequence[str], labels: Sequence[str]) -> 
 
 def embeddings(encoder: Encoder, texts: Sequence[str]) -> FloatArray:
     """Mean-pooled last hidden states of length 1: `(m, d)`."""
+    return _embedded(encoder, _tokens(encoder).sequences(texts))
 
+
+def _tokens(encoder: Encoder) -> PromptTokens:
+    return PromptTokens(encoder.tokenizer, encoder.name, encoder.max_tokens)
+
+
+def _embedded(
+    encoder: Encoder, sequences: Sequence[Sequence[int]], visible: BoolArray | None = None
+) -> FloatArray:
     def pool(ids: torch.Tensor, mask: torch.Tensor) -> torch.Tensor:
         hidden = encoder.model(input_ids=ids, attention_mask=mask)[0]
         kept = mask[:, :, None]
         means = (hidden * kept).sum(dim=1) / kept.sum(dim=1)
         return torch.nn.functional.normalize(means)
 
-    tokens = PromptTokens(encoder.tokenizer, encoder.name, encoder.max_tokens)
-    return _batched(encoder.model, encoder.tokenizer, tokens.sequences(texts), pool)
-
-
-def _batched(
-    model: Any,
-    tokenizer: Any,
-    sequences: list[list[int]],
-    read: Callable[[torch.Tensor, torch.Tensor], torch.Tensor],
-) -> FloatArray:
-    """What `read` gives of every sequence; equal ones are run once, in batches of like lengths."""
-    distinct = list(dict.fromkeys(map(tuple, sequences)))
-    filler = tokenizer.pad_token_id or 0
-    rows: dict[tuple[int, ...], FloatArray] = {}
-    training = model.training
-    model.eval()
-    try:
-        with torch.inference_mode():
-            for batch in batches([len(ids) for ids in distinct], _BATCH_TOKENS):
-                some = [distinct[row] for row in batch]
-                width = max(map(len, some))
-                ids = torch.tensor([[*one, *[filler] * (width - len(one))] for one in some])
-                mask = torch.tensor([[1] * len(one) + [0] * (width - len(one)) for one in some])
-                found = read(ids.to(model.device), mask.to(model.device))
-                rows.update(zip(some, found.double().cpu().numpy(), strict=True))
-    finally:
-        model.train(training)
-    return np.stack([rows[tuple(ids)] for ids in sequences])
+    return read_in_batches(encoder.model, encoder.tokenizer, sequences, pool, visible)

@@ -2,17 +2,24 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+import numpy as np
+
+from spexlens.core.masks import BoolArray, FloatArray
 from spexlens.errors import InvalidInputError, MissingExtraError, MissingModelError
+from spexlens.models.batching import batches, evaluating
 from spexlens.models.identity import model_identity
 
 try:
     import torch
 except ImportError as error:
     raise MissingExtraError("a sentence encoder", "torch", "llm") from error
+
+_BATCH_TOKENS = 2048
 
 
 @dataclass(frozen=True, eq=False)
@@ -82,6 +89,42 @@ def pooled(model: Any, ids: torch.Tensor) -> torch.Tensor:
     """
     hidden = model(input_ids=ids)[0]
     return torch.nn.functional.normalize(hidden.float().mean(dim=1))
+
+
+def read_in_batches(
+    model: Any,
+    tokenizer: Any,
+    sequences: Sequence[Sequence[int]],
+    read: Callable[[torch.Tensor, torch.Tensor], torch.Tensor],
+    visible: BoolArray | None = None,
+) -> FloatArray:
+    """What `read` gives of every sequence, `(m, k)`; equal ones are run once, in eval mode.
+
+    Parameters
+    ----------
+    model : transformers.PreTrainedModel
+    tokenizer : transformers.PreTrainedTokenizerBase
+    sequences : sequence of sequence of int (m,)
+        Token ids. They are packed into batches of like lengths.
+    read : callable
+        From token ids and an attention mask `(b, t)`, 0 on padding and hidden tokens, to `(b, k)`.
+    visible : bool array (m, t), optional
+        Which tokens attention is to see, where all sequences have t; all by default.
+    """
+    shown = [[True] * len(ids) for ids in sequences] if visible is None else visible.tolist()
+    pairs = [(tuple(ids), tuple(seen)) for ids, seen in zip(sequences, shown, strict=True)]
+    distinct = list(dict.fromkeys(pairs))
+    filler = tokenizer.pad_token_id or 0
+    rows: dict[tuple[tuple[int, ...], tuple[bool, ...]], FloatArray] = {}
+    with torch.inference_mode(), evaluating(model):
+        for batch in batches([len(ids) for ids, _ in distinct], _BATCH_TOKENS):
+            some = [distinct[row] for row in batch]
+            width = max(len(ids) for ids, _ in some)
+            ids = torch.tensor([[*one, *[filler] * (width - len(one))] for one, _ in some])
+            mask = torch.tensor([[*seen, *[False] * (width - len(seen))] for _, seen in some])
+            found = read(ids.to(model.device), mask.long().to(model.device))
+            rows.update(zip(some, found.double().cpu().numpy(), strict=True))
+    return np.stack([rows[pair] for pair in pairs])
 
 
 def _minilm_folder() -> str:

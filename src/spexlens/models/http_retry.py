@@ -155,7 +155,9 @@ def _post_once(
     except httpx.TimeoutException as error:
         return Failure(f"no answer came in time ({type(error).__name__}).", passing=True), 0.0
     except httpx.TransportError as error:
-        text = f"the connection failed ({type(error).__name__}: {error})."
+        text = (
+            f"the connection failed ({type(error).__name__}: {error}). Does the server run there?"
+        )
         return Failure(text, passing=True), 0.0
     asked = retry_after(response.headers.get("Retry-After"), datetime.now(UTC))
     status = response.status_code

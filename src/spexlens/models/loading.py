@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import copy
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
@@ -33,10 +34,11 @@ def load_causal_lm(
         raise MissingExtraError("loading a model", "transformers", "llm") from error
     source = zoo.locate(name_or_path)
     try:
-        tokenizer = AutoTokenizer.from_pretrained(source)
-        model, report = AutoModelForCausalLM.from_pretrained(
-            source, dtype=chosen_dtype, output_loading_info=True
-        )
+        with _quiet(source):
+            tokenizer = AutoTokenizer.from_pretrained(source)
+            model, report = AutoModelForCausalLM.from_pretrained(
+                source, dtype=chosen_dtype, output_loading_info=True
+            )
     except (OSError, ValueError, KeyError) as error:
         raise InvalidInputError(
             f"no causal language model and tokenizer could be loaded from {source!r}: {error}"
@@ -49,6 +51,21 @@ def load_causal_lm(
         )
     copies = [copy.deepcopy(model).to(one) for one in devices[1:]]
     return (model.to(devices[0]), *copies), tokenizer
+
+
+@contextmanager
+def _quiet(source: str) -> Iterator[None]:
+    """No bar for weights that lie on this disk; a download keeps its own."""
+    from transformers.utils import logging
+
+    shown = logging.is_progress_bar_enabled()
+    if shown and Path(source).is_dir():
+        logging.disable_progress_bar()
+    try:
+        yield
+    finally:
+        if shown:
+            logging.enable_progress_bar()
 
 
 def _dtype(dtype: str | torch.dtype) -> torch.dtype:

@@ -270,7 +270,7 @@ class Endpoint:
             raise EndpointError(
                 f"the endpoint {self.base_url} answered the prompt {_beginning(request.prompt)} in "
                 f"a form that is not OpenAI's, with the fields {sorted(answer)}. Is it an "
-                "OpenAI-compatible server?",
+                "OpenAI-compatible server? base_url usually ends in '/v1'.",
                 request.prompt,
             ) from None
         self._meter.add(reply)

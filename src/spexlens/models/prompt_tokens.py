@@ -54,12 +54,14 @@ class PromptTokens:
             raise InvalidInputError("no prompts were given; needed at least one.")
         sequences = []
         for prompt, ids in zip(prompts, self.encode(prompts), strict=True):
-            if self.positions is not None and len(ids) + more > self.positions:
-                follow = f", and {more} are to follow" if more else ""
+            if self.positions is not None and (excess := len(ids) + more - self.positions) > 0:
+                follow = f" and {more} are to follow it," if more else ""
                 raise InvalidInputError(
-                    f"the prompt {_beginning(prompt)} has {len(ids)} tokens{follow}; "
-                    f"{self.model_name} has {self.positions} positions. Shorten the text or the "
-                    "template, or choose a model with a longer context."
+                    f"the prompt {_beginning(prompt)} has {len(ids)} tokens,{follow} {excess} more "
+                    f"than the {self.positions} positions of {self.model_name}. Leave out about "
+                    f"{min(1.0, excess / len(ids)):.0%} of the text, or choose a model with a "
+                    "longer context. Coarser players (paragraphs, documents) show which parts of "
+                    "the rest matter; see spexlens.coarse_to_fine."
                 )
             sequences.append(ids or [self._first_token(prompt)])
         return sequences
