@@ -143,5 +143,5 @@ def test_a_saved_classifier_loads_and_a_headless_model_is_refused(classifier, en
     )
     with pytest.raises(InvalidInputError, match="not trained to classify"):
         SequenceClassifier.load(tmp_path / "none")
-    with pytest.raises(InvalidInputError, match="could be loaded"):
+    with pytest.raises(InvalidInputError, match="lies in no folder"):
         SequenceClassifier.load(tmp_path / "absent")

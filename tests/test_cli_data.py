@@ -1,3 +1,4 @@
+import json
 import re
 import warnings
 
@@ -15,13 +16,17 @@ app = typer.Typer()
 app.command()(data)
 
 
-def run(*arguments):
+def invoke(*arguments):
     with warnings.catch_warnings():
         warnings.simplefilter("ignore", sx.SpexlensWarning)
         result = CliRunner().invoke(app, [str(argument) for argument in arguments])
     if result.exception is not None and not isinstance(result.exception, SystemExit):
         raise result.exception
-    return result.output
+    return result
+
+
+def run(*arguments):
+    return invoke(*arguments).output
 
 
 @pytest.fixture
@@ -40,7 +45,7 @@ def sentences(tmp_path):
 def test_two_rows_of_a_built_in_table_from_the_same_retrainings(tmp_path):
     output = run(
         "wine", "--test", 3, "--test", 90, "--players", 12, "--budget", 120, "--algorithm",
-        "pairwise", "--keep", 0.6, "--check", 2, "--out", tmp_path,
+        "pairwise", "--p", 0.6, "--check", 2, "--out", tmp_path,
     )  # fmt: skip
     assert "12 players among 176 examples" in output
     assert re.search(r"Row 3\s+label class_0", output)
@@ -61,6 +66,40 @@ def test_groups_of_a_text_file_by_words(sentences):
     assert re.search(r"│ s\d", output)
 
 
+def test_json_has_a_line_a_row_and_a_config_replays_the_run(sentences, tmp_path):
+    result = invoke(
+        sentences, "--label", "label", "--text", "text", "--features", "words", "--group",
+        "source", "--test", 22, "--test", 23, "--budget", 64, "--algorithm", "exact", "--check", 2,
+        "--removal", 2, "--top", 3, "--json", "--out", tmp_path / "run",
+    )  # fmt: skip
+    rows = [json.loads(line) for line in result.stdout.splitlines()]
+    assert [(row["row"], row["label"]) for row in rows] == [(22, "no"), (23, "yes")]
+    assert "Plan" in result.stderr
+    for row in rows:
+        saved = sx.load(tmp_path / "run" / f"row-{row['row']}" / "run.json")
+        assert {name: [list(point) for point in line] for name, line in saved.removal.items()} == (
+            row["removal"]
+        )
+        # Exact: what is predicted is what was measured, but for the solver's tolerance.
+        everything = np.ones((1, 6), dtype=bool)
+        sizes, values = zip(*row["removal"]["by interactions"], strict=True)
+        assert sizes == (0, 1, 2)
+        assert values[0] == pytest.approx(saved.predict(everything)[0], abs=1e-4)
+        for check in row["checks"]:
+            assert check["measured"] == pytest.approx(check["predicted"], abs=1e-4)
+        assert len(row["checks"]) == 2
+        assert len(row["interactions"]) == 3
+    config = tmp_path / "run" / "config.toml"
+    assert invoke("--config", config, "--json").stdout == result.stdout
+    assert [json.loads(invoke("--config", config, "--json", "--test", 23).stdout)["row"]] == [23]
+
+
+def test_a_dry_run_trains_nothing():
+    output = run("wine", "--test", 3, "--players", 12, "--budget", 100, "--dry-run")
+    assert "100 ablations" in output
+    assert "Row" not in output
+
+
 def test_a_surrogate_is_validated_by_retraining(sentences):
     output = run(
         sentences, "--label", "label", "--text", "text", "--features", "words", "--test", 0,
@@ -78,6 +117,8 @@ def test_a_surrogate_is_validated_by_retraining(sentences):
         (("wine", "--test", 1, "--test", 1), "distinct"),
         (("wine", "--test", 0, "--trainer", "forest"), "known: logistic"),
         (("wine", "--test", 0, "--score", "accuracy"), "known: margin"),
+        (("wine", "--test", 0, "--budget", "many"), "whole number of ablations, or auto"),
+        (("wine", "--test", 0, "--index", "shap"), "unknown index"),
     ],
 )
 def test_mistakes_are_told(arguments, message):

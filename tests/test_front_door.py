@@ -235,3 +235,14 @@ def test_a_games_own_keep_probability_is_used(algorithm):
 def test_a_given_keep_probability_goes_before_the_games(algorithm, p):
     explanation = sx.explain(Mostly(TRUTH, 10), 200, algorithm, rng=0, p=p)
     assert explanation.masks.mean() < 0.65
+
+
+@pytest.mark.parametrize(
+    ("algorithm", "p", "kept"),
+    [("lasso", None, 0.9), (sx.Lasso(p=0.3), None, 0.3), ("lasso", 0.7, 0.7)],
+)
+def test_a_design_draws_with_the_keep_probability_of_the_run(algorithm, p, kept):
+    split = sx.SplitPlot((0, 1), repeats=5)
+    explanation = sx.explain(Mostly(TRUTH, 10), 200, algorithm, rng=0, p=p, design=split)
+    assert np.all(explanation.spectrum.p == kept)  # that of the design
+    assert (explanation.masks[:, 2:].mean() > 0.5) == (kept > 0.5)

@@ -38,7 +38,7 @@ class Echo:
 
 
 def strongest(game, order=2, **options):
-    found = sx.explain(game, 450, "kernelspex", rng=0, p=game.p, **options)
+    found = sx.explain(game, 450, "kernelspex", rng=0, **options)
     return across(found.interactions("FBII", order), game.lens.blocks)
 
 
@@ -67,6 +67,11 @@ def test_a_game_has_the_keep_probability_of_every_lens():
         ({"words": WORDS}, "two or more"),
         ({}, "two or more"),
         ([WORDS, DATA], "given as a list; needed a mapping"),
+        ({"words": WORDS, "heads": None}, "'heads' given as a NoneType; needed one with players"),
+        (
+            {"words": WORDS, "data": TrainingLens},
+            "'data' given as a type; needed one with",
+        ),
         ({"words": WORDS, "heads": Gates()}, "'heads' has no players"),
         ({"words": WORDS, "more": PromptLens("a b")}, "'words' and 'more' both write the inputs"),
         ({"a": Gates("x"), "words": WORDS, "b": Gates("x")}, "'a' and 'b' both write the gates"),
@@ -76,6 +81,12 @@ def test_a_game_has_the_keep_probability_of_every_lens():
 def test_lenses_that_do_not_go_together_are_told(lenses, message):
     with pytest.raises(sx.InvalidInputError, match=message):
         JointLens(lenses)
+
+
+@pytest.mark.parametrize("subject", [None, "gpt2", Echo, Gates("x")])
+def test_what_is_no_subject_is_told(subject):
+    with pytest.raises(sx.InvalidInputError, match=r"subject given as .* needed one that runs"):
+        joint_game({"words": WORDS, "heads": Gates("x")}, subject)
 
 
 @pytest.mark.parametrize("p", [0, 1, -0.1, 1.5, float("nan"), "0.9", None])

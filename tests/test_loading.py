@@ -58,6 +58,16 @@ def test_load_says_what_is_wrong(tmp_path):
         CausalLM.load(tmp_path)
 
 
+def test_a_hub_name_that_is_not_found_is_one_error_at_once(monkeypatch, capfd):
+    monkeypatch.setattr(
+        "huggingface_hub.constants.HUGGINGFACE_CO_URL_TEMPLATE",
+        "http://127.0.0.1:9/{repo_id}/resolve/{revision}/{filename}",
+    )
+    with pytest.raises(InvalidInputError, match=r"'nobody/no-model' lies in no .* Check the name"):
+        CausalLM.load("nobody/no-model")
+    assert "Retrying" not in "".join(capfd.readouterr())
+
+
 def test_each_of_several_devices_gets_a_copy(tiny, folder):
     loaded = CausalLM.load(folder, device=["cpu", torch.device("cpu")], prepacked=False)
     assert len(loaded.replicas) == 1

@@ -41,6 +41,14 @@ def test_a_plan_tells_time_tokens_and_money():
     assert str(told).endswith(told.money)
 
 
+def test_a_games_own_keep_probability_is_planned_with():
+    class Mostly(Priced):
+        p = np.full(20, 0.9)
+
+    told = plan(Mostly(lambda masks: masks.sum(axis=1), 20), 400, calibrate=0)
+    assert told.tokens == pytest.approx(400 * 280, rel=0.03)  # 200 each at 1/2
+
+
 def test_nothing_is_run_without_a_calibration():
     def forbidden(masks):
         raise AssertionError("an ablation was made")

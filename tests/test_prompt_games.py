@@ -90,6 +90,7 @@ def test_pieces_and_fillers_are_chosen(model):
         ({"answers": ANSWERS, "response": "a"}, "--answers and --response given"),
         ({"answers": ANSWERS, "chat": True}, "--chat and --system are for --endpoint"),
         ({"score": "kl", "ablation": "attention"}, "reads the full prompt as well"),
+        ({"answers": ANSWERS, "segmenter": "token"}, "known: tokens, words"),
         ({"score": "kl", "endpoint": "http://localhost/v1"}, "known: answers, response, share"),
     ],
 )
@@ -107,6 +108,7 @@ def test_a_run_writes_the_removal_curve_and_the_text(run, folder, tmp_path):
     assert lines["by interactions"][0] == [0, pytest.approx(explanation.full_value)]
     assert [count for count, _ in lines["by single effects"]] == [0, 1, 2, 3]
     assert "Removal curve" in (tmp_path / "report.html").read_text()
+    assert "Removal curve" in explanation.report(tmp_path / "again.html").read_text()
     assert (tmp_path / "text.png").stat().st_size > 1000
 
 

@@ -72,6 +72,18 @@ def test_insertion_starts_from_the_empty_input():
     assert curve.start == curve.empty == 0
 
 
+def test_a_curve_of_another_of_the_game_s_values():
+    def two(masks):
+        return np.stack([1.0 * masks[:, 0], 3.0 * masks[:, 1] + masks[:, 2]], axis=1)
+
+    game = sx.FunctionGame(two, 3)
+    ex = sx.explain(game, 8)
+    second = sx.fit(ex.masks, ex.values[:, 1])
+    curve = measured_curve(game, second, sizes=(1, 2), column=1)
+    assert curve.sets == ((1,), (1, 2))
+    assert (curve.full, curve.values.tolist()) == (4.0, [1.0, 0.0])
+
+
 def test_a_curve_takes_no_more_ablations_than_it_says():
     asked = []
 

@@ -1,4 +1,5 @@
 import json
+from dataclasses import replace
 
 import numpy as np
 import pytest
@@ -40,6 +41,20 @@ def test_the_learning_curve_is_kept_and_a_file_without_one_loads(explanation, tm
     del first_version["curve"]
     path.write_text(json.dumps(first_version))
     assert sx.load(path).curve is None
+
+
+def test_the_removal_curve_is_kept_and_what_is_not_known_is_ignored(explanation, tmp_path):
+    lines = {"by interactions": [(0, 1.5), (1, -0.25)], "by single effects": [(0, 1.5), (1, 0.5)]}
+    path = replace(explanation, removal=lines).save(tmp_path / "run.json")
+    again = sx.load(path)
+    assert dict(again.removal) == lines
+    assert "Removal curve" in again.report(tmp_path / "page.html").read_text()
+    other = json.loads(path.read_text()) | {"colour": "blue"}
+    del other["removal"]
+    path.write_text(json.dumps(other))
+    older = sx.load(path)
+    assert older.removal is None
+    assert "Removal curve" not in older.report(tmp_path / "page.html").read_text()
 
 
 def test_an_undefined_fidelity_is_valid_json(tmp_path):

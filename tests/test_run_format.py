@@ -33,7 +33,14 @@ def test_a_saved_file_follows_the_schema(saved):
     _, path = saved
     data = json.loads(path.read_text(encoding="utf-8"))
     jsonschema.validate(data, SCHEMA)
-    for damaged in ({"version": 3}, {"spectrum": {}}, {"values": ["1"]}, {"seed": None}):
+    jsonschema.validate(data | {"removal": {"by interactions": [[0, 2.0], [1, -0.5]]}}, SCHEMA)
+    for damaged in (
+        {"removal": {"x": [[-1, 2.0]]}},
+        {"version": 3},
+        {"spectrum": {}},
+        {"values": ["1"]},
+        {"seed": None},
+    ):
         with pytest.raises(jsonschema.ValidationError):
             jsonschema.validate(data | damaged, SCHEMA)
 

@@ -56,6 +56,9 @@ class Explanation:
         Fidelity after every batch, where the run was allowed to stop early.
     manifest : mapping
         What was run: versions, and under "game" what the game tells of itself (model, score, text).
+    removal : mapping, optional
+        Removal curves: name of a ranking -> (players removed, value) pairs, as `Curve.lines` gives
+        them; `dataclasses.replace(explanation, removal=curve.lines())` keeps a curve in the file.
     """
 
     players: tuple[str, ...]
@@ -73,12 +76,15 @@ class Explanation:
     seed: int
     curve: LearningCurve | None = None
     manifest: Mapping[str, Any] = field(default_factory=dict)
+    removal: Mapping[str, Sequence[tuple[int, float]]] | None = None
 
     def __post_init__(self) -> None:
         object.__setattr__(self, "masks", read_only(self.masks))
         object.__setattr__(self, "values", read_only(self.values))
         object.__setattr__(self, "chosen", MappingProxyType(dict(self.chosen)))
         object.__setattr__(self, "manifest", MappingProxyType(dict(self.manifest)))
+        if self.removal is not None:
+            object.__setattr__(self, "removal", MappingProxyType(dict(self.removal)))
 
     def predict(self, masks: BoolArray) -> FloatArray:
         """What the spectrum says of masks `(m, n)`: values `(m,)`."""
@@ -150,7 +156,7 @@ class Explanation:
             What every player is, where its name does not say it (training examples): a text, or a
             thumbnail as a `data:image/png;base64,…` URI.
         removal : mapping, optional
-            Removal curves: name of a ranking -> (players removed, value) pairs.
+            Removal curves, if other than the explanation's own.
 
         Returns
         -------
@@ -165,7 +171,7 @@ class Explanation:
             path,
             page(
                 self, interactions=interactions, manifest=manifest, text=text, spans=spans,
-                items=items, removal=removal,
+                items=items, removal=self.removal if removal is None else removal,
             ),
         )  # fmt: skip
 
@@ -191,4 +197,7 @@ def load(path: str | os.PathLike[str]) -> Explanation:
     InvalidInputError
         When the file is no such explanation, or of a newer version.
     """
-    return Explanation(**read_fields(path))
+    known = {item.name for item in fields(Explanation)}  # a later version may write others
+    return Explanation(
+        **{name: value for name, value in read_fields(path).items() if name in known}
+    )

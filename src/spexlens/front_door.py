@@ -156,7 +156,7 @@ def explain(
     if design is None:
         plan = chosen.design(n, allowed - reserved, generator)
     else:
-        plan = design(n, allowed - reserved, generator, 0.5 if p is None else p)
+        plan = design(n, allowed - reserved, generator, getattr(chosen, "p", 0.5))
     if not isinstance(chosen, Exact) and not plan.held_out:
         plan = replace(plan, held_out=held_out_rows(holdout, len(plan.masks)))
 

@@ -90,6 +90,7 @@ def measured_curve(
     direction: str = "removal",
     towards: str = "either",
     *,
+    column: int = 0,
     store: Store | None = None,
     batch_size: int = BATCH_SIZE,
 ) -> Curve:
@@ -103,6 +104,8 @@ def measured_curve(
     sizes : sequence of int
     direction, towards
         See `influential_set`.
+    column : int, default 0
+        Which of the game's values the explanation is of, where it has several.
     store, batch_size
         As in `explain`.
 
@@ -128,7 +131,8 @@ def measured_curve(
     base = np.full(n, direction == "removal")
     ends = np.array([np.ones(n, dtype=bool), np.zeros(n, dtype=bool)])
     masks = np.vstack([ends, flipped(base, chosen), flipped(base, alone)])
-    values = score_column(evaluate(game, masks, store=store, batch_size=batch_size))
+    measured = evaluate(game, masks, store=store, batch_size=batch_size)
+    values = measured.reshape(len(masks), -1)[:, column]
     full, empty, rest = float(values[0]), float(values[1]), values[2:]
     return Curve(
         direction, tuple(map(int, sizes)), tuple(chosen), tuple(alone),

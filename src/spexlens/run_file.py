@@ -33,6 +33,7 @@ def write_fields(path: str | os.PathLike[str], fields: Mapping[str, Any]) -> Pat
         "fidelity": fields["fidelity"].to_dict(),
         "curve": None if fields["curve"] is None else fields["curve"].to_list(),
         "spectrum": _spectrum_data(fields["spectrum"]),
+        "removal": None if fields["removal"] is None else dict(fields["removal"]),
         "masks": base64.b64encode(pack_masks(fields["masks"]).tobytes()).decode("ascii"),
     }
     return write_text(path, json.dumps(data, ensure_ascii=False, default=_plain) + "\n")
@@ -63,7 +64,7 @@ def read_fields(path: str | os.PathLike[str]) -> dict[str, Any]:
             "Update spexlens."
         )
     n = len(data["players"])
-    curve = data.get("curve")  # version 1 had neither this nor a manifest
+    curve, removal = data.get("curve"), data.get("removal")  # either may be missing
     packed = np.frombuffer(base64.b64decode(data["masks"]), dtype=np.uint8)
     values = np.array(data["values"], dtype=np.float64)
     return data | {
@@ -75,6 +76,9 @@ def read_fields(path: str | os.PathLike[str]) -> dict[str, Any]:
         "notes": tuple(data["notes"]),
         "curve": None if curve is None else LearningCurve.from_list(curve),
         "manifest": data.get("manifest", {}),
+        "removal": None
+        if removal is None
+        else {name: [(size, value) for size, value in line] for name, line in removal.items()},
     }
 
 

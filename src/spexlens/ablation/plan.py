@@ -12,7 +12,7 @@ from spexlens.ablation.budget import Budget
 from spexlens.ablation.engines import Engine
 from spexlens.ablation.evaluate import BATCH_SIZE, measure
 from spexlens.ablation.store import Store
-from spexlens.core.game import CountsTokens, Game, Priced
+from spexlens.core.game import CountsTokens, Game, HasKeepProbability, Priced
 from spexlens.core.masks import Rng, as_generator
 from spexlens.errors import InvalidInputError
 
@@ -78,7 +78,7 @@ def plan(
     batch_size, engine, store
         As in `measure`.
     rng : int, Generator or None, default 0
-        Draws the masks of the calibration, at keep probability 1/2.
+        Draws the masks of the calibration, at the game's keep probability, or 1/2.
 
     Returns
     -------
@@ -100,7 +100,8 @@ def plan(
         raise InvalidInputError(f"calibrate = {calibrate} given; needed 0 or more ablations.")
     budget = budget if isinstance(budget, Budget) else Budget(calls=budget)
     n = len(game.players)
-    sample = as_generator(rng).random((max(calibrate + 1, _SAMPLE), n)) < 0.5
+    keep = game.p if isinstance(game, HasKeepProbability) else 0.5
+    sample = as_generator(rng).random((max(calibrate + 1, _SAMPLE), n)) < keep
     per_mask = None
     if calibrate:
         measure(game, sample[:1], store=store)

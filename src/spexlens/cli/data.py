@@ -3,9 +3,9 @@
 from __future__ import annotations
 
 from collections.abc import Callable
-from dataclasses import replace
+from dataclasses import asdict, dataclass, replace
 from pathlib import Path
-from typing import Annotated
+from typing import Annotated, Any
 
 import numpy as np
 import typer
@@ -14,17 +14,17 @@ from rich.markup import escape
 from rich.table import Table
 
 from spexlens.ablation.evaluate import evaluate
-from spexlens.cli.printing import print_explanation, shown_progress, write_results
+from spexlens.cli.config import write_config
+from spexlens.cli.options import RunOptions, with_options
+from spexlens.cli.running import check_options, consoles, explained, show, with_removal
 from spexlens.errors import InvalidInputError, UnknownNameError
 from spexlens.explanation import Explanation
-from spexlens.front_door import explain, fit
-from spexlens.indices import find_index
+from spexlens.front_door import fit
 from spexlens.lenses.base import LensGame
 from spexlens.lenses.training_data import training_game
 from spexlens.lenses.training_files import BUILT_IN, ExampleTable, built_in, read_csv
 from spexlens.lenses.training_metrics import Removals
 from spexlens.lenses.training_screen import screen
-from spexlens.lenses.training_subject import TrainingSubject
 from spexlens.lenses.training_surrogates import surrogate_game
 from spexlens.trainers.base import Trainer, TrainingData
 from spexlens.trainers.kernel_ridge import KernelRidge
@@ -45,9 +45,28 @@ _MOST_PLAYERS = 200  # unless --players says otherwise
 _CONTEXTS = 20  # random subsets in which a set is put in and taken out
 
 
+@dataclass(frozen=True)
+class _Arguments:
+    """Which rows of which table, what its players are, and what is trained."""
+
+    source: str
+    test: tuple[int, ...]
+    label: str | None
+    text: str | None
+    features: str
+    group: str | None
+    players: int | None
+    trainer: str
+    score: str | None
+    surrogate: str | None
+    check: int
+
+
+@with_options
 def data(
     source: Annotated[str, typer.Argument(help=f"A CSV file, or {', '.join(BUILT_IN)}.")],
     test: Annotated[list[int], typer.Option(help="Row to explain; repeat for several.")],
+    options: RunOptions,
     label: Annotated[str | None, typer.Option(help="Column of the labels.")] = None,
     text: Annotated[str | None, typer.Option(help="Column of texts to embed.")] = None,
     features: Annotated[str, typer.Option(help="Of texts: minilm or words.")] = "minilm",
@@ -60,50 +79,50 @@ def data(
     surrogate: Annotated[
         str | None, typer.Option(help="newton, second or first: influence, not retraining.")
     ] = None,
-    budget: Annotated[int | None, typer.Option(help="Retrainings, at most.")] = None,
-    keep: Annotated[float, typer.Option(help="Share of the players kept in a subset.")] = 0.5,
     check: Annotated[int, typer.Option(help="Sets to verify by retraining.", min=0)] = 5,
-    algorithm: Annotated[str, typer.Option(help="What recovers the interactions.")] = "auto",
-    seed: Annotated[int, typer.Option(help="Seeds everything.", min=0)] = 0,
-    index: Annotated[str, typer.Option(help="Interaction index of the table.")] = "FBII",
-    order: Annotated[int | None, typer.Option(help="Highest order of the index.")] = None,
-    top: Annotated[int, typer.Option(help="Rows of the table.", min=1)] = 15,
-    out: Annotated[Path | None, typer.Option(help="Folder for the results, one a row.")] = None,
 ) -> None:
     """Find which training examples act together on a prediction, by retraining without them.
 
+    An ablation is a retraining, which serves all rows. With --json there is one object a row, each
+    on a line; of several rows, --out has a folder each.
+
     Example: spexlens data digits --test 5 --test 7 --players 60 --budget 800
     """
-    console = Console()
-    find_index(index)
+    arguments = _Arguments(
+        source, tuple(test), label, text, features, group, players, trainer, score, surrogate, check
+    )
+    check_options(options)
     if trainer not in TRAINERS:
         raise UnknownNameError("trainer", trainer, TRAINERS)
-    table = _table(source, label, text, features, group)
+    output, _ = consoles(options)
+    table = _table(arguments)
     examples, rows = table.split(test)
     game, notes = _game(table, examples, rows, players, TRAINERS[trainer](), score)
-    _print_plan(console, game)
+    _print_plan(output, game)
     run = game if surrogate is None else surrogate_game(game, surrogate)
-    with shown_progress(console) as progress:
-        first = explain(run, budget, algorithm, rng=seed, p=keep, progress=progress)
+    first = explained(run, options)
     told = run.notes() if len(test) > 1 else ()
-    subject = game.subject
-    assert isinstance(subject, TrainingSubject)
     for number, row in enumerate(test):
-        label_text = subject.data.test_labels.tolist()[number]
-        console.print(f"\n[bold]Row {row}[/bold]  label {escape(str(label_text))}", highlight=False)
-        found = _of_point(first, number, algorithm, keep, seed)
+        label_text = str(examples.test_labels.tolist()[number])
+        output.print(f"\n[bold]Row {row}[/bold]  label {escape(label_text)}", highlight=False)
+        found = _of_point(first, number, options)
         found = replace(found, notes=(*found.notes, *(told if number else ()), *notes))
-        print_explanation(console, found, index, order, top)
-        if check:
-            _print_check(console, game, found, number, check, keep, seed)
-        if out is not None:
-            out.mkdir(parents=True, exist_ok=True)
-            write_results(console, found, out if len(test) == 1 else out / f"row-{row}")
+        # Removed players and checked sets are of real retraining, whatever was explained.
+        found = with_removal(found, game, options, column=number)
+        checks = _checks(game, found, number, check, options.seed)
+        folder = options.out
+        if folder is not None and len(test) > 1:
+            folder /= f"row-{row}"
+        facts = {"row": row, "label": label_text, "checks": checks}
+        show(found, replace(options, out=folder), facts)
+        if checks:
+            _print_checks(output, checks)
+    if options.out is not None:
+        write_config(options.out / "config.toml", "data", {**asdict(arguments), **asdict(options)})
 
 
-def _table(
-    source: str, label: str | None, text: str | None, features: str, group: str | None
-) -> ExampleTable:
+def _table(asked: _Arguments) -> ExampleTable:
+    source, label, text, group = asked.source, asked.label, asked.text, asked.group
     if source in BUILT_IN:
         if label is not None or text is not None or group is not None:
             raise InvalidInputError(f"{source} is built in; --label, --text, --group are of files.")
@@ -115,9 +134,9 @@ def _table(
         )
     if label is None:
         raise InvalidInputError("a CSV file needs --label, the column of the labels.")
-    if features not in ("minilm", "words"):
-        raise UnknownNameError("features", features, ("minilm", "words"))
-    if features == "words":
+    if asked.features not in ("minilm", "words"):
+        raise UnknownNameError("features", asked.features, ("minilm", "words"))
+    if asked.features == "words":
         return read_csv(path, label, text=text, group=group, embed=hashed_words)
     kept = path.with_suffix(".minilm.npy")
     return read_csv(
@@ -149,13 +168,15 @@ def _game(
     return game, (str(screening),)
 
 
-def _of_point(
-    first: Explanation, number: int, algorithm: str, keep: float, seed: int
-) -> Explanation:
+def _of_point(first: Explanation, number: int, options: RunOptions) -> Explanation:
     """The explanation of another test point from the same retrainings."""
     if number == 0:
         return first
-    return fit(first.masks, first.values[:, number], first.players, algorithm, rng=seed, p=keep)
+    found = fit(
+        first.masks, first.values[:, number], first.players, options.algorithm, options.seed,
+        p=first.spectrum.p, holdout=options.holdout,
+    )  # fmt: skip
+    return replace(found, manifest=first.manifest)
 
 
 def _print_plan(console: Console, game: LensGame) -> None:
@@ -168,27 +189,35 @@ def _print_plan(console: Console, game: LensGame) -> None:
     )
 
 
-def _print_check(
-    console: Console,
-    game: LensGame,
-    explanation: Explanation,
-    number: int,
-    count: int,
-    keep: float,
-    seed: int,
-) -> None:
+def _checks(
+    game: LensGame, explanation: Explanation, number: int, count: int, seed: int
+) -> list[dict[str, Any]]:
     """The strongest interacting sets, put in and taken out by real retraining."""
     pairs = explanation.interactions("FBII")
     sets = [players for players in pairs if len(players) > 1][:count]
     if not sets:
-        return
-    rng = np.random.default_rng(seed)
-    plan = Removals.of(sets, rng.random((_CONTEXTS, len(game.players))) < keep)
+        return []
+    labels, rng = pairs.labels(), np.random.default_rng(seed)
+    kept = rng.random((_CONTEXTS, len(game.players))) < explanation.spectrum.p
+    plan = Removals.of(sets, kept)
     actual = plan.effects(evaluate(game, plan.masks).reshape(len(plan.masks), -1)[:, number])
     predicted = plan.effects(explanation.predict(plan.masks))
+    return [
+        {
+            "players": list(players),
+            "names": [labels[player] for player in players],
+            "predicted": float(said),
+            "measured": float(was),
+        }
+        for players, said, was in zip(sets, predicted, actual, strict=True)
+    ]
+
+
+def _print_checks(output: Console, checks: list[dict[str, Any]]) -> None:
     table = Table(title="Removed together, by retraining", title_justify="left")
     for column in ("players", "predicted", "measured"):
         table.add_column(column, justify="left" if column == "players" else "right")
-    for players, said, was in zip(sets, predicted, actual, strict=True):
-        table.add_row(escape(pairs.label(players)), f"{said:+.3f}", f"{was:+.3f}")
-    console.print(table)
+    for row in checks:
+        names = escape(" × ".join(row["names"]))
+        table.add_row(names, f"{row['predicted']:+.3f}", f"{row['measured']:+.3f}")
+    output.print(table)

@@ -11,7 +11,6 @@ from rich.console import Console
 from rich.markup import escape
 from rich.table import Table
 
-from spexlens.cli.config import write_config
 from spexlens.cli.options import RunOptions, with_options
 from spexlens.cli.running import check_options, consoles, explain_and_show, loading
 from spexlens.errors import InvalidInputError, UnknownNameError
@@ -79,12 +78,7 @@ def joint(
         f"{plan['replacement']}",
         highlight=False,
     )
-    # The option p is one number; here every lens has its own, so config.toml is written without it.
-    with_p = RunOptions(**(vars(options) | {"p": game.p}))
-    explanation = explain_and_show(game, with_p, "joint", asdict(arguments))
-    if options.out is not None:
-        told = {**asdict(arguments), **asdict(options)}
-        write_config(options.out / "config.toml", "joint", told)
+    explanation = explain_and_show(game, options, "joint", asdict(arguments))
     _print_lenses(output, explanation, game)
 
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import json
 import sys
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, TextIO
@@ -19,7 +19,6 @@ from spexlens.errors import MissingExtraError
 if TYPE_CHECKING:
     from spexlens.core.interactions import Interactions
     from spexlens.explanation import Explanation
-    from spexlens.removal import Curve
 
 _BAR = 16
 
@@ -27,7 +26,7 @@ _BAR = 16
 def print_explanation(
     console: Console, explanation: Explanation, index: str, order: int | None, top: int
 ) -> None:
-    """Fidelity, notes, and the strongest effects as a table."""
+    """The strongest effects as a table, fidelity, notes, and the removal curve, if any."""
     interactions = explanation.interactions(index, order)
     strongest = interactions.top(top)
     ranking = strongest.ranking()
@@ -61,24 +60,24 @@ def print_explanation(
         console.print(f"[bold]Curve[/bold]    R2 after {', '.join(steps)}", highlight=False)
     for note in explanation.notes:
         console.print(f"[bold]Note[/bold]     {escape(note)}", highlight=False)
-
-
-def print_removal(console: Console, curve: Curve) -> None:
-    """What was measured without the most influential players, chosen in two ways."""
-    table = Table(title=f"Removed, from {curve.full:+.3f} of the full input", title_justify="left")
-    for name in ("players removed", "by interactions", "by single effects"):
-        table.add_column(name, justify="right")
-    for size, value, linear in zip(curve.sizes, curve.values, curve.linear_values, strict=True):
-        table.add_row(str(size), f"{value:+.3f}", f"{linear:+.3f}")
-    console.print(table)
+    if explanation.removal:
+        _print_removal(console, explanation.removal)
 
 
 def print_json(
-    explanation: Explanation, index: str, order: int | None, top: int, removal: Curve | None = None
+    explanation: Explanation,
+    index: str,
+    order: int | None,
+    top: int,
+    told: Mapping[str, Any] | None = None,
 ) -> None:
-    """Fidelity, run and the strongest effects as one JSON object on stdout."""
+    """Fidelity, run and the strongest effects as one JSON object on a line of stdout.
+
+    `told` are further fields of the object; they come first.
+    """
     strongest = explanation.interactions(index, order).top(top)
     data = {
+        **(told or {}),
         "fidelity": explanation.fidelity.to_dict(),
         "algorithm": explanation.algorithm,
         "calls": explanation.calls,
@@ -87,7 +86,7 @@ def print_json(
         "empty_value": explanation.empty_value,
         "curve": None if explanation.curve is None else explanation.curve.to_list(),
         "notes": list(explanation.notes),
-        "removal": None if removal is None else removal.lines(),
+        "removal": None if explanation.removal is None else dict(explanation.removal),
         "index": strongest.index,
         "interactions": interaction_rows(strongest),
     }
@@ -103,16 +102,12 @@ def interaction_rows(interactions: Interactions) -> list[dict[str, Any]]:
     return rows
 
 
-def write_results(
-    console: Console, explanation: Explanation, folder: Path, removal: Curve | None = None
-) -> None:
+def write_results(console: Console, explanation: Explanation, folder: Path) -> None:
     """Write run.json, report.html and, where matplotlib is installed, the pictures."""
     folder.mkdir(parents=True, exist_ok=True)
     written = [
         explanation.save(folder / "run.json"),
-        explanation.report(
-            folder / "report.html", removal=None if removal is None else removal.lines()
-        ),
+        explanation.report(folder / "report.html"),
     ]
     try:
         written += write_pictures(console, explanation, folder)
@@ -181,6 +176,18 @@ def show_warning(
 ) -> None:
     """A warning as one line, for `warnings.showwarning`."""
     Console(stderr=True).print(f"[yellow]warning:[/yellow] {escape(str(message))}", highlight=False)
+
+
+def _print_removal(console: Console, curves: Mapping[str, Sequence[tuple[int, float]]]) -> None:
+    """What was measured without the most influential players, a column a way of choosing them."""
+    lines = {name: dict(line) for name, line in curves.items()}
+    table = Table(title="Measured without the most influential", title_justify="left")
+    for name in ("players removed", *lines):
+        table.add_column(escape(name), justify="right")
+    for size in sorted({size for line in lines.values() for size in line}):
+        cells = (f"{line[size]:+.3f}" if size in line else "" for line in lines.values())
+        table.add_row(str(size), *cells)
+    console.print(table)
 
 
 def _print_fidelity(console: Console, explanation: Explanation) -> None:

@@ -67,6 +67,7 @@ class PromptArguments:
                 f"{options} given for the score {name!r}; needed "
                 f"{'neither --answers nor --response' if needed is None else f'--{needed}'}."
             )
+        _check_segmenter(self.segmenter, local=self.endpoint is None)
         if name == "kl" and self.ablation == "attention":
             raise InvalidInputError(
                 "the score 'kl' reads the full prompt as well, which hiding from attention cannot "
@@ -127,6 +128,15 @@ def endpoint_game(arguments: PromptArguments) -> LensGame:
     return LensGame(
         lens, EndpointSubject.prepare(endpoint, score, lens.prompt, prices=arguments.prices)
     )
+
+
+def _check_segmenter(name: str, *, local: bool) -> None:
+    """Refuse an unknown name; `tokens` is in no table, as it takes a local model's tokenizer."""
+    from spexlens.lenses.segmenters import SEGMENTERS
+
+    if name != "tokens" and name not in SEGMENTERS:
+        known = ("tokens", *SEGMENTERS) if local else SEGMENTERS
+        raise UnknownNameError("segmenter", name, known)
 
 
 def _score(arguments: PromptArguments) -> Score | None:

@@ -2,9 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
-from dataclasses import asdict
+from dataclasses import asdict, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -18,7 +18,6 @@ from spexlens.cli.printing import (
     hide_loading_bars,
     print_explanation,
     print_json,
-    print_removal,
     shown_progress,
     write_results,
 )
@@ -29,7 +28,6 @@ if TYPE_CHECKING:
     from spexlens.core.game import Game
     from spexlens.explanation import Explanation
     from spexlens.fidelity import Fidelity
-    from spexlens.removal import Curve
     from spexlens.stopping import StoppingRule
 
 
@@ -75,13 +73,21 @@ def explain_and_show(
     arguments : dict
         The command's other arguments, for config.toml.
     """
+    explanation = with_removal(explained(game, options), game, options)
+    show(explanation, options)
+    if options.out is not None:
+        write_config(options.out / "config.toml", command, {**arguments, **asdict(options)})
+    return explanation
+
+
+def explained(game: Game, options: RunOptions) -> Explanation:
+    """The explanation of a game; a dry run prints the plan and ends the command."""
     from spexlens.ablation.plan import plan
-    from spexlens.ablation.store import Store
     from spexlens.core.game import Priced
     from spexlens.front_door import explain
 
     output, errors = consoles(options)
-    store = None if options.store is None else Store(options.store)
+    store = _store(options)
     budget, until = _budget(options), _until(options)
     if options.dry_run:
         told = plan(game, _planned(budget, len(game.players)), store=store)
@@ -89,40 +95,52 @@ def explain_and_show(
         raise typer.Exit
     spent = game.spent if isinstance(game, Priced) else str
     with shown_progress(errors, spent) as progress, _partial_values_kept(options.out):
-        explanation = explain(
+        return explain(
             game, budget, options.algorithm, rng=options.seed, p=options.p,
             holdout=options.holdout, until=until, store=store, engine=options.engine,
             batch_size=options.batch_size, progress=progress,
         )  # fmt: skip
-    show(explanation, options, _removal(game, explanation, options, store))
-    if options.out is not None:
-        write_config(options.out / "config.toml", command, {**arguments, **asdict(options)})
-    return explanation
 
 
-def show(explanation: Explanation, options: ShowOptions, removal: Curve | None = None) -> None:
-    """Print an explanation as a table or JSON; write it where a folder is given."""
-    output, _ = consoles(options)
-    if options.json:
-        print_json(explanation, options.index, options.order, options.top, removal)
-    else:
-        print_explanation(output, explanation, options.index, options.order, options.top)
-        if removal is not None:
-            print_removal(output, removal)
-    if options.out is not None:
-        write_results(output, explanation, options.out, removal)
+def with_removal(
+    explanation: Explanation, game: Game, options: RunOptions, column: int = 0
+) -> Explanation:
+    """The explanation with its measured removal curve, where one is asked for.
 
-
-def _removal(
-    game: Game, explanation: Explanation, options: RunOptions, store: Store | None
-) -> Curve | None:
-    """The measured removal curve, where it is asked for."""
+    `column` says of which of the game's values the explanation is.
+    """
     if not options.removal:
-        return None
+        return explanation
     from spexlens.removal import measured_curve
 
     sizes = range(1, min(options.removal, len(game.players)) + 1)
-    return measured_curve(game, explanation, sizes, store=store, batch_size=options.batch_size)
+    curve = measured_curve(
+        game, explanation, sizes, column=column, store=_store(options),
+        batch_size=options.batch_size,
+    )  # fmt: skip
+    return replace(explanation, removal=curve.lines())
+
+
+def show(
+    explanation: Explanation, options: ShowOptions, told: Mapping[str, Any] | None = None
+) -> None:
+    """Print an explanation as a table or JSON; write it where a folder is given.
+
+    `told` are further fields of the JSON.
+    """
+    output, _ = consoles(options)
+    if options.json:
+        print_json(explanation, options.index, options.order, options.top, told)
+    else:
+        print_explanation(output, explanation, options.index, options.order, options.top)
+    if options.out is not None:
+        write_results(output, explanation, options.out)
+
+
+def _store(options: RunOptions) -> Store | None:
+    from spexlens.ablation.store import Store
+
+    return None if options.store is None else Store(options.store)
 
 
 @contextmanager

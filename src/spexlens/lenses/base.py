@@ -14,6 +14,7 @@ from spexlens.core.masks import BoolArray, FloatArray, IntArray, as_masks
 _SAMPLE = 32  # masks from which the tokens of a run are estimated
 
 
+@runtime_checkable
 class Lens(Protocol):
     """Turns masks over its players into interventions; knows no model's internals, no algorithm."""
 
@@ -27,6 +28,7 @@ class Lens(Protocol):
         ...
 
 
+@runtime_checkable
 class Subject(Protocol):
     """A model and a score: runs interventions, returns values."""
 

@@ -13,6 +13,7 @@ from spexlens.core.masks import BoolArray, FloatArray, IntArray, read_only
 from spexlens.errors import InvalidInputError, MissingExtraError
 from spexlens.models.encoder import Encoder, read_in_batches
 from spexlens.models.identity import model_identity
+from spexlens.models.loading import check_hub
 from spexlens.models.prompt_tokens import PromptTokens
 
 try:
@@ -90,6 +91,7 @@ class SequenceClassifier:
         except ImportError as error:
             raise MissingExtraError("a text classifier", "transformers", "llm") from error
         source = str(name_or_path)
+        check_hub(source)
         try:
             tokenizer = AutoTokenizer.from_pretrained(source)
             model, report = AutoModelForSequenceClassification.from_pretrained(

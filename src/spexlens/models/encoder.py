@@ -13,6 +13,7 @@ from spexlens.core.masks import BoolArray, FloatArray
 from spexlens.errors import InvalidInputError, MissingExtraError, MissingModelError
 from spexlens.models.batching import batches, evaluating
 from spexlens.models.identity import model_identity
+from spexlens.models.loading import check_hub
 
 try:
     import torch
@@ -62,6 +63,7 @@ class Encoder:
         source = str(name_or_path)
         if source == "minilm":
             source = _minilm_folder()
+        check_hub(source)
         try:
             tokenizer = AutoTokenizer.from_pretrained(source)
             model = AutoModel.from_pretrained(source, dtype=torch.float32)

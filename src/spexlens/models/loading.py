@@ -33,6 +33,7 @@ def load_causal_lm(
     except ImportError as error:
         raise MissingExtraError("loading a model", "transformers", "llm") from error
     source = zoo.locate(name_or_path)
+    check_hub(source)
     try:
         with _quiet(source):
             tokenizer = AutoTokenizer.from_pretrained(source)
@@ -51,6 +52,24 @@ def load_causal_lm(
         )
     copies = [copy.deepcopy(model).to(one) for one in devices[1:]]
     return (model.to(devices[0]), *copies), tokenizer
+
+
+def check_hub(source: str) -> None:
+    """Ask the hub once for a model that is not on this disk; transformers retries for long."""
+    from huggingface_hub import get_hf_file_metadata, hf_hub_url, try_to_load_from_cache
+
+    if Path(source).is_dir():
+        return
+    try:
+        if isinstance(try_to_load_from_cache(source, "config.json"), str):
+            return
+        get_hf_file_metadata(hf_hub_url(source, "config.json"))
+    except Exception as error:  # a name that none can have, or errors of the HTTP library
+        reason = " ".join(str(error).split()) or type(error).__name__
+        raise InvalidInputError(
+            f"the model {source!r} lies in no folder or cache here, and the hub did not give it "
+            f"({reason.rstrip('.')}). Check the name and the connection."
+        ) from error
 
 
 @contextmanager
