@@ -1,6 +1,6 @@
 """Planted interactions across lenses: are they found?
 
-    python benchmarks/joint.py recovery [--game recall] [--seeds 10] [--seconds 150]
+    python benchmarks/joint.py recovery [--game recall] [--algorithm trees] [--seeds 10]
     python benchmarks/joint.py unseen joint_smollm2.json
 
 recovery: three games of about 100 players each. `recall`: demonstrations × heads of a transformer
@@ -78,30 +78,35 @@ def rank(interactions: sx.Interactions, planted: tuple[int, ...]) -> int | None:
     return list(interactions).index(planted) if planted in interactions else None
 
 
-def recovery(names: list[str], seeds: int, seconds: float) -> None:
+def recovery(names: list[str], labels: list[str], seeds: int, seconds: float) -> None:
     RESULTS.parent.mkdir(exist_ok=True)
-    done = {(row["game"], row["seed"], row["planted"], row["budget"]) for row in rows()}
+    keys = ("game", "seed", "planted", "budget", "algorithm")
+    done = {tuple(row[key] for key in keys) for row in rows()}
     end = time.monotonic() + seconds
-    for budget, name, seed, planted in product(BUDGETS, names, range(seeds), (True, False)):
-        if (name, seed, planted, budget) in done or not (planted or budget == CONTROL):
+    for budget, planted, name, seed in product(BUDGETS, (True, False), names, range(seeds)):
+        missing = [
+            label
+            for label in labels
+            if (planted or (label == "kernelspex" and budget == CONTROL))
+            and (name, seed, planted, budget, label) not in done
+        ]
+        if not missing:
             continue
         if time.monotonic() > end:
             print("the seconds are over; run it again to go on")
-            return
-        record(name, seed, planted, budget)
+            break
+        record(name, seed, planted, budget, missing)
     summary(names)
 
 
-def record(name: str, seed: int, planted: bool, budget: int) -> None:
+def record(name: str, seed: int, planted: bool, budget: int, labels: list[str]) -> None:
     game, members = GAMES[name](seed, planted)
     rng = np.random.default_rng(seed)
     masks = sx.KernelSPEX(p=game.p).design(len(game.players), budget, rng).masks
     values = sx.measure(game, masks, batch_size=250).values
     lines = []
-    for label, algorithm in ALGORITHMS.items():
-        if label != "kernelspex" and not planted:
-            continue
-        found = sx.fit(masks, values, game.players, algorithm, rng=0, p=game.p)
+    for label in labels:
+        found = sx.fit(masks, values, game.players, ALGORITHMS[label], rng=0, p=game.p)
         sought = members[:2] if label == "pairwise" else members
         ranked = effects(game, found, len(sought))
         effect = ranked.get(sought, 0.0)
@@ -172,6 +177,7 @@ def main() -> None:
     commands = parser.add_subparsers(dest="command", required=True)
     one = commands.add_parser("recovery")
     one.add_argument("--game", choices=GAMES, action="append")
+    one.add_argument("--algorithm", choices=ALGORITHMS, action="append")
     one.add_argument("--seeds", type=int, default=10)
     one.add_argument("--seconds", type=float, default=150)
     two = commands.add_parser("unseen")
@@ -179,7 +185,8 @@ def main() -> None:
     given = parser.parse_args()
     warnings.simplefilter("ignore", sx.SpexlensWarning)  # empty subsets among 1,000 are expected
     if given.command == "recovery":
-        recovery(given.game or list(GAMES), given.seeds, given.seconds)
+        labels = given.algorithm or list(ALGORITHMS)
+        recovery(given.game or list(GAMES), labels, given.seeds, given.seconds)
     else:
         unseen(given.run)
 

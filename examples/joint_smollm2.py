@@ -47,7 +47,7 @@ def demonstrations_and_heads(names: Sequence[str] | None = None, p: float = 0.9)
 
 def run(game: JointGame, ablations: int, seconds: float, name: str) -> sx.Explanation:
     found = sx.explain(
-        game, sx.Budget(calls=ablations, seconds=seconds), "kernelspex", rng=0, p=game.p,
+        game, sx.Budget(calls=ablations, seconds=seconds), "kernelspex", rng=0,
         store=sx.Store("joint_smollm2.db"), progress=lambda done, of: print(f"{done} of {of}"),
     )  # fmt: skip
     print(found)

@@ -63,6 +63,12 @@ class JointLens:
                 f"{len(self.lenses)} lenses given; needed two or more to join. One lens alone "
                 "makes a game with its own function."
             )
+        for name, lens in self.lenses.items():
+            if not isinstance(lens, Lens) or isinstance(lens, type):
+                raise InvalidInputError(
+                    f"the lens {name!r} given as a {type(lens).__name__}; needed one with players "
+                    "that can be ablated: PromptLens(…), ComponentLens(…) or TrainingLens(…)."
+                )
         empty = [name for name, lens in self.lenses.items() if not lens.players]
         if empty:
             raise InvalidInputError(f"the lens {empty[0]!r} has no players.")
@@ -107,8 +113,8 @@ class JointLens:
 class JointGame:
     """A game over the players of several lenses.
 
-    Give `explain` its keep probabilities: `explain(game, budget, p=game.p)`; and, where one lens is
-    dear, a split-plot design: `design=SplitPlot(game.players_of("data"), repeats=20)`.
+    `explain` draws masks with its keep probabilities. Where one lens is dear, give it a split-plot
+    design: `design=SplitPlot(game.players_of("data"), repeats=20)`.
 
     Attributes
     ----------
@@ -183,10 +189,15 @@ def joint_game(
     Raises
     ------
     InvalidInputError
-        For lenses that overlap or have no players, a subject that does not run what they write, or
-        a keep probability that is not within 0 and 1.
+        For what is no lens or no subject, lenses that overlap or have no players, a subject that
+        does not run what they write, or a keep probability that is not within 0 and 1.
     """
     lens = JointLens(lenses)
+    if not isinstance(subject, Subject) or isinstance(subject, type):
+        raise InvalidInputError(
+            f"the subject given as a {type(subject).__name__}; needed one that runs ablations: "
+            "gated_prompts(…) for prompts, or TrainedReader(…) for training examples."
+        )
     game = JointGame(lens, subject, _keep_probabilities(lens, p))
     game.describe()  # an error where the subject does not run what the lenses write
     if isinstance(subject, Sited) and subject.sites is not None:
