@@ -183,9 +183,8 @@ def plot(fits: list[Fit], path: Path) -> None:
     figure = Figure(figsize=(4.2 * columns, 3.4 * rows), layout="constrained")
     colours = ("#0072b2", "#d55e00", "#009e73", "#cc79a7", "#e69f00", "#56b4e9", "#444444")
     names = sorted({fit.algorithm for fit in fits})
-    for axes, (game, by_name) in zip(
-        figure.subplots(rows, columns, squeeze=False).flat, table.items(), strict=False
-    ):
+    panels = list(figure.subplots(rows, columns, squeeze=False).flat)
+    for axes, (game, by_name) in zip(panels, table.items(), strict=False):
         for name, curve in by_name.items():
             points = [mean_and_interval([f.r2 for f in found]) for found in curve.values()]
             mean, half = np.array(points).T
@@ -199,7 +198,10 @@ def plot(fits: list[Fit], path: Path) -> None:
         axes.xaxis.set_major_formatter("{x:.0f}")
         axes.minorticks_off()
         axes.set_xticks(sorted({fit.ablations for fit in fits}))
-    figure.axes[0].legend(fontsize=7)
+    for spare in panels[len(table) :]:
+        spare.axis("off")
+    key = panels[min(len(table), len(panels) - 1)]
+    key.legend(*panels[0].get_legend_handles_labels(), fontsize=7, loc="center right")
     figure.savefig(path, dpi=130)
 
 

@@ -149,6 +149,7 @@ def test_doubtful_trainings_are_told():
     with pytest.warns(sx.SpexlensWarning, match="a class has no example left"):
         game(masks)
     assert game.subject.tally.class_absent == 1
+    assert any("1 lacked a class" in note for note in game.notes())
 
 
 def test_lenses_over_another_subject_are_told():

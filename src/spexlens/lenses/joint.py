@@ -152,6 +152,10 @@ class JointGame:
         """Tokens `(m,)` of `masks` `(m, n)`; None where the subject cannot count them."""
         return self._game.tokens(masks)
 
+    def notes(self) -> tuple[str, ...]:
+        """What the subject says to doubt about its values so far."""
+        return self._game.notes()
+
     def describe(self, budget: int | None = None) -> dict[str, Any]:
         """As `LensGame.describe`, with under `lenses` the players of each, as (first, end)."""
         told = {

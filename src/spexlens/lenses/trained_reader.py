@@ -102,6 +102,10 @@ class TrainedReader:
         picked: FloatArray = values[training, reading]
         return picked
 
+    def notes(self) -> tuple[str, ...]:
+        """What there is to doubt about the trainings so far."""
+        return self.tally.notes()
+
     def describe(self, interventions: Interventions, /) -> dict[str, Any]:
         """Trainer, score, and the examples; nothing is run."""
         self._subsets(interventions)
