@@ -224,7 +224,7 @@ def test_a_prompt_beyond_the_positions_is_an_error(tiny):
     at_most = "a " * POSITIONS
     assert tiny.max_tokens == POSITIONS
     assert np.isfinite(tiny.next_token_logits([at_most], TOKENS)).all()
-    with pytest.raises(InvalidInputError, match=f"{POSITIONS + 1} tokens; tiny has {POSITIONS}"):
+    with pytest.raises(InvalidInputError, match=f"{POSITIONS + 1} tokens, 1 more than the"):
         tiny.next_token_logits(["good", at_most + "b"], TOKENS)
 
 
