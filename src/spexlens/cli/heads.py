@@ -13,11 +13,10 @@ from rich.table import Table
 
 from spexlens.cli.options import RunOptions, with_options
 from spexlens.cli.printing import shown_progress
-from spexlens.cli.running import check_options, consoles, explain_and_show, loading
+from spexlens.cli.running import check_options, consoles, explain_and_show, loading, open_store
 from spexlens.errors import InvalidInputError, UnknownNameError
 
 if TYPE_CHECKING:
-    from spexlens.ablation.store import Store
     from spexlens.explanation import Explanation
     from spexlens.lenses.base import LensGame
     from spexlens.lenses.questions import Question
@@ -94,7 +93,11 @@ def heads(
 
         with shown_progress(errors) as progress:
             curve = pruning_curve(
-                explanation, held_out, rng=options.seed, store=_store(options), progress=progress
+                explanation,
+                held_out,
+                rng=options.seed,
+                store=open_store(options),
+                progress=progress,
             )
         _print_curve(output, curve, held_out.describe()["score"])
 
@@ -139,18 +142,12 @@ def _numbers(text: str | None) -> list[int] | None:
         ) from None
 
 
-def _store(options: RunOptions) -> Store | None:
-    from spexlens.ablation.store import Store
-
-    return None if options.store is None else Store(options.store)
-
-
 def _measured_p(game: LensGame, options: RunOptions, output: Console, errors: Console) -> float:
     from spexlens.keep_probability import keep_probability
 
     with shown_progress(errors) as progress:
         measured = keep_probability(
-            game, rng=options.seed, store=_store(options), progress=progress
+            game, rng=options.seed, store=open_store(options), progress=progress
         )
     told = ", ".join(f"{s.p:g}: {s.mean:+.2f} ± {s.deviation:.2f}" for s in measured.spreads)
     output.print(

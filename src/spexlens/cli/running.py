@@ -87,7 +87,7 @@ def explained(game: Game, options: RunOptions) -> Explanation:
     from spexlens.front_door import explain
 
     output, errors = consoles(options)
-    store = _store(options)
+    store = open_store(options)
     budget, until = _budget(options), _until(options)
     if options.dry_run:
         told = plan(game, _planned(budget, len(game.players)), store=store)
@@ -115,7 +115,7 @@ def with_removal(
 
     sizes = range(1, min(options.removal, len(game.players)) + 1)
     curve = measured_curve(
-        game, explanation, sizes, column=column, store=_store(options),
+        game, explanation, sizes, column=column, store=open_store(options),
         batch_size=options.batch_size,
     )  # fmt: skip
     return replace(explanation, removal=curve.lines())
@@ -137,7 +137,8 @@ def show(
         write_results(output, explanation, options.out)
 
 
-def _store(options: RunOptions) -> Store | None:
+def open_store(options: RunOptions) -> Store | None:
+    """The store that `--store` names, if any."""
     from spexlens.ablation.store import Store
 
     return None if options.store is None else Store(options.store)

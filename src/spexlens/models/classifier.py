@@ -13,7 +13,7 @@ from spexlens.core.masks import BoolArray, FloatArray, IntArray, read_only
 from spexlens.errors import InvalidInputError, MissingExtraError
 from spexlens.models.encoder import Encoder, read_in_batches
 from spexlens.models.identity import model_identity
-from spexlens.models.loading import check_hub
+from spexlens.models.loading import load_pretrained, require_transformers
 from spexlens.models.prompt_tokens import PromptTokens
 
 try:
@@ -86,22 +86,12 @@ class SequenceClassifier:
         InvalidInputError
             When nothing can be loaded, or the head would be filled with random numbers.
         """
-        try:
-            from transformers import AutoModelForSequenceClassification, AutoTokenizer
-        except ImportError as error:
-            raise MissingExtraError("a text classifier", "transformers", "llm") from error
+        require_transformers("a text classifier")
         source = str(name_or_path)
-        check_hub(source)
-        try:
-            tokenizer = AutoTokenizer.from_pretrained(source)
-            model, report = AutoModelForSequenceClassification.from_pretrained(
-                source, dtype=torch.float32, output_loading_info=True
-            )
-        except (OSError, ValueError, KeyError) as error:
-            raise InvalidInputError(
-                f"no classifier and tokenizer could be loaded from {source!r}: {error}"
-            ) from error
-        if missing := sorted(report["missing_keys"]):
+        model, tokenizer, missing = load_pretrained(
+            "AutoModelForSequenceClassification", source, "classifier"
+        )
+        if missing:
             raise InvalidInputError(
                 f"{source!r} has no weights for {missing[:3]}: it was not trained to classify. Fit "
                 "a probe on its embeddings instead: fit_probe."

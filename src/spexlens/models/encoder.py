@@ -10,10 +10,10 @@ from typing import Any
 import numpy as np
 
 from spexlens.core.masks import BoolArray, FloatArray
-from spexlens.errors import InvalidInputError, MissingExtraError, MissingModelError
+from spexlens.errors import MissingExtraError, MissingModelError
 from spexlens.models.batching import batches, evaluating
 from spexlens.models.identity import model_identity
-from spexlens.models.loading import check_hub
+from spexlens.models.loading import load_pretrained, require_transformers
 
 try:
     import torch
@@ -56,21 +56,11 @@ class Encoder:
         InvalidInputError
             When nothing can be loaded from the folder.
         """
-        try:
-            from transformers import AutoModel, AutoTokenizer
-        except ImportError as error:
-            raise MissingExtraError("a sentence encoder", "transformers", "llm") from error
+        require_transformers("a sentence encoder")
         source = str(name_or_path)
         if source == "minilm":
             source = _minilm_folder()
-        check_hub(source)
-        try:
-            tokenizer = AutoTokenizer.from_pretrained(source)
-            model = AutoModel.from_pretrained(source, dtype=torch.float32)
-        except (OSError, ValueError, KeyError) as error:
-            raise InvalidInputError(
-                f"no encoder and tokenizer could be loaded from {source!r}: {error}"
-            ) from error
+        model, tokenizer, _ = load_pretrained("AutoModel", source, "encoder")
         return Encoder(model.eval(), tokenizer, str(name_or_path))
 
     @property

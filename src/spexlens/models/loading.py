@@ -28,24 +28,12 @@ def load_causal_lm(
     devices = [_device(one) for one in wanted]
     if not devices:
         raise InvalidInputError("device = [] given; needed at least one, such as 'cpu'.")
-    try:
-        from transformers import AutoModelForCausalLM, AutoTokenizer
-    except ImportError as error:
-        raise MissingExtraError("loading a model", "transformers", "llm") from error
+    require_transformers("loading a model")
     source = zoo.locate(name_or_path)
-    check_hub(source)
-    try:
-        with _quiet(source):
-            tokenizer = AutoTokenizer.from_pretrained(source)
-            model, report = AutoModelForCausalLM.from_pretrained(
-                source, dtype=chosen_dtype, output_loading_info=True
-            )
-    except (OSError, ValueError, KeyError) as error:
-        raise InvalidInputError(
-            f"no causal language model and tokenizer could be loaded from {source!r}: {error}"
-        ) from error
-    # transformers fills missing weights with random numbers and only logs it.
-    if missing := sorted(report["missing_keys"]):
+    model, tokenizer, missing = load_pretrained(
+        "AutoModelForCausalLM", source, "causal language model", chosen_dtype
+    )
+    if missing:
         raise InvalidInputError(
             f"{source!r} lacks {len(missing)} weights of a causal language model: "
             f"{shown(missing, 3)}. Choose a model that was trained with a language-model head."
@@ -54,7 +42,49 @@ def load_causal_lm(
     return (model.to(devices[0]), *copies), tokenizer
 
 
-def check_hub(source: str) -> None:
+def require_transformers(purpose: str) -> None:
+    """An error that says what transformers is missing for."""
+    try:
+        import transformers  # noqa: F401
+    except ImportError as error:
+        raise MissingExtraError(purpose, "transformers", "llm") from error
+
+
+def load_pretrained(
+    auto_class: str, source: str, what: str, dtype: torch.dtype = torch.float32
+) -> tuple[Any, Any, list[str]]:
+    """Model, tokenizer, and the names of the weights that the source lacks.
+
+    transformers fills missing weights with random numbers and only logs it; what that means is for
+    the caller to say.
+
+    Parameters
+    ----------
+    auto_class : str
+        Of transformers: "AutoModel", "AutoModelForCausalLM", ….
+    source : str
+        A folder or a hub name.
+    what : str
+        What is wanted, for the error.
+    dtype : torch.dtype
+    """
+    import transformers
+
+    _check_hub(source)
+    try:
+        with _quiet(source):
+            tokenizer = transformers.AutoTokenizer.from_pretrained(source)
+            model, report = getattr(transformers, auto_class).from_pretrained(
+                source, dtype=dtype, output_loading_info=True
+            )
+    except (OSError, ValueError, KeyError) as error:
+        raise InvalidInputError(
+            f"no {what} and tokenizer could be loaded from {source!r}: {error}"
+        ) from error
+    return model, tokenizer, sorted(report["missing_keys"])
+
+
+def _check_hub(source: str) -> None:
     """Ask the hub once for a model that is not on this disk; transformers retries for long."""
     from huggingface_hub import get_hf_file_metadata, hf_hub_url, try_to_load_from_cache
 
