@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import random
 
-from spexlens.lenses.questions import Question
+from spexlens.lenses.components.questions import Question
 
 RELATIONS = {
     "The capital of {} is": """France Paris, Italy Rome, Spain Madrid, Germany Berlin, Japan Tokyo,

@@ -39,14 +39,14 @@ from component_tasks import indirect_object, relations
 from spexlens.ablation.evaluate import measure
 from spexlens.core.masks import sample_masks
 from spexlens.lenses.base import LensGame
-from spexlens.lenses.component_results import layer_energy
-from spexlens.lenses.components import component_game
-from spexlens.lenses.encoder_scores import ProbeScore
-from spexlens.lenses.questions import Question
-from spexlens.models import sites
-from spexlens.models.causal_lm import CausalLM
-from spexlens.models.encoder import Encoder, pooled
-from spexlens.pruning import pruning_curve
+from spexlens.lenses.components.game import component_game
+from spexlens.lenses.components.probe_score import ProbeScore
+from spexlens.lenses.components.questions import Question
+from spexlens.lenses.components.results import layer_energy
+from spexlens.models.gating import sites
+from spexlens.models.pretrained.causal_lm import CausalLM
+from spexlens.models.pretrained.encoder import Encoder, pooled
+from spexlens.studies.pruning import pruning_curve
 
 CACHE = Path(__file__).parent / ".cache"
 GAMES = CACHE / "games"
@@ -181,7 +181,7 @@ def speed(count: int, rounds: int) -> None:
 
 
 def spread() -> None:
-    from spexlens.keep_probability import keep_probability
+    from spexlens.studies.keep_probability import keep_probability
 
     lm = CausalLM.load("smollm2")
     for replacement in ("zero", "mean"):

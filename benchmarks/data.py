@@ -41,10 +41,10 @@ from sklearn.linear_model import LogisticRegression
 from sklearn.preprocessing import scale
 
 import spexlens as sx
-from spexlens.lenses.training_data import training_game
-from spexlens.lenses.training_metrics import agreement, auroc
-from spexlens.lenses.training_pairs import PairDifferences
-from spexlens.lenses.training_surrogates import surrogate_game
+from spexlens.lenses.training.game import training_game
+from spexlens.lenses.training.metrics import agreement, auroc
+from spexlens.lenses.training.pairs import PairDifferences
+from spexlens.lenses.training.surrogates import surrogate_game
 from spexlens.proxies.boosted_trees import QUICK_GRID
 from spexlens.proxies.folds import r2_score
 from spexlens.trainers.base import TrainingData

@@ -22,7 +22,7 @@ SENTENCES = 1000
 
 def planted(count: int, algorithm: str) -> None:
     """Lens and fit, on a planted function of 1,000 sentences that costs nothing."""
-    from spexlens.lenses.prompt import PromptLens
+    from spexlens.lenses.text.prompt import PromptLens
 
     text = " ".join(
         f"Sentence {i} says that thing {i % 97} is part {i % 13}." for i in range(SENTENCES)
@@ -57,8 +57,8 @@ def planted(count: int, algorithm: str) -> None:
 
 def real(count: int) -> None:
     """Everything from masks to stored values, SmolLM2 reading 1,000 short sentences."""
-    from spexlens.lenses.prompt import prompt_game
-    from spexlens.models.causal_lm import CausalLM
+    from spexlens.lenses.text.prompt import prompt_game
+    from spexlens.models.pretrained.causal_lm import CausalLM
 
     lm = CausalLM.load("smollm2")
     start = time.perf_counter()

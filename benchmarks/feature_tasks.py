@@ -87,9 +87,9 @@ def label_of(score: float) -> str:
 
 
 def minilm_reviews(snippets: list[Snippet]) -> list:
-    from spexlens.lenses.classifier import classifier_game
-    from spexlens.models.classifier import fit_probe
-    from spexlens.models.encoder import Encoder
+    from spexlens.lenses.text.classifier import classifier_game
+    from spexlens.models.pretrained.classifier import fit_probe
+    from spexlens.models.pretrained.encoder import Encoder
 
     chosen = explained(snippets)
     others = [row for row in snippets if row not in chosen]
@@ -100,8 +100,8 @@ def minilm_reviews(snippets: list[Snippet]) -> list:
 
 
 def smollm2_reviews(snippets: list[Snippet]) -> list:
-    from spexlens.lenses.prompt import prompt_game
-    from spexlens.models.causal_lm import CausalLM
+    from spexlens.lenses.text.prompt import prompt_game
+    from spexlens.models.pretrained.causal_lm import CausalLM
 
     lm, template = CausalLM.load("smollm2"), "Review: {text}\nSentiment:"
     return [
@@ -126,9 +126,9 @@ def contexts(wheel: Path) -> list[tuple[str, str]]:
 
 
 def minilm_contexts(pairs: list[tuple[str, str]]) -> list:
-    from spexlens.lenses.prompt import PromptLens
-    from spexlens.models.classifier import embeddings
-    from spexlens.models.encoder import Encoder
+    from spexlens.lenses.text.prompt import PromptLens
+    from spexlens.models.pretrained.classifier import embeddings
+    from spexlens.models.pretrained.encoder import Encoder
 
     encoder = Encoder.load("minilm")
 
@@ -144,8 +144,8 @@ def minilm_contexts(pairs: list[tuple[str, str]]) -> list:
 
 
 def few_shot_prompts(snippets: list[Snippet]) -> list:
-    from spexlens.lenses.prompt import prompt_game
-    from spexlens.models.causal_lm import CausalLM
+    from spexlens.lenses.text.prompt import prompt_game
+    from spexlens.models.pretrained.causal_lm import CausalLM
 
     lm = CausalLM.load("smollm2")
     queries, short = of_length(snippets, 4, 6), of_length(snippets, 1, 2)

@@ -38,8 +38,8 @@ from tests.planted_triggers import heads_game, words_game
 
 import spexlens as sx
 from spexlens.core.cross_lens import across, as_blocks
-from spexlens.fidelity import compare
-from spexlens.lenses.joint import JointGame
+from spexlens.explanation.fidelity import compare
+from spexlens.lenses.joint.game import JointGame
 from spexlens.proxies.boosted_trees import QUICK_GRID
 
 RESULTS = Path(__file__).parent / ".cache" / "joint.jsonl"

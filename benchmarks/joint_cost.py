@@ -35,8 +35,9 @@ from scipy.stats import t
 from tests.planted_triggers import words_game
 
 import spexlens as sx
-from spexlens.lenses.joint import JointGame
-from spexlens.models import sites, zoo
+from spexlens.lenses.joint.game import JointGame
+from spexlens.models.gating import sites
+from spexlens.models.zoo import load_model
 from spexlens.proxies.folds import r2_score
 from spexlens.trainers.logistic import Logistic
 from spexlens.trainers.network import Network
@@ -58,7 +59,7 @@ def network(seed: int) -> JointGame:
 
 
 def layers(seed: int) -> JointGame:  # one prompt: seeds differ by their masks
-    model = zoo.load("smollm2").model
+    model = load_model("smollm2").model
     count = len(sites.layers(model))
     late = sites.heads(model, range(count - LAYERS, count))
     return demonstrations_and_heads([site.name for site in late])

@@ -30,10 +30,10 @@ from data import drawn, reviews
 from recorded import LIVE, load
 from spexlens.core.masks import sample_masks
 from spexlens.lenses.base import LensGame
-from spexlens.lenses.prompt import PromptLens
-from spexlens.lenses.scores import LogitDifference
-from spexlens.lenses.training_data import training_game
-from spexlens.models.causal_lm import CausalLM
+from spexlens.lenses.text.prompt import PromptLens
+from spexlens.lenses.text.scores import LogitDifference
+from spexlens.lenses.training.game import training_game
+from spexlens.models.pretrained.causal_lm import CausalLM
 from spexlens.proxies.folds import r2_score
 from spexlens.trainers.logistic import Logistic
 

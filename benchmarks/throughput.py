@@ -28,9 +28,9 @@ from dataclasses import replace
 import numpy as np
 import torch
 
-from spexlens.lenses.prompt import PromptLens
-from spexlens.models.batching import common_prefix
-from spexlens.models.causal_lm import CausalLM
+from spexlens.lenses.text.prompt import PromptLens
+from spexlens.models.pretrained.causal_lm import CausalLM
+from spexlens.models.running.batching import common_prefix
 
 REVIEW = """I went into this film with low expectations after reading several lukewarm notices and I
 came out pleasantly surprised by almost everything in it The plot is thin and the middle act drags

@@ -13,9 +13,9 @@ from sklearn.datasets import load_digits
 
 import spexlens as sx
 from spexlens.core.masks import sample_masks
-from spexlens.lenses.training_data import training_game
-from spexlens.lenses.training_metrics import Removals, agreement
-from spexlens.lenses.training_surrogates import surrogate_game
+from spexlens.lenses.training.game import training_game
+from spexlens.lenses.training.metrics import Removals, agreement
+from spexlens.lenses.training.surrogates import surrogate_game
 from spexlens.trainers.base import TrainingData
 from spexlens.trainers.logistic import Logistic
 

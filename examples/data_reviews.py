@@ -14,8 +14,8 @@ from pathlib import Path
 import numpy as np
 
 import spexlens as sx
-from spexlens.lenses.training_data import training_game
-from spexlens.lenses.training_screen import screen
+from spexlens.lenses.training.game import training_game
+from spexlens.lenses.training.screen import screen
 from spexlens.trainers.base import TrainingData
 from spexlens.trainers.logistic import Logistic
 from spexlens.trainers.sentence_features import kept_features, minilm

@@ -8,7 +8,7 @@ The key, where the server needs one, is read from the environment variable OPENA
 import sys
 
 import spexlens as sx
-from spexlens.lenses.endpoint import endpoint_game
+from spexlens.lenses.endpoint.game import endpoint_game
 
 REVIEW = "The plot is thin, but it never fails to charm"
 

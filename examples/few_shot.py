@@ -14,8 +14,8 @@ hints that surface counts beside meaning; single effects explain 0.55 of the var
 from dataclasses import replace
 
 import spexlens as sx
-from spexlens.lenses.prompt import prompt_game
-from spexlens.models import zoo
+from spexlens.lenses.text.prompt import prompt_game
+from spexlens.models.zoo import load_model
 from spexlens.plots import bars
 
 DEMONSTRATIONS = """Input: a wonderful film
@@ -41,7 +41,7 @@ NAMES = ("wonderful: foo", "dreadful: bar", "loved: foo", "hated: bar", "fun: fo
 
 def main(path: str = "few_shot.png") -> None:
     game = prompt_game(
-        zoo.load("smollm2"),
+        load_model("smollm2"),
         DEMONSTRATIONS,
         "{text}\n\nInput: a terrible, ugly film\nLabel:",
         answers=("bar", "foo"),

@@ -10,10 +10,10 @@ import numpy as np
 import torch
 
 import spexlens as sx
-from spexlens.lenses.component_results import edges, layer_energy, layer_map
-from spexlens.lenses.components import component_game
-from spexlens.lenses.encoder_scores import ProbeScore
-from spexlens.models.encoder import Encoder, pooled
+from spexlens.lenses.components.game import component_game
+from spexlens.lenses.components.probe_score import ProbeScore
+from spexlens.lenses.components.results import edges, layer_energy, layer_map
+from spexlens.models.pretrained.encoder import Encoder, pooled
 
 GOOD = [
     "a gripping film with a wonderful cast", "warm, funny and beautifully shot",

@@ -6,12 +6,12 @@ About three minutes on a laptop: 900 ablations of six prompts. The pairs go to h
 """
 
 import spexlens as sx
-from spexlens.keep_probability import keep_probability
-from spexlens.lenses.component_results import edges, groups, layer_energy, layer_map, write_edges
-from spexlens.lenses.components import component_game
-from spexlens.lenses.questions import Question
-from spexlens.models.causal_lm import CausalLM
-from spexlens.pruning import pruning_curve
+from spexlens.lenses.components.game import component_game
+from spexlens.lenses.components.questions import Question
+from spexlens.lenses.components.results import edges, groups, layer_energy, layer_map, write_edges
+from spexlens.models.pretrained.causal_lm import CausalLM
+from spexlens.studies.keep_probability import keep_probability
+from spexlens.studies.pruning import pruning_curve
 
 CAPITALS = {
     "France": "Paris", "Italy": "Rome", "Spain": "Madrid", "Japan": "Tokyo", "Egypt": "Cairo",

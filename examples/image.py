@@ -15,8 +15,8 @@ from skimage import data, transform
 
 import spexlens as sx
 from spexlens.lenses.image import image_game, superpixels
-from spexlens.models.vision import efficientnet_lite0
-from spexlens.removal import measured_curve
+from spexlens.models.pretrained.vision import efficientnet_lite0
+from spexlens.studies.removal import measured_curve
 
 
 def main(path: str = "image.png") -> None:

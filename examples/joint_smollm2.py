@@ -13,13 +13,13 @@ from collections.abc import Sequence
 
 import spexlens as sx
 from spexlens.core.cross_lens import energy_by_lenses, paths
-from spexlens.lenses.components import ComponentLens
-from spexlens.lenses.joint import JointGame, joint_game
-from spexlens.lenses.joint_subjects import gated_prompts
-from spexlens.lenses.prompt import PromptLens
-from spexlens.lenses.scores import LogitDifference
-from spexlens.models import zoo
-from spexlens.models.sites import heads, named
+from spexlens.lenses.components.game import ComponentLens
+from spexlens.lenses.joint.game import JointGame, joint_game
+from spexlens.lenses.joint.gated_prompts import gated_prompts
+from spexlens.lenses.text.prompt import PromptLens
+from spexlens.lenses.text.scores import LogitDifference
+from spexlens.models.gating.sites import heads, named
+from spexlens.models.zoo import load_model
 from spexlens.plots.bipartite import bipartite
 
 HEADS = 16  # of the second game
@@ -35,7 +35,7 @@ wheat: bar"""
 
 def demonstrations_and_heads(names: Sequence[str] | None = None, p: float = 0.9) -> JointGame:
     """Eight demonstrations and all heads, or those of the given names."""
-    model = zoo.load("smollm2")
+    model = load_model("smollm2")
     words = PromptLens(DEMONSTRATIONS, "{text}\npine:", "lines")
     sites = heads(model.model) if names is None else named(model.model, names)
     subject = gated_prompts(

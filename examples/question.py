@@ -12,8 +12,8 @@ passage is worth 5.3 less once Anna's city is there too, as any city competes to
 from dataclasses import replace
 
 import spexlens as sx
-from spexlens.lenses.prompt import prompt_game, question_template
-from spexlens.models import zoo
+from spexlens.lenses.text.prompt import prompt_game, question_template
+from spexlens.models.zoo import load_model
 from spexlens.plots import bars
 
 PASSAGES = """Document 1: Mira has one brother, whose name is Tom.
@@ -27,7 +27,7 @@ QUESTION = "In which city does Mira's brother live?"
 
 def main(path: str = "question.png") -> None:
     game = prompt_game(
-        zoo.load("smollm2"),
+        load_model("smollm2"),
         PASSAGES,
         question_template(QUESTION) + " Mira's brother lives in",
         answers=("Oslo", "Rome"),

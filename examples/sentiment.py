@@ -10,16 +10,16 @@ the score by 0.3 is the small model's sensitivity to wording rather than anythin
 """
 
 import spexlens as sx
-from spexlens.lenses.prompt import prompt_game
-from spexlens.models import zoo
+from spexlens.lenses.text.prompt import prompt_game
+from spexlens.models.zoo import load_model
 from spexlens.plots import bars
-from spexlens.removal import flips
+from spexlens.studies.removal import flips
 
 REVIEW = "The plot is thin but it never fails to impress"
 
 
 def main(path: str = "sentiment.png") -> None:
-    model = zoo.load("smollm2")
+    model = load_model("smollm2")
     game = prompt_game(
         model, REVIEW, "Review: {text}\nSentiment:", answers=("positive", "negative")
     )

@@ -14,8 +14,8 @@ needed before anything is said about moral judgement.
 from dataclasses import replace
 
 import spexlens as sx
-from spexlens.lenses.chat import chat_game
-from spexlens.models import zoo
+from spexlens.lenses.text.chat import chat_game
+from spexlens.models.zoo import load_model
 from spexlens.plots import bars
 
 STORY = (
@@ -34,7 +34,7 @@ MESSAGES = [
 
 def main(path: str = "trolley.png") -> None:
     game = chat_game(
-        zoo.load("smollm2"), MESSAGES, answers=("Yes", "No"), segmenter="sentences", within=[0]
+        load_model("smollm2"), MESSAGES, answers=("Yes", "No"), segmenter="sentences", within=[0]
     )
     ex = sx.explain(game, budget=2**5)
     print(ex)

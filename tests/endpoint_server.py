@@ -11,7 +11,7 @@ from contextlib import contextmanager
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from itertools import pairwise
 
-from spexlens.models import zoo
+from spexlens.models.pretrained import weights
 
 WORDS = (" good", " bad", " film", " a", " the", " positive", " negative", " Positive", " yes")
 
@@ -22,7 +22,9 @@ def llama_server():
     import xllamacpp
 
     parameters = xllamacpp.CommonParams()
-    parameters.model.path = str(zoo._packaged_gguf(zoo._SMOLLM2_PACKAGE, zoo._SMOLLM2_VERSION))
+    parameters.model.path = str(
+        weights._packaged_gguf(weights._SMOLLM2_PACKAGE, weights._SMOLLM2_VERSION)
+    )
     parameters.hostnames = ["127.0.0.1"]
     parameters.n_ctx = 1024
     parameters.n_parallel = 1

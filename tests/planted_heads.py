@@ -5,9 +5,8 @@ from functools import cache
 import torch
 from transformers import MistralConfig, MistralForCausalLM
 
-from spexlens.models.causal_lm import CausalLM
-
-from .tiny_models import VOCABULARY, tiny_tokenizer
+from spexlens.models.pretrained.causal_lm import CausalLM
+from tests.tiny_models import VOCABULARY, tiny_tokenizer
 
 WORDS = ("good", "bad", "film", "plot", "yes", "no")
 MOVER, BACKUPS = "L0.H1", ("L1.H0", "L1.H3")

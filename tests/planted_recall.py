@@ -11,13 +11,13 @@ import torch
 from tokenizers import Tokenizer, models, pre_tokenizers
 from transformers import LlamaConfig, LlamaForCausalLM, PreTrainedTokenizerFast
 
-from spexlens.lenses.components import ComponentLens
-from spexlens.lenses.joint import JointGame, joint_game
-from spexlens.lenses.joint_subjects import gated_prompts
-from spexlens.lenses.prompt import PromptLens
-from spexlens.lenses.scores import LogitDifference
-from spexlens.models import sites
-from spexlens.models.causal_lm import CausalLM
+from spexlens.lenses.components.game import ComponentLens
+from spexlens.lenses.joint.game import JointGame, joint_game
+from spexlens.lenses.joint.gated_prompts import gated_prompts
+from spexlens.lenses.text.prompt import PromptLens
+from spexlens.lenses.text.scores import LogitDifference
+from spexlens.models.gating import sites
+from spexlens.models.pretrained.causal_lm import CausalLM
 
 Pair = tuple[int, int]
 KEYS = 24

@@ -11,14 +11,14 @@ import torch
 from tokenizers import Tokenizer, models, pre_tokenizers
 from transformers import BertConfig, BertModel, PreTrainedTokenizerFast
 
-from spexlens.lenses.components import ComponentLens
-from spexlens.lenses.joint import JointGame, joint_game
-from spexlens.lenses.joint_subjects import EncoderFeatures
-from spexlens.lenses.prompt import PromptLens
-from spexlens.lenses.trained_reader import TrainedReader
-from spexlens.lenses.training_data import TrainingLens
-from spexlens.models import sites
-from spexlens.models.encoder import Encoder
+from spexlens.lenses.components.game import ComponentLens
+from spexlens.lenses.joint.game import JointGame, joint_game
+from spexlens.lenses.joint.gated_prompts import EncoderFeatures
+from spexlens.lenses.joint.trained_reader import TrainedReader
+from spexlens.lenses.text.prompt import PromptLens
+from spexlens.lenses.training.game import TrainingLens
+from spexlens.models.gating import sites
+from spexlens.models.pretrained.encoder import Encoder
 from spexlens.trainers.base import Trainer, TrainingData
 from spexlens.trainers.logistic import Logistic
 

@@ -13,9 +13,9 @@ import spexlens as sx
 DOCS = Path(__file__).parent.parent / "docs"
 # Pages whose code needs what a test has not; their code is compiled, and their imports are run.
 NOT_RUN = {
-    "endpoints.md": "a server; tests/test_endpoint.py has one",
-    "scale.md": "a module of the reader's, and a Ray cluster; tests/test_engines.py",
-    "joint.md": "274 players of a real model, and a game with a training lens; tests/test_joint.py",
+    "endpoints.md": "a server; tests/lenses/endpoint/test_game.py has one",
+    "scale.md": "a module of the reader's, and a Ray cluster; tests/ablation/test_engines.py",
+    "joint.md": "274 players of a real model, and a training lens; tests/lenses/joint/test_game.py",
 }
 
 # What a page takes from its reader.
@@ -34,7 +34,7 @@ def code_of(page):
 
 
 def needs_model(code):
-    return any("zoo.load" in block or "smollm2" in block.lower() for block in code)
+    return any("load_model" in block or "smollm2" in block.lower() for block in code)
 
 
 def cases(paths, code_in):

@@ -4,8 +4,7 @@ import pytest
 
 import spexlens as sx
 from spexlens.interop import from_shapiq, to_networkx, to_shapiq
-
-from .strategies import random_sparse
+from tests.strategies import random_sparse
 
 NAMES = ("not", "bad", "at", "all", "<b>", "é")
 

@@ -6,7 +6,7 @@ import numpy as np
 
 import spexlens as sx
 from spexlens import plots
-from spexlens.notebooks import in_notebook
+from spexlens._support.notebooks import in_notebook
 
 
 def kernel(monkeypatch, shell):

@@ -26,7 +26,7 @@ _PAGES: dict[str, tuple[str, str, tuple[str, ...]]] = {
         "Measuring",
         "Who calls a game, within which budget, and where values are kept. "
         "`spexlens.ENGINES` is the table of engines by name.",
-        ("ablation", "ablation/engines"),
+        ("ablation",),
     ),
     "lenses": ("Lenses and scores", "[Lenses](../lenses.md) says which to use.", ("lenses",)),
     "models": ("Models", "What a lens intervenes on.", ("models",)),
@@ -53,12 +53,13 @@ def public_names() -> dict[str, str]:
 
 
 def modules(folder: str) -> list[str]:
-    """Dotted names of the public modules in a folder of the package; or the module itself."""
+    """Dotted names of the public modules in a folder of the package and below it, or of the file."""
     if (SOURCE / f"{folder}.py").is_file():
         return [f"spexlens.{folder}"]
-    files = sorted((SOURCE / folder).glob("[!_]*.py"))
-    package = f"spexlens.{folder.replace('/', '.')}"
-    return [f"{package}.{file.stem}" for file in files]
+    files = sorted((SOURCE / folder).rglob("[!_]*.py"))
+    return [
+        ".".join(("spexlens", *file.relative_to(SOURCE).with_suffix("").parts)) for file in files
+    ]
 
 
 def _page(name: str) -> str:

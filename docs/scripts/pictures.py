@@ -19,7 +19,7 @@ from matplotlib.figure import Figure
 
 import spexlens as sx
 from spexlens.core.masks import all_masks, sample_masks
-from spexlens.stopping import Round, StoppingRule
+from spexlens.explanation.stopping import Round, StoppingRule
 
 IMAGES = Path(__file__).parent.parent / "images"
 BLUE, VERMILION, GREY = "#4c9be8", "#e8743b", "#8a8f98"

@@ -17,8 +17,9 @@ if TYPE_CHECKING:
     from spexlens import lenses, models, plots
     from spexlens.ablation.budget import Budget
     from spexlens.ablation.engines import ENGINES, Engine, Local, Ray, Threads
+    from spexlens.ablation.estimate import Plan, plan
     from spexlens.ablation.evaluate import Measured, measure
-    from spexlens.ablation.plan import Plan, plan
+    from spexlens.ablation.progress import ProgressBar
     from spexlens.ablation.store import Store
     from spexlens.algorithms import (
         ALGORITHMS,
@@ -36,7 +37,6 @@ if TYPE_CHECKING:
     )
     from spexlens.algorithms.minimal_sets import MinimalSet, minimal_set
     from spexlens.algorithms.split_plot import MaskDesign, SplitPlot
-    from spexlens.coarse_to_fine import explain_by_levels
     from spexlens.core.game import FunctionGame, Game, TableGame
     from spexlens.core.interactions import Interactions
     from spexlens.core.spectrum import FourierSpectrum, MoebiusSpectrum
@@ -58,17 +58,17 @@ if TYPE_CHECKING:
         TransientError,
         UnknownNameError,
     )
-    from spexlens.explanation import Explanation, load
-    from spexlens.fidelity import Fidelity
-    from spexlens.front_door import explain, fit
+    from spexlens.explanation.explain import explain, fit
+    from spexlens.explanation.fidelity import Fidelity
+    from spexlens.explanation.learning_curve import LearningCurve
+    from spexlens.explanation.result import Explanation, load
+    from spexlens.explanation.stopping import Plateau, Stable
     from spexlens.indices import INDICES, Index, compute_index
     from spexlens.interop import from_shapiq, to_networkx, to_shapiq
-    from spexlens.learning_curve import LearningCurve
-    from spexlens.progress import ProgressBar
-    from spexlens.removal import flips, measured_curve
-    from spexlens.resampling import Stability, stability
-    from spexlens.selection import GreedySelection, greedy, verify_minimal_set
-    from spexlens.stopping import Plateau, Stable
+    from spexlens.studies.levels import explain_by_levels
+    from spexlens.studies.removal import flips, measured_curve
+    from spexlens.studies.selection import GreedySelection, greedy, verify_minimal_set
+    from spexlens.studies.stability import Stability, stability
 
 __version__ = "0.1.0"
 
@@ -77,7 +77,7 @@ _NAMES = {
     "spexlens.ablation.budget": ("Budget",),
     "spexlens.ablation.engines": ("ENGINES", "Engine", "Local", "Ray", "Threads"),
     "spexlens.ablation.evaluate": ("Measured", "measure"),
-    "spexlens.ablation.plan": ("Plan", "plan"),
+    "spexlens.ablation.estimate": ("Plan", "plan"),
     "spexlens.ablation.store": ("Store",),
     "spexlens.algorithms": (
         "ALGORITHMS",
@@ -95,7 +95,7 @@ _NAMES = {
     ),
     "spexlens.algorithms.minimal_sets": ("MinimalSet", "minimal_set"),
     "spexlens.algorithms.split_plot": ("MaskDesign", "SplitPlot"),
-    "spexlens.coarse_to_fine": ("explain_by_levels",),
+    "spexlens.studies.levels": ("explain_by_levels",),
     "spexlens.core.game": ("FunctionGame", "Game", "TableGame"),
     "spexlens.core.interactions": ("Interactions",),
     "spexlens.core.spectrum": ("FourierSpectrum", "MoebiusSpectrum"),
@@ -117,17 +117,17 @@ _NAMES = {
         "TransientError",
         "UnknownNameError",
     ),
-    "spexlens.explanation": ("Explanation", "load"),
-    "spexlens.fidelity": ("Fidelity",),
-    "spexlens.front_door": ("explain", "fit"),
+    "spexlens.explanation.result": ("Explanation", "load"),
+    "spexlens.explanation.fidelity": ("Fidelity",),
+    "spexlens.explanation.explain": ("explain", "fit"),
     "spexlens.indices": ("INDICES", "Index", "compute_index"),
     "spexlens.interop": ("from_shapiq", "to_networkx", "to_shapiq"),
-    "spexlens.learning_curve": ("LearningCurve",),
-    "spexlens.progress": ("ProgressBar",),
-    "spexlens.selection": ("GreedySelection", "greedy", "verify_minimal_set"),
-    "spexlens.removal": ("flips", "measured_curve"),
-    "spexlens.resampling": ("Stability", "stability"),
-    "spexlens.stopping": ("Plateau", "Stable"),
+    "spexlens.explanation.learning_curve": ("LearningCurve",),
+    "spexlens.ablation.progress": ("ProgressBar",),
+    "spexlens.studies.selection": ("GreedySelection", "greedy", "verify_minimal_set"),
+    "spexlens.studies.removal": ("flips", "measured_curve"),
+    "spexlens.studies.stability": ("Stability", "stability"),
+    "spexlens.explanation.stopping": ("Plateau", "Stable"),
 }
 _HOME = {name: module for module, names in _NAMES.items() for name in names}
 

@@ -10,8 +10,8 @@ from typing import Any
 
 import typer
 
+from spexlens._support.files import write_text
 from spexlens.errors import InvalidInputError
-from spexlens.files import write_text
 
 _NOT_REPLAYED = ("config", "out", "json", "dry_run")
 

@@ -17,7 +17,7 @@ from spexlens.errors import InvalidInputError
 
 if TYPE_CHECKING:
     from spexlens.lenses.base import LensGame
-    from spexlens.removal import Flip
+    from spexlens.studies.removal import Flip
 
 
 @dataclass(frozen=True)
@@ -72,22 +72,22 @@ def context(
     game = _game(arguments, _read(file))
     explanation = explain_and_show(game, options, "context", asdict(arguments))
     if flips:
-        from spexlens.removal import flips as found_flips
+        from spexlens.studies.removal import flips as found_flips
 
         output, _ = consoles(options)
         _print_flips(output, found_flips(game, explanation, largest=flips))
 
 
 def _game(arguments: _Arguments, text: str) -> LensGame:
-    from spexlens.lenses.chat import chat_game
-    from spexlens.lenses.prompt import prompt_game, question_template
-    from spexlens.lenses.response_scores import ResponseLogProbability
-    from spexlens.models import zoo
+    from spexlens.lenses.text.chat import chat_game
+    from spexlens.lenses.text.prompt import prompt_game, question_template
+    from spexlens.lenses.text.response_scores import ResponseLogProbability
+    from spexlens.models.zoo import load_model
 
     response = arguments.response
     score = None if response is None else ResponseLogProbability(response)
     with loading(arguments.model):
-        model = zoo.load(arguments.model)
+        model = load_model(arguments.model)
     if not arguments.chat:
         return prompt_game(
             model, text, question_template(arguments.question), answers=arguments.answers,

@@ -18,14 +18,14 @@ from spexlens.cli.config import write_config
 from spexlens.cli.options import RunOptions, with_options
 from spexlens.cli.running import check_options, consoles, explained, show, with_removal
 from spexlens.errors import InvalidInputError, UnknownNameError
-from spexlens.explanation import Explanation
-from spexlens.front_door import fit
+from spexlens.explanation.explain import fit
+from spexlens.explanation.result import Explanation
 from spexlens.lenses.base import LensGame
-from spexlens.lenses.training_data import training_game
-from spexlens.lenses.training_files import BUILT_IN, ExampleTable, built_in, read_csv
-from spexlens.lenses.training_metrics import Removals
-from spexlens.lenses.training_screen import screen
-from spexlens.lenses.training_surrogates import surrogate_game
+from spexlens.lenses.training.files import BUILT_IN, ExampleTable, built_in, read_csv
+from spexlens.lenses.training.game import training_game
+from spexlens.lenses.training.metrics import Removals
+from spexlens.lenses.training.screen import screen
+from spexlens.lenses.training.surrogates import surrogate_game
 from spexlens.trainers.base import Trainer, TrainingData
 from spexlens.trainers.kernel_ridge import KernelRidge
 from spexlens.trainers.logistic import Logistic

@@ -27,7 +27,7 @@ def fit(
     Example: spexlens fit measured.csv --value score --index SII --out run
     """
     from spexlens.algorithms.table import find_algorithm
-    from spexlens.front_door import fit as fit_values
+    from spexlens.explanation.explain import fit as fit_values
 
     check_options(options)
     find_algorithm(algorithm, p)

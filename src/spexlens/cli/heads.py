@@ -17,11 +17,11 @@ from spexlens.cli.running import check_options, consoles, explain_and_show, load
 from spexlens.errors import InvalidInputError, UnknownNameError
 
 if TYPE_CHECKING:
-    from spexlens.explanation import Explanation
+    from spexlens.explanation.result import Explanation
     from spexlens.lenses.base import LensGame
-    from spexlens.lenses.questions import Question
-    from spexlens.models.sites import Site
-    from spexlens.pruning import PruningCurve
+    from spexlens.lenses.components.questions import Question
+    from spexlens.models.gating.sites import Site
+    from spexlens.studies.pruning import PruningCurve
 
 _SETS, _GROUPS = 20, 3  # groups that the strongest sets join, and how many are shown
 
@@ -89,7 +89,7 @@ def heads(
     if edges is not None:
         _write_edges(output, explanation, chosen, edges)
     if held_out is not None:
-        from spexlens.pruning import pruning_curve
+        from spexlens.studies.pruning import pruning_curve
 
         with shown_progress(errors) as progress:
             curve = pruning_curve(
@@ -104,11 +104,11 @@ def heads(
 
 def _games(arguments: _Arguments) -> tuple[LensGame, tuple[Site, ...], LensGame | None]:
     """The game of the prompts, its components, and that of the held-out prompts, if any."""
-    from spexlens.lenses.component_scores import find_score
-    from spexlens.lenses.components import component_game
-    from spexlens.lenses.questions import read_questions
-    from spexlens.models import zoo
-    from spexlens.models.sites import SITES
+    from spexlens.lenses.components.game import component_game
+    from spexlens.lenses.components.questions import read_questions
+    from spexlens.lenses.components.scores import find_score
+    from spexlens.models.gating.sites import SITES
+    from spexlens.models.zoo import load_model
 
     find_score(arguments.score)
     if arguments.sites not in SITES:
@@ -117,7 +117,7 @@ def _games(arguments: _Arguments) -> tuple[LensGame, tuple[Site, ...], LensGame 
     questions = read_questions(arguments.prompts)
     unseen = () if arguments.prune is None else read_questions(arguments.prune)
     with loading(arguments.model):
-        lm = zoo.load(arguments.model)
+        lm = load_model(arguments.model)
         chosen = SITES[arguments.sites](lm.model, numbers)
 
         def game(asked: tuple[Question, ...], score: str) -> LensGame:
@@ -143,7 +143,7 @@ def _numbers(text: str | None) -> list[int] | None:
 
 
 def _measured_p(game: LensGame, options: RunOptions, output: Console, errors: Console) -> float:
-    from spexlens.keep_probability import keep_probability
+    from spexlens.studies.keep_probability import keep_probability
 
     with shown_progress(errors) as progress:
         measured = keep_probability(
@@ -159,7 +159,7 @@ def _measured_p(game: LensGame, options: RunOptions, output: Console, errors: Co
 
 
 def _print_structure(output: Console, explanation: Explanation, sites: tuple[Site, ...]) -> None:
-    from spexlens.lenses.component_results import groups, layer_energy
+    from spexlens.lenses.components.results import groups, layer_energy
 
     energy = layer_energy(explanation.spectrum, sites)
     if energy.within + energy.across:
@@ -175,7 +175,7 @@ def _print_structure(output: Console, explanation: Explanation, sites: tuple[Sit
 def _write_edges(
     output: Console, explanation: Explanation, sites: tuple[Site, ...], path: Path
 ) -> None:
-    from spexlens.lenses.component_results import edges, write_edges
+    from spexlens.lenses.components.results import edges, write_edges
 
     written = write_edges(path, edges(explanation.interactions("FBII", 2), sites))
     output.print(f"[bold]Written[/bold]  {escape(str(written))}", highlight=False)

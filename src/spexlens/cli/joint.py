@@ -17,8 +17,8 @@ from spexlens.errors import InvalidInputError, UnknownNameError
 
 if TYPE_CHECKING:
     from spexlens.core.interactions import Interactions
-    from spexlens.explanation import Explanation
-    from spexlens.lenses.joint import JointGame
+    from spexlens.explanation.result import Explanation
+    from spexlens.lenses.joint.game import JointGame
 
 _PLAYERS, _PATHS = 5, 4  # pieces whose paths are shown, and how many of each
 
@@ -83,18 +83,18 @@ def joint(
 
 
 def _game(arguments: _Arguments) -> JointGame:
-    from spexlens.lenses.components import ComponentLens
-    from spexlens.lenses.joint import joint_game
-    from spexlens.lenses.joint_subjects import gated_prompts
-    from spexlens.lenses.prompt import PromptLens, chosen_score
-    from spexlens.models import zoo
-    from spexlens.models.sites import SITES
+    from spexlens.lenses.components.game import ComponentLens
+    from spexlens.lenses.joint.game import joint_game
+    from spexlens.lenses.joint.gated_prompts import gated_prompts
+    from spexlens.lenses.text.prompt import PromptLens, chosen_score
+    from spexlens.models.gating.sites import SITES
+    from spexlens.models.zoo import load_model
 
     if arguments.sites not in SITES:
         raise UnknownNameError("kind of sites", arguments.sites, SITES)
     words = PromptLens(arguments.text, arguments.template, arguments.segmenter)
     with loading(arguments.model):
-        lm = zoo.load(arguments.model)
+        lm = load_model(arguments.model)
         components = ComponentLens(SITES[arguments.sites](lm.model))
         subject = gated_prompts(
             lm, words.prompt, chosen_score(arguments.answers, None), components.sites,

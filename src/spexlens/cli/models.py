@@ -19,7 +19,7 @@ def models(
 
     Any folder or hub name of a transformers model will do as well.
     """
-    from spexlens.models.zoo import MODELS, state
+    from spexlens.models.pretrained.weights import MODELS, state
 
     rows = [{"name": name, "state": state(name)} for name in MODELS]
     if as_json:

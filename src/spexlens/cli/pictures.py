@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any
 from rich.console import Console
 
 if TYPE_CHECKING:
-    from spexlens.explanation import Explanation
+    from spexlens.explanation.result import Explanation
 
 
 def write_pictures(console: Console, explanation: Explanation, folder: Path) -> list[Path]:

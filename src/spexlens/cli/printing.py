@@ -18,7 +18,7 @@ from spexlens.errors import MissingExtraError
 
 if TYPE_CHECKING:
     from spexlens.core.interactions import Interactions
-    from spexlens.explanation import Explanation
+    from spexlens.explanation.result import Explanation
 
 _BAR = 16
 

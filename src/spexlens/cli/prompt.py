@@ -136,14 +136,14 @@ def _explain(arguments: PromptArguments, options: RunOptions) -> None:
 def _game(arguments: PromptArguments) -> LensGame:
     if arguments.endpoint is not None:
         return endpoint_game(arguments)
-    from spexlens.models import zoo
+    from spexlens.models.zoo import load_model
 
-    return local_game(arguments, zoo.load(arguments.model))
+    return local_game(arguments, load_model(arguments.model))
 
 
 def _print_record(output: Console, game: LensGame) -> None:
     """What the endpoint's values lack: answers that were not returned, noise of samples."""
-    from spexlens.lenses.endpoint_subject import EndpointSubject
+    from spexlens.lenses.endpoint.subject import EndpointSubject
 
     assert isinstance(game.subject, EndpointSubject)
     record, spent = game.subject.record(), game.spent()

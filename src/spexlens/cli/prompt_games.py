@@ -9,9 +9,9 @@ from spexlens.errors import InvalidInputError, UnknownNameError
 
 if TYPE_CHECKING:
     from spexlens.lenses.base import LensGame
-    from spexlens.lenses.endpoint_scores import EndpointScore
-    from spexlens.lenses.scores import Score
-    from spexlens.models.causal_lm import CausalLM
+    from spexlens.lenses.endpoint.scores import EndpointScore
+    from spexlens.lenses.text.scores import Score
+    from spexlens.models.pretrained.causal_lm import CausalLM
 
 SCORES = {
     "answers": "answers",
@@ -83,9 +83,9 @@ class PromptArguments:
 
 def local_game(arguments: PromptArguments, model: CausalLM) -> LensGame:
     """The game of a model that runs here."""
-    from spexlens.lenses.attention import attention_game
-    from spexlens.lenses.prompt import prompt_game
-    from spexlens.lenses.segmenters import tokens
+    from spexlens.lenses.text.attention import attention_game
+    from spexlens.lenses.text.prompt import prompt_game
+    from spexlens.lenses.text.segmenters import tokens
 
     segmenter: Any = arguments.segmenter
     if segmenter == "tokens":
@@ -106,9 +106,9 @@ def local_game(arguments: PromptArguments, model: CausalLM) -> LensGame:
 def endpoint_game(arguments: PromptArguments) -> LensGame:
     """The game of a model behind an endpoint, which has been asked the full prompt once."""
     from spexlens.lenses.base import LensGame
-    from spexlens.lenses.endpoint_subject import EndpointSubject
-    from spexlens.lenses.prompt import PromptLens
-    from spexlens.models.openai_api import Endpoint
+    from spexlens.lenses.endpoint.subject import EndpointSubject
+    from spexlens.lenses.text.prompt import PromptLens
+    from spexlens.models.endpoint.client import Endpoint
 
     if arguments.segmenter == "tokens" or arguments.ablation == "attention":
         raise InvalidInputError(
@@ -132,7 +132,7 @@ def endpoint_game(arguments: PromptArguments) -> LensGame:
 
 def _check_segmenter(name: str, *, local: bool) -> None:
     """Refuse an unknown name; `tokens` is in no table, as it takes a local model's tokenizer."""
-    from spexlens.lenses.segmenters import SEGMENTERS
+    from spexlens.lenses.text.segmenters import SEGMENTERS
 
     if name != "tokens" and name not in SEGMENTERS:
         known = ("tokens", *SEGMENTERS) if local else SEGMENTERS
@@ -141,8 +141,8 @@ def _check_segmenter(name: str, *, local: bool) -> None:
 
 def _score(arguments: PromptArguments) -> Score | None:
     """Any score but that of `answers`, which is the games' own default."""
-    from spexlens.lenses.response_scores import KLFromFull, Perplexity, ResponseLogProbability
-    from spexlens.lenses.sequence_scores import AnswerLogOdds
+    from spexlens.lenses.text.response_scores import KLFromFull, Perplexity, ResponseLogProbability
+    from spexlens.lenses.text.sequence_scores import AnswerLogOdds
 
     if arguments.score == "kl":
         return KLFromFull()
@@ -155,9 +155,9 @@ def _score(arguments: PromptArguments) -> Score | None:
 
 
 def _endpoint_score(arguments: PromptArguments) -> EndpointScore:
-    from spexlens.lenses.endpoint_response import ResponseLogProbability
-    from spexlens.lenses.endpoint_samples import answer_share
-    from spexlens.lenses.endpoint_scores import AnswerLogOdds
+    from spexlens.lenses.endpoint.response import ResponseLogProbability
+    from spexlens.lenses.endpoint.samples import answer_share
+    from spexlens.lenses.endpoint.scores import AnswerLogOdds
 
     if arguments.response is not None:
         return ResponseLogProbability(arguments.response)

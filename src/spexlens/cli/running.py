@@ -26,9 +26,9 @@ from spexlens.errors import AblationError, InvalidInputError
 if TYPE_CHECKING:
     from spexlens.ablation.store import Store
     from spexlens.core.game import Game
-    from spexlens.explanation import Explanation
-    from spexlens.fidelity import Fidelity
-    from spexlens.stopping import StoppingRule
+    from spexlens.explanation.fidelity import Fidelity
+    from spexlens.explanation.result import Explanation
+    from spexlens.explanation.stopping import StoppingRule
 
 
 def check_options(options: ShowOptions) -> None:
@@ -82,9 +82,9 @@ def explain_and_show(
 
 def explained(game: Game, options: RunOptions) -> Explanation:
     """The explanation of a game; a dry run prints the plan and ends the command."""
-    from spexlens.ablation.plan import plan
+    from spexlens.ablation.estimate import plan
     from spexlens.core.game import Priced
-    from spexlens.front_door import explain
+    from spexlens.explanation.explain import explain
 
     output, errors = consoles(options)
     store = open_store(options)
@@ -111,7 +111,7 @@ def with_removal(
     """
     if not options.removal:
         return explanation
-    from spexlens.removal import measured_curve
+    from spexlens.studies.removal import measured_curve
 
     sizes = range(1, min(options.removal, len(game.players)) + 1)
     curve = measured_curve(
@@ -185,8 +185,8 @@ def _planned(budget: Any, n: int) -> Any:
 
 
 def _until(options: RunOptions) -> StoppingRule | Fidelity | None:
-    from spexlens.fidelity import Fidelity
-    from spexlens.stopping import Stable
+    from spexlens.explanation.fidelity import Fidelity
+    from spexlens.explanation.stopping import Stable
 
     if options.until_r2 is not None and options.until_stable is not None:
         raise InvalidInputError("--until-r2 and --until-stable were both given; choose one.")

@@ -20,7 +20,7 @@ from spexlens.cli.running import show as show_explanation
 from spexlens.errors import InvalidInputError, SpexlensError
 
 if TYPE_CHECKING:
-    from spexlens.explanation import Explanation
+    from spexlens.explanation.result import Explanation
 
 Run = Annotated[Path, typer.Argument(help="A run.json that spexlens saved.")]
 _RIVALS = ("lasso", "pairwise", "proxyspex", "kernelspex", "auto")
@@ -32,7 +32,7 @@ def show(run: Run, options: ShowOptions) -> None:
 
     Example: spexlens show run/run.json --index SII --order 2 --top 20
     """
-    from spexlens.explanation import load
+    from spexlens.explanation.result import load
 
     check_options(options)
     show_explanation(load(run), options)
@@ -46,7 +46,7 @@ def report(
 
     Example: spexlens report run/run.json --out page.html
     """
-    from spexlens.explanation import load
+    from spexlens.explanation.result import load
 
     Console().print(f"[bold]Written[/bold]  {escape(str(load(run).report(out)))}", highlight=False)
 
@@ -60,7 +60,7 @@ def compare(
 
     Example: spexlens compare kernel/run.json trees/run.json --top 10
     """
-    from spexlens.explanation import load
+    from spexlens.explanation.result import load
 
     check_options(options)
     if len(runs) < 2:
@@ -122,8 +122,8 @@ def bench(
     """
     from spexlens.algorithms.table import find_algorithm
     from spexlens.core.masks import all_masks
-    from spexlens.explanation import load
-    from spexlens.front_door import fit
+    from spexlens.explanation.explain import fit
+    from spexlens.explanation.result import load
 
     explanation = load(run)
     names = tuple(algorithms or _RIVALS)

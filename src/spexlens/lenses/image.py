@@ -15,10 +15,10 @@ from spexlens.core.interventions import Interventions
 from spexlens.core.masks import BoolArray, FloatArray, IntArray, as_masks, read_only
 from spexlens.errors import InvalidInputError, MissingExtraError, UnknownNameError
 from spexlens.lenses.base import LensGame
-from spexlens.lenses.classifier import ClassMargin
+from spexlens.lenses.text.classifier import ClassMargin
 
 if TYPE_CHECKING:
-    from spexlens.models.vision import VisionClassifier
+    from spexlens.models.pretrained.vision import VisionClassifier
 
 Picture = NDArray[np.float32]
 

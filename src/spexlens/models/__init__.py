@@ -4,7 +4,7 @@ import warnings
 from contextlib import suppress
 from importlib import import_module
 
-from spexlens.notebooks import in_notebook
+from spexlens._support.notebooks import in_notebook
 
 if in_notebook():  # transformers imports tqdm's notebook bars, which warn where widgets are missing
     with warnings.catch_warnings(), suppress(ImportError):

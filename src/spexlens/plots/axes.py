@@ -5,8 +5,8 @@ from __future__ import annotations
 import sys
 from typing import TYPE_CHECKING
 
+from spexlens._support.notebooks import in_notebook
 from spexlens.errors import MissingExtraError
-from spexlens.notebooks import in_notebook
 from spexlens.plots.fonts import drawable
 
 if TYPE_CHECKING:

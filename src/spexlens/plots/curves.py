@@ -14,7 +14,7 @@ from spexlens.plots.fonts import font_family
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
 
-    from spexlens.learning_curve import LearningCurve
+    from spexlens.explanation.learning_curve import LearningCurve
 
 # Further lines: purple, green and black of Okabe and Ito, told apart by their dashes as well.
 _COLOURS = (POSITIVE, NEGATIVE, "#cc79a7", "#009e73", "#000000")

@@ -16,8 +16,8 @@ from spexlens.core.spectrum import FourierSpectrum
 from spexlens.report.layouts import clipped
 
 if TYPE_CHECKING:
-    from spexlens.fidelity import Fidelity
-    from spexlens.learning_curve import LearningCurve
+    from spexlens.explanation.fidelity import Fidelity
+    from spexlens.explanation.learning_curve import LearningCurve
 
 Point = tuple[float, float]
 

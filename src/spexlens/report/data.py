@@ -16,7 +16,7 @@ from spexlens.core.spectrum import FourierSpectrum, fourier_basis
 from spexlens.report.layouts import clipped
 
 if TYPE_CHECKING:
-    from spexlens.explanation import Explanation
+    from spexlens.explanation.result import Explanation
 
 SETS_SHOWN, TERMS_SHOWN = 500, 20_000
 _HIGHEST_ORDER = 4

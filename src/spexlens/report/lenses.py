@@ -16,7 +16,7 @@ from spexlens.errors import InvalidInputError
 from spexlens.report.data import rounded, view_data
 
 if TYPE_CHECKING:
-    from spexlens.explanation import Explanation
+    from spexlens.explanation.result import Explanation
 
 PAIRS_SHOWN = 1_000
 

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING
 from spexlens.report.page import verdict
 
 if TYPE_CHECKING:
-    from spexlens.explanation import Explanation
+    from spexlens.explanation.result import Explanation
 
 
 def fragment(explanation: Explanation) -> str:

@@ -32,7 +32,7 @@ if TYPE_CHECKING:
     from jinja2 import Template
 
     from spexlens.core.interactions import Interactions
-    from spexlens.explanation import Explanation
+    from spexlens.explanation.result import Explanation
 
 _SCRIPTS = (
     "spectrum.js", "effects.js", "stage.js", "overlay.js", "controls.js", "lenses.js", "paper.js",

@@ -70,7 +70,7 @@ class KernelRidge:
         if data.count > MOST_EXAMPLES:
             raise InvalidInputError(
                 f"{data.count} examples given; a Gram matrix is held for {MOST_EXAMPLES} at most. "
-                "Leave out the least relevant (spexlens.lenses.training_screen), or use Ridge."
+                "Leave out the least relevant (spexlens.lenses.training.screen), or use Ridge."
             )
         features = np.asarray(data.features, dtype=np.float64)
         gram = self._kernel(features, features)

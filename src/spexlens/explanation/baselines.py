@@ -1,0 +1,44 @@
+"""The full input and the neutral baseline: every run measures both and shows them."""
+
+from __future__ import annotations
+
+import numpy as np
+
+from spexlens.core.game import score_column
+from spexlens.errors import AblationError, InterruptedRunError
+from spexlens.explanation.rounds import Measure
+from spexlens.explanation.stopping import Round
+
+_ANCHORS = {"full": True, "empty": False}
+
+
+def measured_anchors(measured: Round) -> dict[str, float]:
+    """Values of the full and the empty input, where they are among those measured."""
+    masks, score = measured.design.masks, score_column(measured.values)
+    rows = {name: (masks == present).all(axis=1) for name, present in _ANCHORS.items()}
+    return {name: float(score[row][0]) for name, row in rows.items() if row.any()}
+
+
+def measure_anchors(
+    measure: Measure, measured: Round, spare: int
+) -> tuple[dict[str, float], tuple[str, ...]]:
+    """Values with every player and with none, and notes.
+
+    A value that was measured is used; another mask is measured while `spare` calls are left. A game
+    that cannot run one keeps its result.
+    """
+    anchors = measured_anchors(measured)
+    calls = 0
+    notes: list[str] = []
+    for name, present in _ANCHORS.items():
+        if name in anchors or calls == spare:
+            continue
+        calls += 1
+        try:
+            value = measure(np.full((1, measured.design.n), present))
+            anchors[name] = float(score_column(value)[0])
+        except InterruptedRunError:
+            raise
+        except AblationError as error:
+            notes.append(f"the {name} input could not be measured: {error.__cause__ or error}")
+    return anchors, tuple(notes)

@@ -1,0 +1,325 @@
+"""The front door: `explain` a game, or `fit` values that were already measured."""
+
+from __future__ import annotations
+
+import math
+import platform
+from collections.abc import Sequence
+from dataclasses import replace
+from importlib import metadata
+from typing import Any
+
+import numpy as np
+
+from spexlens.ablation.budget import Budget
+from spexlens.ablation.engines import Engine
+from spexlens.ablation.evaluate import BATCH_SIZE, Progress
+from spexlens.ablation.meter import Meter
+from spexlens.ablation.progress import ProgressBar
+from spexlens.ablation.store import Store
+from spexlens.algorithms.base import MIN_MASKS, Algorithm, Design, suggested_budget
+from spexlens.algorithms.exact import Exact
+from spexlens.algorithms.split_plot import MaskDesign
+from spexlens.algorithms.table import find_algorithm
+from spexlens.core.game import (
+    Described,
+    Game,
+    HasKeepProbability,
+    Noted,
+    as_values,
+    player_names,
+    score_column,
+)
+from spexlens.core.masks import (
+    MAX_ENUMERATED_PLAYERS,
+    BoolArray,
+    FloatArray,
+    IntArray,
+    Rng,
+    all_masks,
+    as_generator,
+    as_masks,
+    unique_masks,
+)
+from spexlens.core.spectrum import keep_probabilities
+from spexlens.errors import InvalidInputError
+from spexlens.explanation.baselines import measure_anchors, measured_anchors
+from spexlens.explanation.fidelity import Fidelity
+from spexlens.explanation.judging import anchor_notes, fidelity_notes, noise_notes
+from spexlens.explanation.learning_curve import LearningCurve
+from spexlens.explanation.planning import (
+    allowed_calls,
+    enumerable,
+    exact_if_affordable,
+    held_out_rows,
+    warn_of_a_long_fit,
+)
+from spexlens.explanation.result import Explanation
+from spexlens.explanation.rounds import SPENT, fit_round, run_rounds
+from spexlens.explanation.stopping import Round, StoppingRule, curve_of
+
+_ANCHORED_BUDGET = 32  # from here on, two calls go to the full and the empty input
+
+
+def explain(
+    game: Game,
+    budget: int | str | Budget | None = None,
+    algorithm: str | Algorithm = "auto",
+    rng: Rng = None,
+    *,
+    p: float | FloatArray | None = None,
+    holdout: float = 0.0,
+    until: StoppingRule | Fidelity | None = None,
+    design: MaskDesign | None = None,
+    store: Store | None = None,
+    engine: str | Engine | None = None,
+    batch_size: int = BATCH_SIZE,
+    progress: Progress | bool | None = None,
+) -> Explanation:
+    """Find which interactions between a game's players drive its values.
+
+    Parameters
+    ----------
+    game : Game
+        Anything with `players` and `masks -> values`; `FunctionGame` wraps a callable.
+    budget : int, Budget or "auto", optional
+        Calls of the value function, never exceeded; default about `2 n log2 n`. From 2^n on,
+        everything is measured and the result is exact. "auto" allows `8 n log2 n` and measures
+        until twice the ablations are predicted to add less than 0.01 to R2 (`until=Plateau()`).
+        `Budget(tokens=…, seconds=…)` limits the cost; what was measured then is explained.
+    algorithm : str or Algorithm
+        A name in `spexlens.ALGORITHMS`, or an instance with other settings.
+    rng : int, Generator or None
+        Seeds everything; the same seed gives the same result.
+    p : float or float array (n,), optional
+        Keep probability of the masks, if other than the game's own (`game.p`, of joint games) or
+        the algorithm's.
+    holdout : float, default 0
+        Share of the budget kept out of the fit to judge it. 0 judges by cross-validation and
+        spends every ablation on the fit.
+    until : Fidelity or StoppingRule, optional
+        Measure in nested batches and stop early: `Fidelity(r2=0.8)` once that is reached,
+        `Stable(top=10)` once the strongest interactions stay the same, `Plateau()` once more
+        ablations would add little. The learning curve is kept in `Explanation.curve`.
+    design : MaskDesign, optional
+        How masks are drawn, if not independently: `SplitPlot` where some players are dear to
+        change.
+    store : Store, optional
+        Values it holds are not measured again, new ones are added at once: an interrupted run goes
+        on where it was, another algorithm or a larger budget reuses all.
+    engine : str or Engine, optional
+        Where ablations run: a name in `spexlens.ENGINES`, or an instance; here by default.
+    batch_size : int
+        Masks a call of the game.
+    progress : callable or True, optional
+        `progress(done, total)`; True is a `ProgressBar()`, for terminals and notebooks.
+
+    Returns
+    -------
+    Explanation
+
+    Raises
+    ------
+    InvalidInputError
+        For a budget, share, name or game that does not fit.
+    AblationError
+        When the game fails; what was measured until then is on the error.
+
+    Examples
+    --------
+    >>> from spexlens import FunctionGame
+    >>> game = FunctionGame(lambda masks: 1.0 * (masks[:, 0] & masks[:, 2]), ["a", "b", "c"])
+    >>> explain(game, budget=8, rng=0).interactions("Moebius").top(1).to_dict()
+    {(0, 2): 1.0}
+    """
+    generator = as_generator(rng)
+    if not isinstance(game, Game):
+        raise InvalidInputError(
+            f"{type(game).__name__} is no game: it has no players, or cannot be called. Wrap a "
+            "callable: spexlens.FunctionGame(function, players=[…])."
+        )
+    n = len(player_names(game.players))
+    if p is None and isinstance(game, HasKeepProbability) and _leaves_p_open(algorithm):
+        p = game.p
+    chosen = find_algorithm(algorithm, p)
+    if p is not None:
+        keep_probabilities(p, n)
+    allowed, rule = allowed_calls(budget, until, chosen, n)
+    chosen, notes = exact_if_affordable(chosen, n, allowed) if rule is None else (chosen, ())
+    if design is not None and (not chosen.any_masks or holdout):
+        raise InvalidInputError(
+            f"design = {design!r} given with algorithm {chosen.name!r} and holdout = {holdout}; "
+            "needed an algorithm that takes any masks, and holdout = 0."
+        )
+    anchored = allowed >= _ANCHORED_BUDGET
+    reserved = 2 if anchored and chosen.any_masks and not enumerable(n, allowed) else 0
+    if design is None:
+        plan = chosen.design(n, allowed - reserved, generator)
+    else:
+        plan = design(n, allowed - reserved, generator, getattr(chosen, "p", 0.5))
+    if not isinstance(chosen, Exact) and not plan.held_out:
+        plan = replace(plan, held_out=held_out_rows(holdout, len(plan.masks)))
+
+    warn_of_a_long_fit(chosen, n, len(plan.masks))
+    limits = budget if isinstance(budget, Budget) else Budget()
+    meter = Meter(
+        game, limits, len(plan.masks), batch_size=batch_size, engine=engine, store=store,
+        progress=ProgressBar() if progress is True else progress or None,
+    )  # fmt: skip
+    rounds, reason = run_rounds(plan, chosen, meter, rule)
+    last = _exact_if_complete(rounds[-1]) if len(rounds) > 1 else rounds[-1]
+    curve = None if rule is None else curve_of(rounds)
+    if rule is not None or reason is not None:
+        notes += _stopping_notes(curve_of(rounds), reason, allowed)
+    spare = allowed - last.ablations if anchored and reason != SPENT else 0
+    anchors, missing = measure_anchors(meter, last, spare)
+    if meter.reused:
+        notes += (f"{meter.reused} values were found in the store, {meter.calls} measured.",)
+    if last.ablations < n:
+        notes += (
+            f"{last.ablations} ablations for {n} players: fewer than one a player; expect only the "
+            f"strongest effects. About {suggested_budget(n)} are usual.",
+        )
+    if isinstance(game, Noted):
+        notes += game.notes()
+    counts = allowed, meter.calls
+    manifest = _manifest(game.describe() if isinstance(game, Described) else {})
+    return _explained(game.players, last, notes + missing, counts, anchors, manifest, curve)
+
+
+def fit(
+    masks: BoolArray,
+    values: FloatArray,
+    players: Sequence[str] | None = None,
+    algorithm: str | Algorithm = "auto",
+    rng: Rng = None,
+    *,
+    p: float | FloatArray = 0.5,
+    holdout: float = 0.0,
+) -> Explanation:
+    """Explain values that were already measured.
+
+    Parameters
+    ----------
+    masks : bool array (m, n)
+        `True` = player present.
+    values : float array (m,) or (m, q)
+        The score is column 0.
+    players : sequence of str, optional
+    algorithm, rng, holdout
+        As in `explain`. An algorithm that needs its own masks (SPEX) cannot be used.
+    p : float or float array (n,), default 0.5
+        Keep probability that the masks were drawn with.
+
+    Returns
+    -------
+    Explanation
+
+    Examples
+    --------
+    >>> from spexlens.core.masks import all_masks
+    >>> masks = all_masks(3)
+    >>> fit(masks, 2.0 * masks[:, 1]).interactions("BV").top(1).to_dict()
+    {(1,): 2.0}
+    """
+    masks = as_masks(masks)
+    names = player_names(masks.shape[1] if players is None else players)
+    as_masks(masks, len(names))
+    array = as_values(values, masks)
+    chosen = find_algorithm(algorithm, p)
+    seed = int(as_generator(rng).integers(2**31, dtype=np.int64))
+    if not len(masks):
+        raise InvalidInputError(f"0 masks given; needed at least {MIN_MASKS} to fit.")
+    notes = noise_notes(masks, score_column(array))
+    given = len(masks)
+    masks, array = _merged(masks, array)
+    full = _all_measured(masks)
+    if full is not None and algorithm in ("auto", "exact"):
+        masks, array, chosen = masks[full], array[full], Exact(p)
+    elif not chosen.any_masks:
+        raise InvalidInputError(
+            f"algorithm {chosen.name!r} needs masks of its own design and cannot be fitted to "
+            "given ones; use explain(game, …), or another algorithm."
+        )
+    elif len(masks) < MIN_MASKS:
+        raise InvalidInputError(f"{len(masks)} masks given; needed at least {MIN_MASKS} to fit.")
+    held_out = 0 if isinstance(chosen, Exact) else held_out_rows(holdout, len(masks))
+    design = Design(masks, p=p, seed=seed, held_out=held_out)
+    last = fit_round(chosen, design, array)
+    anchors = measured_anchors(last)
+    return _explained(names, last, notes, (given, given), anchors, _manifest({}))
+
+
+def _explained(
+    players: Sequence[str],
+    last: Round,
+    notes: tuple[str, ...],
+    calls: tuple[int, int],
+    anchors: dict[str, float],
+    manifest: dict[str, Any],
+    curve: LearningCurve | None = None,
+) -> Explanation:
+    design, recovery = last.design, last.recovery
+    told = fidelity_notes(last.fidelity, exact=isinstance(recovery.tuned, Exact))
+    missed = anchor_notes(recovery.spectrum, anchors, score_column(last.values))
+    notes = (*design.notes, *notes, *recovery.notes, *told, *missed)
+    return Explanation(
+        players=tuple(players), masks=design.masks, values=last.values,
+        spectrum=recovery.spectrum, fidelity=last.fidelity, algorithm=recovery.tuned.name,
+        chosen=recovery.chosen, notes=notes, budget=calls[0], calls=calls[1],
+        full_value=anchors.get("full"), empty_value=anchors.get("empty"), seed=design.seed,
+        curve=curve, manifest=manifest,
+    )  # fmt: skip
+
+
+def _manifest(game: dict[str, Any]) -> dict[str, Any]:
+    versions = {name: metadata.version(name) for name in ("spexlens", "numpy", "scipy")}
+    return {"versions": {"python": platform.python_version(), **versions}, "game": game}
+
+
+def _stopping_notes(curve: LearningCurve, reason: str | None, allowed: int) -> tuple[str, ...]:
+    used = curve.steps[-1].ablations
+    gain = curve.gain_of_doubling()
+    more = "" if math.isnan(gain) else f"; twice as many are predicted to add {gain:.3f} to R2"
+    if reason is None:
+        return (f"measured to the end of the budget, {allowed} calls, without a stop{more}.",)
+    if "predicted to add" in reason:
+        more = ""
+    return (f"stopped at {used} of {allowed} ablations: {reason}{more}.",)
+
+
+def _merged(masks: BoolArray, values: FloatArray) -> tuple[BoolArray, FloatArray]:
+    """Each distinct mask once, with the mean of its values.
+
+    Copies of a mask on both sides of a fold would be judged on what was fitted.
+    """
+    distinct, group = unique_masks(masks)
+    if len(distinct) == len(masks):
+        return masks, values
+    columns = values.reshape(len(values), -1)
+    count = np.bincount(group)
+    means = np.stack([np.bincount(group, column) / count for column in columns.T], axis=1)
+    return distinct, means[:, 0] if values.ndim == 1 else means
+
+
+def _all_measured(masks: BoolArray) -> IntArray | None:
+    """Row numbers that bring the masks into the order of `all_masks`, if they are all 2^n."""
+    n = masks.shape[1]
+    if n > MAX_ENUMERATED_PLAYERS or len(masks) != 2**n:
+        return None
+    order = np.argsort(masks @ (1 << np.arange(n)))
+    return order if (masks[order] == all_masks(n)).all() else None
+
+
+def _exact_if_complete(last: Round) -> Round:
+    """The exact spectrum where the rounds ended with all 2^n masks measured."""
+    full = _all_measured(last.design.masks)
+    if full is None:
+        return last
+    design = last.design.take(full)
+    return fit_round(Exact(design.p), design, last.values[full])
+
+
+def _leaves_p_open(algorithm: str | Algorithm) -> bool:
+    """Whether an algorithm is a name, or has the keep probability that it has by default."""
+    return isinstance(algorithm, str) or bool(np.all(getattr(algorithm, "p", None) == 0.5))

@@ -1,0 +1,105 @@
+"""Explanations as JSON files: one schema, versioned; masks packed, values and spectrum in full."""
+
+from __future__ import annotations
+
+import base64
+import json
+import os
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from spexlens._support.files import write_text
+from spexlens.core.masks import pack_masks, unpack_masks
+from spexlens.core.spectrum import FourierSpectrum
+from spexlens.core.supports import Supports
+from spexlens.errors import InvalidInputError
+from spexlens.explanation.fidelity import Fidelity
+from spexlens.explanation.learning_curve import LearningCurve
+
+FORMAT, VERSION = "spexlens.explanation", 2
+
+
+def write_fields(path: str | os.PathLike[str], fields: Mapping[str, Any]) -> Path:
+    """Write an explanation's fields to `path`, atomically; `read_fields` restores all of them."""
+    data = {
+        "format": FORMAT,
+        "version": VERSION,
+        **fields,
+        "chosen": dict(fields["chosen"]),
+        "manifest": dict(fields["manifest"]),
+        "fidelity": fields["fidelity"].to_dict(),
+        "curve": None if fields["curve"] is None else fields["curve"].to_list(),
+        "spectrum": _spectrum_data(fields["spectrum"]),
+        "removal": None if fields["removal"] is None else dict(fields["removal"]),
+        "masks": base64.b64encode(pack_masks(fields["masks"]).tobytes()).decode("ascii"),
+    }
+    return write_text(path, json.dumps(data, ensure_ascii=False, default=_plain) + "\n")
+
+
+def read_fields(path: str | os.PathLike[str]) -> dict[str, Any]:
+    """An explanation's fields from a file that `write_fields` wrote.
+
+    Raises
+    ------
+    InvalidInputError
+        When the file is no such explanation, or of a newer version.
+    """
+    try:
+        data = json.loads(Path(path).read_text(encoding="utf-8"))
+    except (json.JSONDecodeError, UnicodeDecodeError) as error:
+        raise InvalidInputError(f"{path} is not a JSON file: {error}.") from error
+    if not isinstance(data, dict) or data.pop("format", None) != FORMAT:
+        raise InvalidInputError(
+            f"{path} is not an explanation of spexlens (its format is not {FORMAT!r})."
+        )
+    version = data.pop("version", None)
+    if not isinstance(version, int) or "players" not in data or "masks" not in data:
+        raise InvalidInputError(f"{path} is damaged: its version, players or masks are missing.")
+    if version > VERSION:
+        raise InvalidInputError(
+            f"{path} has version {version} of the format; this spexlens reads up to {VERSION}. "
+            "Update spexlens."
+        )
+    n = len(data["players"])
+    curve, removal = data.get("curve"), data.get("removal")  # either may be missing
+    packed = np.frombuffer(base64.b64decode(data["masks"]), dtype=np.uint8)
+    values = np.array(data["values"], dtype=np.float64)
+    return data | {
+        "players": tuple(data["players"]),
+        "masks": unpack_masks(packed.reshape(len(values), -1), n),
+        "values": values,
+        "spectrum": _read_spectrum(data["spectrum"], n),
+        "fidelity": Fidelity.from_dict(data["fidelity"]),
+        "notes": tuple(data["notes"]),
+        "curve": None if curve is None else LearningCurve.from_list(curve),
+        "manifest": data.get("manifest", {}),
+        "removal": None
+        if removal is None
+        else {name: [(size, value) for size, value in line] for name, line in removal.items()},
+    }
+
+
+def _spectrum_data(spectrum: FourierSpectrum) -> dict[str, Any]:
+    return {
+        "sets": spectrum.supports.sets(),
+        "coefficients": spectrum.coefficients,
+        "std_errors": spectrum.std_errors,
+        "p": spectrum.p,
+    }
+
+
+def _read_spectrum(data: Mapping[str, Any], n: int) -> FourierSpectrum:
+    errors = None if data["std_errors"] is None else np.array(data["std_errors"])
+    p = np.array(data["p"]) if isinstance(data["p"], list) else data["p"]
+    supports = Supports.from_sets(data["sets"], n)
+    return FourierSpectrum(supports, np.array(data["coefficients"], dtype=np.float64), errors, p)
+
+
+def _plain(value: Any) -> Any:
+    """JSON for numpy arrays and scalars."""
+    if isinstance(value, np.ndarray | np.generic):
+        return value.tolist()
+    raise TypeError(f"{type(value).__name__} cannot be written to JSON")

@@ -1,0 +1,87 @@
+"""Judging a recovery: its fidelity, and the notes that tell what a reader should doubt."""
+
+from __future__ import annotations
+
+import numpy as np
+
+from spexlens.algorithms.base import Design, Recovery
+from spexlens.algorithms.exact import Exact
+from spexlens.algorithms.regression import Lasso
+from spexlens.core.game import score_column
+from spexlens.core.masks import BoolArray, FloatArray, unique_masks
+from spexlens.core.spectrum import FourierSpectrum
+from spexlens.explanation.fidelity import Fidelity, compare, cross_validated, exact_fidelity
+
+_POOR_R2 = 0.3
+_FEW_JUDGED = 30
+
+
+def judge(recovery: Recovery, design: Design, values: FloatArray) -> Fidelity:
+    """Fidelity on held-out masks where the design has some, else by cross-validation."""
+    score = score_column(values)
+    if isinstance(recovery.tuned, Exact):
+        energy = recovery.spectrum.energy_by_order()
+        share = float(energy[1:2].sum() / max(energy[1:].sum(), np.finfo(float).tiny))
+        return exact_fidelity(values, share, len(score))
+    if design.held_out:
+        unseen = design.masks[design.fitted.stop :]
+        linear = Lasso().recover(design, values).spectrum(unseen)
+        truth = score[design.fitted.stop :]
+        return compare(truth, recovery.spectrum(unseen), linear, "held-out masks", design.seed)
+    predicted = recovery.out_of_fold
+    if predicted is None:
+        predicted = cross_validated(recovery.tuned, design, values)
+    additive = Lasso().recover(design, values).out_of_fold
+    assert additive is not None
+    return compare(score, predicted, additive, "cross-validation", design.seed, design.groups)
+
+
+def fidelity_notes(fidelity: Fidelity, *, exact: bool) -> tuple[str, ...]:
+    """Tell an undefined R2, a judgement from few masks, a poor fit."""
+    if np.isnan(fidelity.r2):
+        return (f"R2 is undefined: {fidelity.method}.",)
+    few: tuple[str, ...] = ()
+    if fidelity.masks < _FEW_JUDGED and not exact:
+        few = (
+            f"fidelity was judged on {fidelity.masks} masks only: take R2 and its interval as a "
+            "rough indication, and raise the budget.",
+        )
+    if fidelity.r2 < _POOR_R2:
+        return (
+            *few,
+            f"poor fit: R2 {fidelity.r2:.2f} on masks not used for it. Do not trust single "
+            "effects; raise the budget, keep more players present (p), or merge players.",
+        )
+    return few
+
+
+def anchor_notes(
+    spectrum: FourierSpectrum, anchors: dict[str, float], values: FloatArray
+) -> tuple[str, ...]:
+    """Tell where the spectrum misses the full or the empty input by more than the values spread."""
+    spread = float(values.std())
+    notes = []
+    for name, value in anchors.items():
+        predicted = float(spectrum(np.full((1, spectrum.n), name == "full"))[0])
+        if abs(predicted - value) > max(2 * spread, 1e-9 * abs(value)):
+            notes.append(
+                f"the spectrum predicts {predicted:.3g} for the {name} input, measured was "
+                f"{value:.3g}: it holds for masks like those drawn, not so far out. Raise the keep "
+                "probability p to learn about inputs near the full one."
+            )
+    return tuple(notes)
+
+
+def noise_notes(masks: BoolArray, values: FloatArray) -> tuple[str, ...]:
+    """Tell the noise that masks measured more than once reveal."""
+    distinct, group = unique_masks(masks)
+    if len(distinct) == len(masks):
+        return ()
+    count = np.bincount(group)
+    mean = np.bincount(group, values) / count
+    degrees = len(masks) - len(distinct)
+    noise = float(np.sqrt(np.sum((values - mean[group]) ** 2) / degrees))
+    return (
+        f"{degrees} masks were measured more than once; their values differ with standard "
+        f"deviation {noise:.3g} (the noise of the game).",
+    )

@@ -1,0 +1,208 @@
+"""An explanation: the result of a run, to predict with, read interactions off, print and save."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field, fields
+from importlib import import_module
+from pathlib import Path
+from types import MappingProxyType
+from typing import Any
+
+from spexlens._support.files import write_text
+from spexlens.algorithms.base import Design
+from spexlens.algorithms.regression import Lasso
+from spexlens.core.game import as_values, score_column
+from spexlens.core.interactions import Interactions
+from spexlens.core.masks import BoolArray, FloatArray, as_masks, read_only
+from spexlens.core.spectrum import FourierSpectrum
+from spexlens.errors import InvalidInputError
+from spexlens.explanation.fidelity import Fidelity, compare
+from spexlens.explanation.file import read_fields, write_fields
+from spexlens.explanation.learning_curve import LearningCurve
+from spexlens.indices.table import compute_index
+
+
+@dataclass(frozen=True, eq=False)
+class Explanation:
+    """What drives a game's values, and everything needed to check it, print it, or go on from it.
+
+    Attributes
+    ----------
+    players : tuple of str
+    masks : bool array (m, n)
+        Every mask that was measured for the fit or its fidelity.
+    values : float array (m,) or (m, q)
+        Their values.
+    spectrum : FourierSpectrum
+        The recovered function; `predict` evaluates it.
+    fidelity : Fidelity
+        R2 on masks not used for the fit, with interval, and the linear (order-1) R2 beside it.
+    algorithm : str
+        Name of the algorithm that recovered the spectrum.
+    chosen : mapping
+        What the algorithm chose from the data, by name.
+    notes : tuple of str
+        What was downgraded or deserves a second look.
+    budget, calls : int
+        Calls of the value function that were allowed, and that were made.
+    full_value, empty_value : float, optional
+        Value with every player present, and with none (the neutral baseline), where measured.
+    seed : int
+        Of the folds and fits.
+    curve : LearningCurve, optional
+        Fidelity after every batch, where the run was allowed to stop early.
+    manifest : mapping
+        What was run: versions, and under "game" what the game tells of itself (model, score, text).
+    removal : mapping, optional
+        Removal curves: name of a ranking -> (players removed, value) pairs, as `Curve.lines` gives
+        them; `dataclasses.replace(explanation, removal=curve.lines())` keeps a curve in the file.
+    """
+
+    players: tuple[str, ...]
+    masks: BoolArray
+    values: FloatArray
+    spectrum: FourierSpectrum
+    fidelity: Fidelity
+    algorithm: str
+    chosen: Mapping[str, Any]
+    notes: tuple[str, ...]
+    budget: int
+    calls: int
+    full_value: float | None
+    empty_value: float | None
+    seed: int
+    curve: LearningCurve | None = None
+    manifest: Mapping[str, Any] = field(default_factory=dict)
+    removal: Mapping[str, Sequence[tuple[int, float]]] | None = None
+
+    def __post_init__(self) -> None:
+        object.__setattr__(self, "masks", read_only(self.masks))
+        object.__setattr__(self, "values", read_only(self.values))
+        object.__setattr__(self, "chosen", MappingProxyType(dict(self.chosen)))
+        object.__setattr__(self, "manifest", MappingProxyType(dict(self.manifest)))
+        if self.removal is not None:
+            object.__setattr__(self, "removal", MappingProxyType(dict(self.removal)))
+
+    def predict(self, masks: BoolArray) -> FloatArray:
+        """What the spectrum says of masks `(m, n)`: values `(m,)`."""
+        return self.spectrum(masks)
+
+    def interactions(self, index: str = "FBII", order: int | None = None) -> Interactions:
+        """Effects of sets of players under an index; see `spexlens.INDICES` for the names.
+
+        Parameters
+        ----------
+        index : str
+            Any case. FBII (default) and Moebius read as "the extra effect of having all of these
+            together", Fourier as deviations from the mean.
+        order : int, optional
+            Highest order; by default 2 for interaction indices, all for Fourier and Moebius.
+        """
+        return compute_index(self.spectrum, index, order, self.players)
+
+    def score(self, masks: BoolArray, values: FloatArray) -> Fidelity:
+        """Fidelity on unseen masks `(m, n)` with their values `(m,)`."""
+        masks = as_masks(masks, len(self.players))
+        truth = score_column(as_values(values, masks))
+        design = Design(self.masks, p=self.spectrum.p, seed=self.seed)
+        linear = Lasso().recover(design, self.values).spectrum
+        return compare(truth, self.predict(masks), linear(masks), "given masks")
+
+    def normalised(self, interactions: Interactions) -> Interactions:
+        """The interactions in units of the standard deviation of the measured values."""
+        spread = float(score_column(self.values).std())
+        if spread == 0:
+            raise InvalidInputError(
+                "the measured values are all equal, so effects cannot be divided by their "
+                "standard deviation."
+            )
+        return interactions.scale(1 / spread)
+
+    def save(self, path: str | os.PathLike[str]) -> Path:
+        """Write everything to one JSON file, atomically; `spexlens.load` reads it back."""
+        return write_fields(path, {item.name: getattr(self, item.name) for item in fields(self)})
+
+    def report(
+        self,
+        path: str | os.PathLike[str],
+        *,
+        interactions: Sequence[Interactions] = (),
+        manifest: Mapping[str, Any] | None = None,
+        text: str | None = None,
+        spans: Sequence[tuple[int, int]] | None = None,
+        items: Sequence[str] | None = None,
+        removal: Mapping[str, Sequence[tuple[int, float]]] | None = None,
+    ) -> Path:
+        """Write one self-contained HTML page to look at, filter and ask "what if it were removed".
+
+        Parameters
+        ----------
+        path : path
+            Of the file; written atomically.
+        interactions : sequence of Interactions, optional
+            What the page offers to show, the first at once. By default FBII of order 2 and to the
+            highest order found (4 at most; first where larger sets carry a twentieth of the
+            recovered variance), and the Fourier coefficients.
+        manifest : mapping, optional
+            What to tell of the run beyond the explanation's own manifest.
+        text, spans : str and n pairs (start, end), optional
+            The whole prompt, and where in it every player stands. By default what the manifest
+            tells of it; else the players stand one after another, or on a layer × head grid where
+            all are named like "L3.H5".
+        items : n strings, optional
+            What every player is, where its name does not say it (training examples): a text, or a
+            thumbnail as a `data:image/png;base64,…` URI.
+        removal : mapping, optional
+            Removal curves, if other than the explanation's own.
+
+        Returns
+        -------
+        Path
+
+        Raises
+        ------
+        InvalidInputError
+            When text, spans or items do not fit the players.
+        """
+        return write_text(
+            path,
+            _report("page").page(
+                self, interactions=interactions, manifest=manifest, text=text, spans=spans,
+                items=items, removal=self.removal if removal is None else removal,
+            ),
+        )  # fmt: skip
+
+    def __repr__(self) -> str:
+        lines = [
+            f"Explanation of {len(self.players)} players by {self.algorithm}, "
+            f"{self.calls} ablations, {len(self.spectrum)} terms",
+            f"fidelity: {self.fidelity}",
+            *(f"note: {note}" for note in self.notes),
+            repr(self.interactions("FBII")),
+        ]
+        return "\n".join(lines)
+
+    def _repr_html_(self) -> str:
+        html: str = _report("notebook").fragment(self)
+        return html
+
+
+def _report(module: str) -> Any:
+    """A module of the report, which is built on explanations: imported late, by name."""
+    return import_module(f"spexlens.report.{module}")
+
+
+def load(path: str | os.PathLike[str]) -> Explanation:
+    """Read an explanation that `Explanation.save` wrote.
+
+    Raises
+    ------
+    InvalidInputError
+        When the file is no such explanation, or of a newer version.
+    """
+    known = {item.name for item in fields(Explanation)}  # a later version may write others
+    return Explanation(
+        **{name: value for name, value in read_fields(path).items() if name in known}
+    )

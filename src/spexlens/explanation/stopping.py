@@ -1,0 +1,184 @@
+"""When a run has measured enough: rules that look at the rounds so far.
+
+A rule is any callable from the rounds measured so far to the reason to stop, or None to go on.
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Sequence
+from dataclasses import dataclass, fields
+from typing import Protocol
+
+from spexlens.algorithms.base import Design, Recovery
+from spexlens.core.masks import FloatArray
+from spexlens.core.spectrum import FourierSpectrum
+from spexlens.errors import InvalidInputError
+from spexlens.explanation.fidelity import Fidelity
+from spexlens.explanation.learning_curve import CurveStep, LearningCurve
+from spexlens.indices.table import compute_index, find_index
+
+_MIN_GAIN_ROUNDS = 4
+_PER_PLAYER = 2
+
+
+@dataclass(frozen=True, eq=False)
+class Round:
+    """A fit to the masks measured so far, and its judgement.
+
+    Attributes
+    ----------
+    design : Design
+    values : float array (m,) or (m, q)
+        Of all the design's masks.
+    recovery : Recovery
+    fidelity : Fidelity
+    """
+
+    design: Design
+    values: FloatArray
+    recovery: Recovery
+    fidelity: Fidelity
+
+    @property
+    def ablations(self) -> int:
+        """Masks measured so far."""
+        return len(self.design.masks)
+
+    @property
+    def spectrum(self) -> FourierSpectrum:
+        """The recovered function."""
+        return self.recovery.spectrum
+
+
+class StoppingRule(Protocol):
+    """Tells whether a run has measured enough."""
+
+    def __call__(self, rounds: Sequence[Round], /) -> str | None:
+        """The reason to stop after these rounds, None to go on."""
+        ...
+
+
+@dataclass(frozen=True)
+class Reach:
+    """Stop when the fidelity has reached a target.
+
+    Parameters
+    ----------
+    target : Fidelity
+        Every field that is given must be reached: `Fidelity(r2=0.8)` asks for the estimate,
+        `Fidelity(r2=0.8, r2_lower=0.75)` for its interval's lower end too.
+    """
+
+    target: Fidelity
+
+    def __post_init__(self) -> None:
+        if not self._wanted():
+            raise InvalidInputError(
+                "until = Fidelity(…) without a number to reach; needed for example r2=0.8."
+            )
+        if self.target.r2 > 1 or self.target.r2_lower > 1:
+            raise InvalidInputError(
+                f"until asks for R2 {max(self.target.r2, self.target.r2_lower)}; it is 1 at most."
+            )
+
+    def _wanted(self) -> dict[str, float]:
+        given = {item.name: getattr(self.target, item.name) for item in fields(Fidelity)}
+        return {
+            name: value
+            for name, value in given.items()
+            if isinstance(value, float | int) and name != "masks" and not math.isnan(value)
+        }
+
+    def __call__(self, rounds: Sequence[Round]) -> str | None:
+        """A reason once every wanted field is reached."""
+        now = rounds[-1].fidelity
+        if all(getattr(now, name) >= value for name, value in self._wanted().items()):
+            return ", ".join(
+                f"{name} {getattr(now, name):.3f} reached {value:g}"
+                for name, value in self._wanted().items()
+            )
+        return None
+
+
+@dataclass(frozen=True)
+class Stable:
+    """Stop when the strongest interactions stay the same from round to round.
+
+    Parameters
+    ----------
+    top : int, default 10
+        How many of the strongest are compared.
+    share : float, default 0.9
+        Share of them that must have been among the strongest of the round before, and of the one
+        before that.
+    index : str, default "FBII"
+        Index they are ranked by.
+    """
+
+    top: int = 10
+    share: float = 0.9
+    index: str = "FBII"
+
+    def __post_init__(self) -> None:
+        find_index(self.index)
+        if self.top < 1 or not 0 < self.share <= 1:
+            raise InvalidInputError(
+                f"Stable(top={self.top}, share={self.share}) given; needed at least 1, and a share "
+                "above 0 and up to 1."
+            )
+
+    def __call__(self, rounds: Sequence[Round]) -> str | None:
+        """A reason once two rounds in a row kept the strongest."""
+        if len(rounds) < 3:
+            return None
+        before, last, now = (self._strongest(item.spectrum) for item in rounds[-3:])
+        kept = min(len(now & last), len(now & before)) / max(len(now), 1)
+        if now and kept >= self.share:
+            return f"{kept:.0%} of the {len(now)} strongest were so in the last three rounds"
+        return None
+
+    def _strongest(self, spectrum: FourierSpectrum) -> set[tuple[int, ...]]:
+        return set(compute_index(spectrum, self.index).top(self.top))
+
+
+@dataclass(frozen=True)
+class Plateau:
+    """Stop when twice the ablations are predicted to add less than `gain` to R2.
+
+    Not before four rounds and two ablations a player: until the first effects are found, the curve
+    is flat as well.
+
+    Parameters
+    ----------
+    gain : float, default 0.01
+    """
+
+    gain: float = 0.01
+
+    def __call__(self, rounds: Sequence[Round]) -> str | None:
+        """A reason once the predicted gain of a doubling is below `gain`."""
+        now = rounds[-1]
+        if len(rounds) < _MIN_GAIN_ROUNDS or now.ablations < _PER_PLAYER * now.spectrum.n:
+            return None
+        gain = curve_of(rounds).gain_of_doubling()
+        if gain < self.gain:
+            return f"twice the ablations are predicted to add {gain:.3f} to R2"
+        return None
+
+
+def curve_of(rounds: Sequence[Round]) -> LearningCurve:
+    """The learning curve that the rounds are."""
+    return LearningCurve(tuple(CurveStep.of(item.ablations, item.fidelity) for item in rounds))
+
+
+def as_rule(until: StoppingRule | Fidelity) -> StoppingRule:
+    """The rule that `until` stands for: a fidelity to reach, or a rule already."""
+    if isinstance(until, Fidelity):
+        return Reach(until)
+    if not callable(until):
+        raise InvalidInputError(
+            f"until = {until!r} given; needed Fidelity(r2=0.8), Stable(top=10), Plateau(), or a "
+            "callable from rounds to a reason or None."
+        )
+    return until

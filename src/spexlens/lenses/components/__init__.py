@@ -1,0 +1,1 @@
+"""The parts of a model as players: heads, MLPs, neurons, layers."""

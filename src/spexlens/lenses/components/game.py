@@ -1,0 +1,275 @@
+"""The component lens: heads, MLPs, neurons and layers of a model are the players."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import Any, Protocol, runtime_checkable
+
+import numpy as np
+
+from spexlens.core.game import identity_of
+from spexlens.core.interventions import Interventions
+from spexlens.core.masks import BoolArray, FloatArray, IntArray, as_masks
+from spexlens.errors import InvalidInputError
+from spexlens.lenses.base import LensGame
+from spexlens.lenses.components.questions import Question, as_questions
+from spexlens.lenses.components.scores import COMPONENT_SCORES, ComponentScore, find_score
+from spexlens.models.gating.prompts import GatedRunner, Readout, gated_runner
+from spexlens.models.gating.replacement import RESAMPLE
+from spexlens.models.gating.sites import SITES, Site, named
+from spexlens.models.pretrained.encoder import Encoder
+from spexlens.models.pretrained.prompt_tokens import PromptTokens
+
+
+@runtime_checkable
+class GatedModel(Protocol):
+    """What is gated: `CausalLM` or `Encoder`, a model of transformers with its tokenizer."""
+
+    @property
+    def model(self) -> Any:
+        """The transformers model."""
+        ...
+
+    @property
+    def tokenizer(self) -> Any:
+        """Its tokenizer."""
+        ...
+
+    @property
+    def name(self) -> str:
+        """For reports."""
+        ...
+
+    @property
+    def max_tokens(self) -> int | None:
+        """The longest prompt."""
+        ...
+
+
+@dataclass(frozen=True)
+class ComponentLens:
+    """Closes the gates of absent components.
+
+    Parameters
+    ----------
+    sites : tuple of Site
+        From `spexlens.models.gating.sites`; they must not overlap.
+
+    Examples
+    --------
+    >>> lens = ComponentLens((Site("L0.H0", 0, "o_proj", "input", range(0, 8)),))
+    >>> lens.players
+    ('L0.H0',)
+    >>> lens.intervene(np.array([[True], [False]])).gates.tolist()
+    [[1.0], [0.0]]
+    """
+
+    sites: tuple[Site, ...]
+
+    def __post_init__(self) -> None:
+        object.__setattr__(self, "sites", tuple(self.sites))
+        if not self.sites:
+            raise InvalidInputError("no sites were given; needed at least one component.")
+
+    @property
+    def players(self) -> tuple[str, ...]:
+        """Names of the sites."""
+        return tuple(site.name for site in self.sites)
+
+    def intervene(self, masks: BoolArray, /) -> Interventions:
+        """Gates `(m, n)` of masks `(m, n)`: 1 where present, 0 where absent."""
+        return Interventions(gates=as_masks(masks, len(self.sites)).astype(np.float64))
+
+    def identity(self) -> dict[str, Any]:
+        """Where every site acts."""
+        return {"lens": "components", "sites": [_site_facts(site) for site in self.sites]}
+
+
+@dataclass(frozen=True, eq=False)
+class GatedSubject:
+    """Runs all questions under every row of gates.
+
+    Attributes
+    ----------
+    model : CausalLM or Encoder
+    questions : tuple of Question (P,)
+    score : ComponentScore
+    runner : GatedRunner
+    readout : callable
+        The prepared score.
+    """
+
+    model: GatedModel
+    questions: tuple[Question, ...]
+    score: ComponentScore
+    runner: GatedRunner
+    readout: Readout
+
+    def evaluate(self, interventions: Interventions, /) -> FloatArray:
+        """Values `(m, 1 + P)`: the mean over the questions, then each question's own."""
+        values = self.runner.run(_gates(interventions), self.readout)[:, :, 0]
+        return np.column_stack([values.mean(axis=1), values])
+
+    def describe(self, interventions: Interventions, /) -> dict[str, Any]:
+        """Model, score, what absent components become, prompts and tokens; nothing is run."""
+        kind = self.runner.replacement.kind
+        return {
+            "model": self.model.name,
+            "score": self.score.description,
+            "replacement": f"{kind}, rescaled" if self.runner.replacement.rescale else kind,
+            "prompts": len(self.questions),
+            "tokens": int(self.tokens(interventions).sum()),
+        }
+
+    def tokens(self, interventions: Interventions, /) -> IntArray:
+        """Tokens `(m,)` of every ablation: those of all prompts."""
+        total = sum(map(len, self.runner.sequences))
+        return np.full(len(_gates(interventions)), total, dtype=np.int64)
+
+    def identity(self) -> dict[str, Any]:
+        """Model, questions, score, and what absent components become."""
+        return {
+            "model": identity_of(self.model),
+            "questions": [[q.prompt, q.answer, list(q.wrong)] for q in self.questions],
+            "score": self.score.identity(),
+            "replacement": self.runner.replacement.identity(),
+        }
+
+
+def component_game(
+    model: GatedModel,
+    questions: Sequence[Question | str],
+    sites: str | Sequence[str] | Sequence[Site] = "heads",
+    *,
+    score: str | ComponentScore = "margin",
+    replacement: str = "zero",
+    references: Sequence[str] | None = None,
+    rescale: bool = False,
+    batch_tokens: int | None = None,
+) -> LensGame:
+    """The game of ablating components of a model that answers questions.
+
+    The model is checked here, and that gates act on it is tested by real passes. A model with half
+    of its heads is mostly broken: give `explain` a higher keep probability, such as p=0.9, or the
+    one that `spexlens.studies.keep_probability.keep_probability(game)` measures.
+
+    Parameters
+    ----------
+    model : CausalLM or Encoder
+    questions : sequence of Question or str
+        Every ablation runs all of them; its value is the mean.
+    sites : str, or sequence of str or Site
+        A key of `spexlens.models.gating.sites.SITES` (all of that kind), names such as "L3.H5",
+        or sites.
+    score : str or ComponentScore
+        A key of `COMPONENT_SCORES`, or an instance; an encoder needs a `ProbeScore`.
+    replacement : "zero", "mean" or "resample"
+        What an absent component gives: nothing; its mean over the references; its activation on
+        the question's reference, token by token.
+    references : sequence of str, optional
+        For "mean" the questions' own prompts by default; for "resample" one a question, by default
+        `Question.reference`.
+    rescale : bool, default False
+        Whether what is kept of a layer's heads (or other sites that share a tensor) is scaled up
+        to make up for the absent ones.
+    batch_tokens : int, optional
+        Tokens in a pass.
+
+    Returns
+    -------
+    LensGame
+        Its values are `(m, 1 + P)`: the mean, then every question's own.
+
+    Raises
+    ------
+    InvalidInputError
+        For questions, sites, references or a model that do not fit.
+    """
+    if not isinstance(model, GatedModel):
+        raise InvalidInputError(
+            f"a {type(model).__name__} was given; needed a CausalLM or an Encoder, such as "
+            "CausalLM(model, tokenizer)."
+        )
+    chosen = find_score(score)
+    if isinstance(model, Encoder) and type(chosen) in COMPONENT_SCORES.values():
+        raise InvalidInputError(
+            f"the score {chosen.description!r} reads next tokens, and {model.name} is an encoder; "
+            "needed a ProbeScore."
+        )
+    asked = as_questions(questions)
+    lens = ComponentLens(_sites(model.model, sites))
+    tokens = PromptTokens(model.tokenizer, model.name, model.max_tokens)
+    if references is None and replacement == RESAMPLE:
+        references = _own_references(asked)
+    runner = gated_runner(
+        model.model,
+        lens.sites,
+        tokens.sequences([question.prompt for question in asked]),
+        replacement=replacement,
+        references=None if references is None else tokens.sequences(references),
+        rescale=rescale,
+        batch_tokens=batch_tokens,
+    )
+    readout = chosen.prepare(model, runner, asked, len(lens.sites))
+    return LensGame(lens, GatedSubject(model, asked, chosen, runner, readout))
+
+
+def sampling_error(values: FloatArray) -> FloatArray:
+    """Standard error `(m,)` of each ablation's mean, from values `(m, 1 + P)` of a component game.
+
+    It tells how far the mean over these questions may be from that over all questions of the kind.
+    Differences between two masks on the same questions are more certain than that.
+
+    >>> sampling_error(np.array([[0.5, 0.0, 1.0, 0.0, 1.0]])).round(3).tolist()
+    [0.289]
+    """
+    count = values.shape[1] - 1
+    if count < 2:
+        raise InvalidInputError(f"{count} questions; needed two at least for a standard error.")
+    errors: FloatArray = values[:, 1:].std(axis=1, ddof=1) / np.sqrt(count)
+    return errors
+
+
+def _sites(model: Any, sites: str | Sequence[str] | Sequence[Site]) -> tuple[Site, ...]:
+    if isinstance(sites, str):
+        return SITES[sites](model) if sites in SITES else named(model, [sites])
+    chosen = tuple(sites)
+    names = [site for site in chosen if isinstance(site, str)]
+    if names and len(names) == len(chosen):
+        return named(model, names)
+    if names or not all(isinstance(site, Site) for site in chosen):
+        raise InvalidInputError(
+            "sites were given as a mixture of names and others; needed all names, or all of "
+            "spexlens.models.gating.sites."
+        )
+    return tuple(site for site in chosen if isinstance(site, Site))
+
+
+def _own_references(questions: Sequence[Question]) -> list[str]:
+    references = []
+    for question in questions:
+        if question.reference is None:
+            raise InvalidInputError(
+                f"the question {question.prompt!r} has no reference prompt, and none were given; "
+                "resampling needed one with as many tokens for each question."
+            )
+        references.append(question.reference)
+    return references
+
+
+def _site_facts(site: Site) -> list[Any]:
+    columns = None if site.columns is None else [site.columns.start, site.columns.stop]
+    return [site.module, site.side, columns, site.position]
+
+
+def _gates(interventions: Interventions) -> FloatArray:
+    """The gates; an ablation of anything else must not be dropped in silence."""
+    others = [name for name in ("inputs", "subsets") if getattr(interventions, name) is not None]
+    if interventions.gates is None or others:
+        given = [*(["gates"] if interventions.gates is not None else []), *others]
+        raise InvalidInputError(
+            f"a gated model was given interventions on {', '.join(given)}; it runs gates only. Use "
+            "the subject that belongs to the lens."
+        )
+    return interventions.gates

@@ -1,0 +1,1 @@
+"""Text games that a server answers."""

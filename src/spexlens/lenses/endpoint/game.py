@@ -1,0 +1,84 @@
+"""The game of a text that a model behind an OpenAI-compatible endpoint reads."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+from spexlens.errors import InvalidInputError
+from spexlens.lenses.base import LensGame
+from spexlens.lenses.endpoint.scores import AnswerLogOdds, EndpointScore
+from spexlens.lenses.endpoint.subject import EndpointSubject
+from spexlens.lenses.text.prompt import SLOT, PromptLens
+from spexlens.models.endpoint.client import Endpoint
+
+
+def endpoint_game(
+    base_url: str,
+    model: str,
+    text: str,
+    template: str = SLOT,
+    *,
+    answers: tuple[str | Sequence[str], str | Sequence[str]] | None = None,
+    score: EndpointScore | None = None,
+    chat: bool = False,
+    system: str | None = None,
+    segmenter: str = "words",
+    key_variable: str | None = "OPENAI_API_KEY",
+    prices: tuple[float, float] | None = None,
+    concurrency: int = 8,
+) -> LensGame:
+    """The game of removing words from a text that a model behind an endpoint reads.
+
+    A first request, on the full prompt, shows whether the score can be had and what it costs;
+    `describe()` of the game then estimates without further ones. For other settings compose the
+    parts: `LensGame(lens, EndpointSubject.prepare(Endpoint(…), score, lens.prompt))`.
+
+    Parameters
+    ----------
+    base_url : str
+        For instance "http://localhost:8080/v1".
+    model : str
+        The name the server knows it by.
+    text : str
+        What is explained; its pieces are the players.
+    template : str, default "{text}"
+        The prompt, or in a chat the user's message, around it.
+    answers : (positive, negative), optional
+        Score the log-odds of two answers as the next token; see `AnswerLogOdds`.
+    score : EndpointScore, optional
+        Another score: `ResponseLogProbability`, `Samples`, `answer_share(…)`.
+    chat, system, key_variable, concurrency
+        See `Endpoint`.
+    segmenter : str, default "words"
+        How the text is cut; a key of `spexlens.lenses.text.segmenters.SEGMENTERS`.
+    prices : (float, float), optional
+        Money for a million tokens of the prompt, and of the answer.
+
+    Returns
+    -------
+    LensGame
+
+    Raises
+    ------
+    InvalidInputError
+        For arguments that do not fit, or a score that this endpoint cannot serve.
+    EndpointError
+        When the endpoint cannot be reached, or refuses.
+    """
+    lens = PromptLens(text, template, segmenter)
+    if (answers is None) == (score is None):
+        raise InvalidInputError(
+            "needed either answers=(positive, negative) or a score, and not both."
+        )
+    if answers is not None:
+        if isinstance(answers, str) or len(answers) != 2:
+            raise InvalidInputError(
+                f"answers = {answers!r} given; needed two, (positive, negative), such as "
+                "('positive', 'negative')."
+            )
+        score = AnswerLogOdds(answers[0], answers[1])
+    assert score is not None
+    endpoint = Endpoint(
+        base_url, model, chat, system, key_variable=key_variable, concurrency=concurrency
+    )
+    return LensGame(lens, EndpointSubject.prepare(endpoint, score, lens.prompt, prices=prices))

@@ -1,0 +1,187 @@
+"""The log-probability of a whole response, from servers that tell it of the prompt's own tokens.
+
+Many servers take the field for it and ignore it, or return the log-probabilities of the wrong
+tokens. So a server is believed only after it was seen to agree with its own generation.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass, replace
+from itertools import pairwise
+from typing import Any
+
+from spexlens.errors import EndpointError, InvalidInputError
+from spexlens.lenses.endpoint.scores import Reading
+from spexlens.models.endpoint.client import ECHOES, UNKNOWN_FIELD, Echo, Endpoint, Request, Usage
+from spexlens.models.endpoint.replies import Reply, Token
+
+_OPENINGS = ("The", "Once upon a time there was a", "1, 2, 3, 5, 8,")
+_LENGTH = 8  # tokens generated after each
+# Nats. Servers in bfloat16 differ from themselves by about 0.1; a token and its neighbour, by far
+# more somewhere in a few dozen tokens.
+_TOLERANCE, _DISTINCT = 0.25, 1.0
+
+
+@dataclass(frozen=True)
+class ResponseLogProbability:
+    """Natural-log probability of a fixed response after the prompt, summed over its tokens.
+
+    Parameters
+    ----------
+    response : str
+        Follows the prompt directly: begin it with a space where one is needed.
+    echo : "echo" or "prompt_logprobs", optional
+        The field that the server is asked through. `prepare` finds out which it serves rightly.
+    """
+
+    response: str
+    echo: Echo | None = None
+
+    def __post_init__(self) -> None:
+        if not self.response.strip():
+            raise InvalidInputError(
+                f"the response {self.response!r} was given; needed a text of one word or more."
+            )
+
+    @property
+    def description(self) -> str:
+        """`log p('…')`."""
+        return f"log p({self.response!r})"
+
+    def identity(self) -> dict[str, Any]:
+        """The response."""
+        return {"score": "response log-probability", "response": self.response}
+
+    def prepare(self, endpoint: Endpoint, prompt: str) -> tuple[ResponseLogProbability, Usage]:
+        """The same through the first field that the endpoint serves rightly; 6 to 10 requests.
+
+        Raises
+        ------
+        InvalidInputError
+            When there is none, with what was wrong with each.
+        """
+        if endpoint.chat:
+            raise InvalidInputError(
+                "a chat does not tell log-probabilities of a given response; use chat=False with "
+                "the model's chat template written out, or another score."
+            )
+        echo = right_echo(endpoint)
+        chosen = replace(self, echo=echo)
+        reply = endpoint.ask(*chosen.requests(prompt))
+        try:
+            chosen.read(prompt, [reply])
+        except ValueError as error:
+            raise InvalidInputError(f"the response cannot be scored: {error}.") from error
+        return chosen, Usage().plus(reply)
+
+    def requests(self, prompt: str) -> tuple[Request, ...]:
+        """One request for the prompt and the response together."""
+        return (Request(prompt + self.response, max_tokens=1, top=1, echo=self.echo),)
+
+    def read(self, prompt: str, replies: Sequence[Reply]) -> Reading:
+        """The log-probability of the response, nats."""
+        tokens = last_tokens(replies[0], self.response)
+        return Reading(sum(token.log_probability or 0.0 for token in tokens))
+
+
+def last_tokens(reply: Reply, text: str) -> tuple[Token, ...]:
+    """The echoed tokens that make up `text`, the end of what was sent.
+
+    Counted from the end, because servers differ in what they put before the prompt.
+
+    Raises
+    ------
+    ValueError
+        When there are none, or `text` begins inside a token.
+
+    Examples
+    --------
+    >>> echoed = [Token("a", None), Token(" b", -1.0), Token(" c", -2.0), Token(" d", -0.5)]
+    >>> reply = Reply((" d",), tuple(echoed), answer_tokens=1)
+    >>> [token.text for token in last_tokens(reply, " b c")]
+    [' b', ' c']
+    """
+    tokens = reply.tokens[: len(reply.tokens) - reply.answer_tokens]
+    joined, count = "", 0
+    while len(joined) < len(text) and count < len(tokens):
+        count += 1
+        joined = tokens[-count].text + joined
+    if joined != text:
+        raise ValueError(
+            f"the reply's last tokens make {joined!r}, not {text!r}: the server does not echo, or "
+            "the first word is joined with the prompt's end, which a space at the response's "
+            "beginning, and none at the template's end, prevents"
+        )
+    found = tokens[len(tokens) - count :]
+    if any(token.log_probability is None for token in found):
+        raise ValueError("the reply has no log-probability for some of the tokens")
+    return found
+
+
+def right_echo(endpoint: Endpoint) -> Echo:
+    """The field through which an endpoint tells the log-probabilities of a prompt's own tokens.
+
+    A few tokens are drawn after several openings, with their log-probabilities, and then sent
+    as part of the prompt: the echoed log-probabilities must be the same.
+
+    Raises
+    ------
+    InvalidInputError
+        When no field passes, with what was wrong with each.
+    """
+    # The likeliest tokens are often all about as likely, and a shift would not show; drawn ones are
+    # not, and at temperature 1 every server means the same by their probability.
+    openings = [Request(text, max_tokens=_LENGTH, temperature=1.0, top=1) for text in _OPENINGS]
+    generated = [_written(reply.tokens) for reply in _in_order(endpoint, openings)]
+    texts = ["".join(token.text for token in tokens) for tokens in generated]
+    problems = []
+    for echo in ECHOES:
+        sent = [
+            Request(opening + text, max_tokens=1, top=1, echo=echo)
+            for opening, text in zip(_OPENINGS, texts, strict=True)
+        ]
+        try:
+            replies = zip(_in_order(endpoint, sent), texts, strict=True)
+            _check_echo(generated, [last_tokens(reply, text) for reply, text in replies])
+        except EndpointError as error:
+            if error.status not in UNKNOWN_FIELD:
+                raise
+            problems.append(f"{echo}: refused with status {error.status}")
+        except ValueError as error:
+            problems.append(f"{echo}: {error}")
+        else:
+            return echo
+    raise InvalidInputError(
+        f"the endpoint {endpoint.base_url} does not tell the log-probabilities of a given response "
+        f"rightly ({'; '.join(problems)}). Score the next token instead, AnswerLogOdds(…), or "
+        "samples, answer_share(…)."
+    )
+
+
+def _in_order(endpoint: Endpoint, requests: Sequence[Request]) -> list[Reply]:
+    return [reply for _, reply in sorted(endpoint.run(requests), key=lambda pair: pair[0])]
+
+
+def _written(tokens: Sequence[Token]) -> tuple[Token, ...]:
+    """The tokens before an end-of-text token, which has no text and cannot be sent again."""
+    return tuple(token for token in tokens if token.text)
+
+
+def _check_echo(generated: Sequence[Sequence[Token]], echoed: Sequence[Sequence[Token]]) -> None:
+    """ValueError unless tokens have the log-probabilities with which they were generated."""
+    apart = neighbours = 0.0
+    for own, again in zip(generated, echoed, strict=True):
+        if [token.text for token in own] != [token.text for token in again]:
+            continue  # a text that is cut into other tokens than those generated
+        told = [token.log_probability or 0.0 for token in own]
+        repeated = [token.log_probability or 0.0 for token in again]
+        apart = max([apart, *(abs(a - b) for a, b in zip(told, repeated, strict=True))])
+        neighbours = max([neighbours, *(abs(a - b) for a, b in pairwise(told))])
+    if neighbours < _DISTINCT:
+        raise ValueError("too little was generated, or too surely, to tell right from wrong")
+    if apart > _TOLERANCE:
+        raise ValueError(
+            f"the log-probabilities of a token differ by up to {apart:.1f} nats between the echo "
+            "and the generation"
+        )

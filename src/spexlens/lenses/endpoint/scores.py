@@ -1,0 +1,200 @@
+"""What is read off an endpoint after a prompt: the contract, and the log-odds of two answers.
+
+An endpoint shows neither its tokenizer nor its logits, so a score is first tried out on the full
+prompt. `prepare` does so: it asks the endpoint a few times, and returns the score that is then used
+for every ablation.
+"""
+
+from __future__ import annotations
+
+import math
+import warnings
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import Any, Protocol
+
+from spexlens.errors import InvalidInputError, SpexlensWarning
+from spexlens.models.endpoint.client import Endpoint, Request, Usage
+from spexlens.models.endpoint.replies import Reply, Token
+
+_LEAST_MASS = 1e-6  # log-probabilities are sent in single precision: less left over is rounding
+
+
+@dataclass(frozen=True)
+class Reading:
+    """The value of one prompt, and how well it is known.
+
+    Attributes
+    ----------
+    value : float
+    standard_error : float
+        Of a value that was sampled; 0 for one that was read.
+    bounded : int
+        How many answers were not among the returned tokens, so that their probability was bounded.
+    """
+
+    value: float
+    standard_error: float = 0.0
+    bounded: int = 0
+
+
+class EndpointScore(Protocol):
+    """What to ask an endpoint after a prompt, and the value of its replies."""
+
+    @property
+    def description(self) -> str:
+        """The score in words, for reports."""
+        ...
+
+    def prepare(self, endpoint: Endpoint, prompt: str, /) -> tuple[EndpointScore, Usage]:
+        """The score as this endpoint can serve it, and what one prompt of it takes."""
+        ...
+
+    def requests(self, prompt: str, /) -> tuple[Request, ...]:
+        """What to ask about one prompt."""
+        ...
+
+    def read(self, prompt: str, replies: Sequence[Reply], /) -> Reading:
+        """The value of the replies; ValueError where they do not hold it."""
+        ...
+
+    def identity(self) -> dict[str, Any]:
+        """What its values depend on, as JSON."""
+        ...
+
+
+@dataclass(frozen=True)
+class AnswerLogOdds:
+    """Log-probability of a positive answer minus that of a negative one, as the next token.
+
+    The probability of an answer is the sum over the returned tokens that are the answer once white
+    space around them and upper case are taken off: " positive", "positive" and "Positive" are one.
+    With `exact` it is that of the one token, white space and case included.
+
+    An answer that is not among the returned tokens is given the largest probability that it can
+    have: that of the last token returned, or what all of them leave over, if that is less. Such
+    values are counted, and told.
+
+    Parameters
+    ----------
+    positive, negative : str or sequence of str
+        An answer, or several ways to say it. Each must be one token of the model: a longer answer
+        never appears among the next tokens; give its beginning.
+    top : int, default 20
+        How many tokens to ask for. Hosted chats return up to 20, llama.cpp any number.
+    exact : bool, default False
+        Take no other tokens than the answers as they are written: " positive".
+    """
+
+    positive: str | Sequence[str]
+    negative: str | Sequence[str]
+    top: int = 20
+    exact: bool = False
+
+    def __post_init__(self) -> None:
+        for name in ("positive", "negative"):
+            given = getattr(self, name)
+            words = (given,) if isinstance(given, str) else tuple(given)
+            if not words or not all(isinstance(word, str) and word.strip() for word in words):
+                raise InvalidInputError(
+                    f"the {name} answer {given!r} was given; needed a word, or several."
+                )
+            object.__setattr__(self, name, given if isinstance(given, str) else words)
+        if common := self._forms(self.positive) & self._forms(self.negative):
+            raise InvalidInputError(
+                f"the answers {self.positive!r} and {self.negative!r} share {sorted(common)}"
+                f"{'' if self.exact else ', case and white space set aside'}; needed answers that "
+                "differ."
+            )
+        if self.top < 2:
+            raise InvalidInputError(f"top = {self.top} given; needed at least 2 tokens.")
+
+    @property
+    def description(self) -> str:
+        """`log p('positive') - log p('negative')`."""
+        return f"log p({_said(self.positive)}) - log p({_said(self.negative)})"
+
+    def identity(self) -> dict[str, Any]:
+        """Answers and number of tokens."""
+        return {
+            "score": "answer log-odds",
+            "positive": sorted(self._forms(self.positive)),
+            "negative": sorted(self._forms(self.negative)),
+            "top": self.top,
+            "exact": self.exact,
+        }
+
+    def prepare(self, endpoint: Endpoint, prompt: str) -> tuple[AnswerLogOdds, Usage]:
+        """The same, once the endpoint has returned an answer after `prompt`; one request.
+
+        Raises
+        ------
+        InvalidInputError
+            When it returns no log-probabilities, or neither answer is among the tokens.
+
+        Warns
+        -----
+        SpexlensWarning
+            When one of the answers is not.
+        """
+        reply = endpoint.ask(*self.requests(prompt))
+        try:
+            reading = self.read(prompt, [reply])
+        except ValueError as error:
+            raise InvalidInputError(
+                f"the endpoint cannot be scored by the probabilities of answers: {error}. Score "
+                "samples instead: answer_share(…)."
+            ) from error
+        if reading.bounded:
+            likely = ", ".join(repr(token.text) for token in reply.alternatives[:8])
+            told = (
+                f"after the full prompt, {reading.bounded} of the 2 answers {self.positive!r} and "
+                f"{self.negative!r} are not among the {len(reply.alternatives)} tokens returned; "
+                f"the likeliest are {likely}. Choose answers among them, change the template so "
+                "that it asks for the answers, or raise `top` (--top-tokens)"
+            )
+            if reading.bounded == 2:
+                raise InvalidInputError(f"{told}.")
+            warnings.warn(f"{told}; until then its probability is bounded.", SpexlensWarning, 2)
+        return self, Usage().plus(reply)
+
+    def requests(self, prompt: str) -> tuple[Request, ...]:
+        """One request for one token."""
+        return (Request(prompt, max_tokens=1, top=self.top),)
+
+    def read(self, prompt: str, replies: Sequence[Reply]) -> Reading:
+        """The log-odds, nats."""
+        # A server that adds the token it drew to the most likely ones returns one more than asked.
+        tokens = replies[0].alternatives[: self.top]
+        if not tokens:
+            raise ValueError("the reply holds no log-probabilities of next tokens")
+        positive, bounded = self._log_probability(tokens, self.positive)
+        negative, bounded_too = self._log_probability(tokens, self.negative)
+        return Reading(positive - negative, bounded=bounded + bounded_too)
+
+    def _log_probability(
+        self, tokens: Sequence[Token], answer: str | Sequence[str]
+    ) -> tuple[float, int]:
+        """Log-probability of the answer, and 1 where it is only bounded."""
+        forms = self._forms(answer)
+        probabilities = [math.exp(token.log_probability or 0.0) for token in tokens]
+        found = math.fsum(
+            probability
+            for token, probability in zip(tokens, probabilities, strict=True)
+            if self._form(token.text) in forms
+        )
+        if found > 0:
+            return math.log(found), 0
+        left = max(_LEAST_MASS, 1.0 - math.fsum(probabilities))
+        smallest = min(probability for probability in probabilities if probability > 0)
+        return math.log(min(left, smallest)), 1
+
+    def _forms(self, answer: str | Sequence[str]) -> frozenset[str]:
+        return frozenset(map(self._form, [answer] if isinstance(answer, str) else answer))
+
+    def _form(self, text: str) -> str:
+        return text if self.exact else text.strip().casefold()
+
+
+def _said(answer: str | Sequence[str]) -> str:
+    return repr(answer) if isinstance(answer, str) else " or ".join(map(repr, answer))

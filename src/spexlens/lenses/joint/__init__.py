@@ -1,0 +1,1 @@
+"""Players of several lenses in one game."""

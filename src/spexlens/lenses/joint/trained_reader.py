@@ -1,0 +1,159 @@
+"""The subject of joint games in which training examples are players: train, then read a text.
+
+The text may be edited and the reading gated, so that training examples, words of the test text and
+heads of an encoder meet in one value.
+"""
+
+from __future__ import annotations
+
+import warnings
+from collections.abc import Sequence
+from dataclasses import dataclass, field, replace
+from typing import Any, Protocol
+
+import numpy as np
+
+from spexlens.core.interventions import Interventions
+from spexlens.core.masks import BoolArray, FloatArray, IntArray, unique_masks
+from spexlens.errors import InvalidInputError, SpexlensWarning
+from spexlens.lenses.joint.game import Sited, unrunnable
+from spexlens.lenses.training.subject import Retraining, Tally
+from spexlens.trainers.base import Trainer, TrainingData
+from spexlens.trainers.scores import check_score, score_outputs
+
+
+class TextFeatures(Protocol):
+    """Turns texts, each perhaps under gates of its own, into features."""
+
+    def __call__(self, texts: Sequence[str], gates: FloatArray | None, /) -> FloatArray:
+        """Features `(m, d)` of texts `(m,)` under gates `(m, sites)`."""
+        ...
+
+    def identity(self) -> dict[str, Any]:
+        """What the features depend on."""
+        ...
+
+
+@dataclass(frozen=True, eq=False)
+class TrainedReader:
+    """Trains on a subset, then scores a text as it is read through the features.
+
+    Equal subsets are trained on once a call, and equal readings made once: with a split-plot
+    design most of the cost is what is cheap. The seed of a random trainer is 0.
+
+    Parameters
+    ----------
+    trainer : Trainer
+        Such as `spexlens.trainers.logistic.Logistic()`.
+    data : TrainingData
+        The examples; its test points are not used.
+    features : TextFeatures
+        The same that made `data.features`, all gates open.
+    text : str
+        What is read where no lens edits it.
+    label : str or int
+        The class that a larger value speaks for.
+    score : str, default "margin"
+        A key of `spexlens.trainers.scores.SCORES`.
+
+    Attributes
+    ----------
+    tally : Tally
+        What was trained so far; what deserves doubt is a `SpexlensWarning` when first seen.
+    """
+
+    trainer: Trainer
+    data: TrainingData
+    features: TextFeatures
+    text: str
+    label: Any
+    score: str = "margin"
+    tally: Tally = field(init=False, default_factory=Tally, repr=False)
+
+    def __post_init__(self) -> None:
+        if self.trainer.output == "predictions":
+            raise InvalidInputError(
+                f"the trainer {type(self.trainer).__name__} fits a regression; needed a classifier."
+            )
+        check_score(self.score, self.trainer.output)
+        if self.label not in self.data.classes.tolist():
+            raise InvalidInputError(
+                f"label = {self.label!r} is none of the classes {self.data.classes.tolist()}."
+            )
+
+    @property
+    def sites(self) -> Sequence[Any] | None:
+        """The components that the features gate, where they say so."""
+        return self.features.sites if isinstance(self.features, Sited) else None
+
+    def evaluate(self, interventions: Interventions, /) -> FloatArray:
+        """The score `(m,)` of every model trained on a subset, for its reading of the text."""
+        subsets = self._subsets(interventions)
+        readings, reading = self._readings(interventions)
+        distinct, training = unique_masks(subsets)
+        data = self._testing(readings)
+        trained = self.trainer.prepare(data).train(distinct, 0)
+        values = score_outputs(self.score, trained.outputs, self.trainer.output, data)
+        absent = np.sum(self.data.class_counts(distinct) == 0, axis=1)
+        empty = np.asarray(~distinct.any(axis=1))
+        retraining = Retraining(values, None, trained.converged, absent, empty)
+        for message in self.tally.add(retraining, seeds=1):
+            warnings.warn(message, SpexlensWarning, stacklevel=2)
+        picked: FloatArray = values[training, reading]
+        return picked
+
+    def notes(self) -> tuple[str, ...]:
+        """What there is to doubt about the trainings so far."""
+        return self.tally.notes()
+
+    def describe(self, interventions: Interventions, /) -> dict[str, Any]:
+        """Trainer, score, and the examples; nothing is run."""
+        self._subsets(interventions)
+        return {
+            "model": type(self.trainer).__name__,
+            "score": f"{self.score} of {self.label!r}",
+            "examples": self.data.count,
+            "text": self.text,
+        }
+
+    def identity(self) -> dict[str, Any]:
+        """Trainer, data, features, text, label and score."""
+        return {
+            "trainer": self.trainer.identity(),
+            "data": self.data.identity(),
+            "features": self.features.identity(),
+            "text": self.text,
+            "label": str(self.label),
+            "score": self.score,
+        }
+
+    def _readings(self, interventions: Interventions) -> tuple[FloatArray, IntArray]:
+        """Features `(k, d)` of the distinct readings, and which of them each ablation has."""
+        count = interventions.count
+        texts = interventions.inputs or (self.text,) * count
+        gates = interventions.gates
+        keys = [
+            (text, b"" if gates is None else gates[row].tobytes()) for row, text in enumerate(texts)
+        ]
+        first = {key: row for row, key in reversed(list(enumerate(keys)))}
+        number = {key: place for place, key in enumerate(first)}
+        rows = list(first.values())
+        features = self.features(
+            [texts[row] for row in rows], None if gates is None else gates[rows]
+        )
+        return features, np.array([number[key] for key in keys], dtype=np.int64)
+
+    def _testing(self, readings: FloatArray) -> TrainingData:
+        """The examples, with the readings as test points."""
+        labels = np.full(len(readings), self.label)
+        return replace(self.data, test_features=readings, test_labels=labels)
+
+    def _subsets(self, interventions: Interventions) -> BoolArray:
+        if interventions.subsets is None:
+            raise unrunnable(interventions, "subsets")
+        if interventions.subsets.shape[1] != self.data.count:
+            raise InvalidInputError(
+                f"subsets of {interventions.subsets.shape[1]} examples given for "
+                f"{self.data.count}; needed the lens of the same examples."
+            )
+        return interventions.subsets

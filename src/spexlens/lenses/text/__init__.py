@@ -1,0 +1,1 @@
+"""Texts as players: words, sentences, passages, turns, fields; removed, replaced or hidden."""

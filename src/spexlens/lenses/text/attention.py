@@ -1,0 +1,171 @@
+"""The attention lens: absent pieces of a text stay in the prompt but are hidden from attention."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass, replace
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+
+from spexlens.core.interventions import Interventions
+from spexlens.core.masks import BoolArray, FloatArray, IntArray, as_masks
+from spexlens.errors import InvalidInputError
+from spexlens.lenses.base import LensGame
+from spexlens.lenses.text.classifier import ClassMargin, ScoredClassifier
+from spexlens.lenses.text.prompt import SLOT, PromptLens, chosen_score
+from spexlens.lenses.text.scores import Score, ScoredLM
+from spexlens.lenses.text.segmenters import Segmenter, tokens
+from spexlens.lenses.text.spans import Span
+
+if TYPE_CHECKING:
+    from spexlens.models.hiding.classifier import HidingClassifier
+    from spexlens.models.pretrained.causal_lm import CausalLM
+
+
+@dataclass(frozen=True)
+class AttentionLens:
+    """Hides the tokens of absent pieces from all others; text, tokens and positions stay.
+
+    Parameters
+    ----------
+    pieces : PromptLens
+        Text, template and players; its ablation is not used.
+    owners : int array (t,)
+        For every token of the full prompt, the player it belongs to, -1 for none.
+    """
+
+    pieces: PromptLens
+    owners: IntArray
+
+    @staticmethod
+    def of(pieces: PromptLens, tokenizer: Any) -> AttentionLens:
+        """The lens, with every token given to the player that most of its characters belong to."""
+        tokens(tokenizer)  # an error for a tokenizer that does not tell offsets
+        encoded = tokenizer(pieces.prompt, return_offsets_mapping=True, verbose=False)
+        start = pieces.template.index(SLOT)
+        player = np.full(len(pieces.prompt) + 1, -1)
+        for i, (first, end) in enumerate(pieces.spans):
+            player[start + first : start + end] = i
+        owners = [_most(player[first:end]) for first, end in encoded["offset_mapping"]]
+        return AttentionLens(pieces, np.array(owners, dtype=np.int64))
+
+    @property
+    def players(self) -> tuple[str, ...]:
+        """The pieces of the text."""
+        return self.pieces.players
+
+    def intervene(self, masks: BoolArray, /) -> Interventions:
+        """The full prompt m times, with gates `(m, t)` on its tokens: 0 where hidden."""
+        masks = as_masks(masks, len(self.players))
+        always = np.ones((len(masks), 1), dtype=bool)
+        gates = np.hstack([masks, always])[:, self.owners].astype(float)  # -1 is the last column
+        return Interventions(inputs=(self.pieces.prompt,) * len(masks), gates=gates)
+
+    def identity(self) -> dict[str, Any]:
+        """What the pieces say of themselves, and that they are hidden."""
+        return {"lens": "attention", "pieces": self.pieces.identity()}
+
+
+@dataclass(frozen=True, eq=False)
+class Attending:
+    """The subject of the attention lens: another subject, shown a text without some of its tokens.
+
+    Parameters
+    ----------
+    subject : ScoredLM or ScoredClassifier
+    hide : callable
+        From the subject's model and the visible tokens `(m, t)` of m equal texts to the model that
+        sees these alone: `HiddenTokens` or `HiddenFromClassifier`.
+    """
+
+    subject: ScoredLM | ScoredClassifier
+    hide: Callable[[Any, BoolArray], Any]
+
+    def evaluate(self, interventions: Interventions, /) -> FloatArray:
+        """The score at every row of gates, `(m,)` or `(m, q)`."""
+        texts, gates = interventions.inputs, interventions.gates
+        if texts is None or gates is None or interventions.subsets is not None:
+            raise InvalidInputError(
+                "a model with hidden tokens needs a text and gates on its tokens, and nothing "
+                "else. Use it with an AttentionLens."
+            )
+        seeing = self.hide(self.subject.model, gates > 0)
+        return replace(self.subject, model=seeing).evaluate(Interventions(inputs=texts))
+
+    def describe(self, interventions: Interventions, /) -> dict[str, Any]:
+        """Model, score and tokens; nothing is run."""
+        return self.subject.describe(Interventions(inputs=interventions.inputs))
+
+    def tokens(self, interventions: Interventions, /) -> IntArray:
+        """Tokens `(m,)`: hidden ones are run as well."""
+        return self.subject.tokens(Interventions(inputs=interventions.inputs))
+
+    def identity(self) -> dict[str, Any]:
+        """What the subject says of itself, and that tokens are hidden."""
+        return {"subject": "hidden tokens", **self.subject.identity()}
+
+
+def attention_game(
+    model: CausalLM,
+    text: str,
+    template: str = SLOT,
+    *,
+    answers: tuple[str, str] | None = None,
+    score: Score | None = None,
+    segmenter: str | Segmenter | Sequence[Span] = "words",
+    pinned: Sequence[int | str] = (),
+) -> LensGame:
+    """The game of hiding words of a text from attention; parameters as in `prompt_game`.
+
+    The prompt keeps its tokens and positions, so that no tokens merge and nothing moves. What it
+    costs is that the model is run in a state it was never trained in.
+
+    Raises
+    ------
+    InvalidInputError
+        As `prompt_game`, and for a model that does not read such masks, found by a short trial.
+    """
+    from spexlens.models.hiding.language_model import HiddenTokens, check_hiding
+
+    lens = PromptLens(text, template, segmenter, pinned=pinned)
+    model.count_tokens([lens.prompt])  # an error for one that cannot be run
+    check_hiding(model)
+    resolved = chosen_score(answers, score).resolve(model, lens.prompt)
+    subject = Attending(ScoredLM(model, resolved), HiddenTokens)
+    return LensGame(AttentionLens.of(lens, model.tokenizer), subject)
+
+
+def attention_classifier_game(
+    model: HidingClassifier,
+    text: str,
+    template: str = SLOT,
+    *,
+    label: str,
+    against: str | None = None,
+    segmenter: str | Segmenter | Sequence[Span] = "words",
+    pinned: Sequence[int | str] = (),
+) -> LensGame:
+    """The game of hiding words of a text from a classifier; parameters as in `classifier_game`.
+
+    A probe's mean over the tokens leaves the hidden ones out as well.
+
+    Raises
+    ------
+    InvalidInputError
+        As `classifier_game`, and for a model that does not read such masks, found by a short trial.
+    """
+    from spexlens.models.hiding.classifier import HiddenFromClassifier, check_hiding_from
+
+    margin = ClassMargin(label, against)
+    margin.check(model.labels)
+    pieces = PromptLens(text, template, segmenter, pinned=pinned)
+    lens = AttentionLens.of(pieces, model.tokenizer)
+    check_hiding_from(model, pieces.prompt, lens.owners >= 0)
+    return LensGame(lens, Attending(ScoredClassifier(model, margin), HiddenFromClassifier))
+
+
+def _most(players: IntArray) -> int:
+    """The most frequent player of a token's characters; -1 for a token without any."""
+    named = players[players >= 0]
+    return int(np.bincount(named).argmax()) if len(named) else -1

@@ -1,0 +1,149 @@
+"""The game of a text that a classifier reads: class margins under the prompt lens."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+
+from spexlens.core.game import identity_of
+from spexlens.core.interventions import Interventions
+from spexlens.core.masks import FloatArray, IntArray
+from spexlens.errors import InvalidInputError, UnknownNameError
+from spexlens.lenses.base import LensGame
+from spexlens.lenses.text.prompt import SLOT, PromptLens
+from spexlens.lenses.text.scores import edited_inputs
+from spexlens.lenses.text.segmenters import Segmenter
+from spexlens.lenses.text.spans import Span
+
+if TYPE_CHECKING:
+    from spexlens.models.pretrained.classifier import Classifier
+
+
+@dataclass(frozen=True)
+class ClassMargin:
+    """Logit of one class minus that of another, or minus log-sum-exp of all others.
+
+    The second is the log-odds of the class, which has no ceiling and, with two classes, equals the
+    first.
+
+    Parameters
+    ----------
+    label : str
+    against : str, optional
+        All other classes by default.
+    """
+
+    label: str
+    against: str | None = None
+
+    @property
+    def description(self) -> str:
+        """For people."""
+        other = "the others" if self.against is None else repr(self.against)
+        return f"logit({self.label!r}) - logit of {other}"
+
+    def values(self, logits: FloatArray, labels: Sequence[str]) -> FloatArray:
+        """Margins `(m,)` of logits `(m, k)`.
+
+        Raises
+        ------
+        UnknownNameError
+            For a class that the model does not have.
+
+        Examples
+        --------
+        >>> ClassMargin("b", "a").values(np.array([[1.0, 3.0, 0.0]]), ["a", "b", "c"]).tolist()
+        [2.0]
+        """
+        own = self._column(self.label, labels)
+        if self.against is not None:
+            difference: FloatArray = logits[:, own] - logits[:, self._column(self.against, labels)]
+            return difference
+        others = np.delete(logits, own, axis=1)
+        top = others.max(axis=1)
+        rest = top + np.log(np.exp(others - top[:, None]).sum(axis=1))
+        margin: FloatArray = logits[:, own] - rest
+        return margin
+
+    def check(self, labels: Sequence[str]) -> None:
+        """An error unless the classes exist and differ."""
+        own = self._column(self.label, labels)
+        if self.against is not None and self._column(self.against, labels) == own:
+            raise InvalidInputError(f"the class {self.label!r} was compared with itself.")
+        if len(labels) < 2:
+            raise InvalidInputError(f"the model has the one class {self.label!r}; needed two.")
+
+    def _column(self, label: str, labels: Sequence[str]) -> int:
+        if label not in labels:
+            raise UnknownNameError("class", label, list(labels))
+        return list(labels).index(label)
+
+
+@dataclass(frozen=True, eq=False)
+class ScoredClassifier:
+    """The subject made of a classifier and a margin."""
+
+    model: Classifier
+    score: ClassMargin
+
+    def evaluate(self, interventions: Interventions, /) -> FloatArray:
+        """The margin `(m,)` of every edited input."""
+        logits = self.model.class_logits(edited_inputs(interventions))
+        return self.score.values(logits, self.model.labels)
+
+    def describe(self, interventions: Interventions, /) -> dict[str, Any]:
+        """Model, score and tokens; nothing is run."""
+        return {
+            "model": self.model.name,
+            "score": self.score.description,
+            "tokens": int(self.tokens(interventions).sum()),
+        }
+
+    def tokens(self, interventions: Interventions, /) -> IntArray:
+        """Tokens `(m,)` of every edited input."""
+        return self.model.count_tokens(edited_inputs(interventions))
+
+    def identity(self) -> dict[str, Any]:
+        """What the model and the score say of themselves."""
+        return {"model": identity_of(self.model), "score": self.score.description}
+
+
+def classifier_game(
+    model: Classifier,
+    text: str,
+    template: str = SLOT,
+    *,
+    label: str,
+    against: str | None = None,
+    segmenter: str | Segmenter | Sequence[Span] = "words",
+    ablation: str = "remove",
+    fillers: str | Sequence[str] | None = None,
+    pinned: Sequence[int | str] = (),
+) -> LensGame:
+    """The game of removing words from a text, or masking them: how far a class is ahead.
+
+    Parameters
+    ----------
+    model : Classifier
+        `SequenceClassifier.load(folder)`, or `fit_probe(Encoder.load("minilm"), texts, labels)`.
+    text, template, segmenter, ablation, fillers, pinned
+        See `PromptLens`; the fillers of "mask" are the model's own mask token.
+    label, against : str
+        See `ClassMargin`.
+
+    Raises
+    ------
+    InvalidInputError
+        Before anything is run: for an unknown class, a text that is too long, or "mask" for a model
+        without a mask token.
+    """
+    score = ClassMargin(label, against)
+    score.check(model.labels)
+    if ablation == "mask" and fillers is None:
+        fillers = model.mask_token
+    lens = PromptLens(text, template, segmenter, ablation, fillers, pinned)
+    model.count_tokens([lens.prompt])
+    return LensGame(lens, ScoredClassifier(model, score))

@@ -1,0 +1,301 @@
+"""The prompt lens: pieces of a text are the players, and an absent piece is removed or replaced."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
+from typing import Any
+
+import numpy as np
+
+from spexlens.core.interventions import Interventions
+from spexlens.core.masks import BoolArray, as_masks
+from spexlens.errors import InvalidInputError, UnknownNameError, shown
+from spexlens.lenses.base import LensGame
+from spexlens.lenses.text.ablations import ABLATIONS, fillers_for
+from spexlens.lenses.text.scores import Score, ScoredLM
+from spexlens.lenses.text.segmenters import Segmenter, segment
+from spexlens.lenses.text.sequence_scores import AnswerScore
+from spexlens.lenses.text.spans import Span, as_text
+from spexlens.models.base import LanguageModel
+
+SLOT = "{text}"
+# The number goes up when `remove` leaves other prompts: stored values are then no longer theirs.
+REMOVAL = 1
+
+
+@dataclass(frozen=True)
+class PromptLens:
+    """Removes or replaces pieces of a text that stands in a template.
+
+    Parameters
+    ----------
+    text : str
+        What is explained.
+    template : str, default "{text}"
+        The prompt, with `{text}` once where the text goes. It is never ablated; other braces are
+        plain characters.
+    segmenter : str, callable, or sequence of (start, end), default "words"
+        A key of `spexlens.lenses.text.segmenters.SEGMENTERS`, a function from a text to spans such
+        as `tokens(model.tokenizer)`, or the spans themselves.
+    ablation : str, default "remove"
+        A key of `spexlens.lenses.text.ablations.ABLATIONS`.
+    fillers : str or sequence of str, optional
+        What stands for an absent piece where it is replaced: one for all, or one for each piece.
+    pinned : sequence of int or str
+        Pieces that are always present and no players: by number among all pieces, or by their text.
+
+    Attributes
+    ----------
+    spans : tuple of (start, end)
+        Where in `text` every player stands.
+    pieces : tuple of (start, end)
+        The same with the pinned ones.
+
+    Examples
+    --------
+    >>> import numpy as np
+    >>> lens = PromptLens("not bad at all", template="Review: {text}\\nSentiment:")
+    >>> lens.players
+    ('not', 'bad', 'at', 'all')
+    >>> lens.intervene(np.array([[False, True, False, True]])).inputs
+    ('Review: bad all\\nSentiment:',)
+    >>> PromptLens("not bad at all", pinned=["bad"]).players
+    ('not', 'at', 'all')
+    """
+
+    text: str
+    template: str = SLOT
+    segmenter: str | Segmenter | Sequence[Span] = "words"
+    ablation: str = "remove"
+    fillers: str | Sequence[str] | None = None
+    pinned: Sequence[int | str] = ()
+    spans: tuple[Span, ...] = field(init=False, repr=False)
+    pieces: tuple[Span, ...] = field(init=False, repr=False)
+    _fillers: tuple[str, ...] = field(init=False, repr=False)
+    _free: tuple[int, ...] = field(init=False, repr=False)
+
+    def __post_init__(self) -> None:
+        as_text(self.text)
+        if (count := as_text(self.template, "template").count(SLOT)) != 1:
+            raise InvalidInputError(
+                f"the template {self.template!r} contains {SLOT} {count} times; needed exactly "
+                f"once, where the text goes, as in 'Review: {SLOT}\\nSentiment:'."
+            )
+        if not self.text.strip():
+            raise InvalidInputError(
+                f"the text {self.text!r} is empty; needed at least one word that can be left out."
+            )
+        if self.ablation not in ABLATIONS:
+            raise UnknownNameError("ablation", self.ablation, ABLATIONS)
+        pieces = segment(self.text, self.segmenter)
+        free = free_pieces([self.text[start:end] for start, end in pieces], self.pinned)
+        fillers = fillers_for(self.ablation, self.text, pieces, self.fillers)
+        object.__setattr__(self, "pieces", pieces)
+        object.__setattr__(self, "spans", tuple(pieces[i] for i in free))
+        object.__setattr__(self, "_fillers", fillers)
+        object.__setattr__(self, "_free", free)
+
+    @property
+    def players(self) -> tuple[str, ...]:
+        """The pieces of the text as they stand in it; a word can occur twice."""
+        return tuple(self.text[start:end] for start, end in self.spans)
+
+    @property
+    def prompt(self) -> str:
+        """The full prompt, nothing ablated."""
+        return filled(self.template, self.text)
+
+    def intervene(self, masks: BoolArray, /) -> Interventions:
+        """The prompts without the absent pieces, one for each of the masks `(m, n)`."""
+        return Interventions(
+            inputs=tuple(filled(self.template, text) for text in self.texts(masks))
+        )
+
+    def texts(self, masks: BoolArray) -> tuple[str, ...]:
+        """The ablated texts alone, without their template, one for each of the masks `(m, n)`."""
+        masks = as_masks(masks, len(self.spans))
+        keep = np.ones((len(masks), len(self.pieces)), dtype=bool)
+        keep[:, list(self._free)] = masks
+        ablate = ABLATIONS[self.ablation]
+        return tuple(ablate(self.text, self.pieces, row, self._fillers) for row in keep)
+
+    def identity(self) -> dict[str, Any]:
+        """Text, template, pieces, and how they are ablated."""
+        facts: dict[str, Any] = {
+            "lens": "prompt",
+            "removal": REMOVAL,
+            "text": self.text,
+            "template": self.template,
+            "spans": [list(span) for span in self.spans],
+        }
+        if self.ablation != "remove":
+            facts |= {"ablation": self.ablation, "fillers": list(self._fillers)}
+        if self.spans != self.pieces:
+            facts["pieces"] = [list(span) for span in self.pieces]
+        return facts
+
+
+def filled(template: str, text: str) -> str:
+    """The template with the text in its slot; other braces are plain characters."""
+    # Not str.format: a template may hold code or JSON, and so may the text.
+    return template.replace(SLOT, text)
+
+
+def free_pieces(pieces: Sequence[str], pinned: Sequence[int | str]) -> tuple[int, ...]:
+    """Numbers of the pieces that are not pinned.
+
+    Raises
+    ------
+    InvalidInputError
+        When a pinned one does not exist, or nothing is left to ablate.
+
+    Examples
+    --------
+    >>> free_pieces(["not", "bad", "at"], ["bad", 2])
+    (0,)
+    """
+    if isinstance(pinned, str):
+        raise InvalidInputError(
+            f"pinned = {pinned!r} given; needed a sequence of pieces, such as [{pinned!r}]."
+        )
+    for one in pinned:
+        exists = one in pieces if isinstance(one, str) else 0 <= one < len(pieces)
+        if not exists:
+            raise InvalidInputError(
+                f"{one!r} was to be pinned, but is none of the {len(pieces)} pieces "
+                f"{shown(list(pieces))}; needed a number from 0, or a piece's text."
+            )
+    free = tuple(i for i, piece in enumerate(pieces) if i not in pinned and piece not in pinned)
+    if not free:
+        raise InvalidInputError(
+            f"all {len(pieces)} pieces are pinned; needed at least one that can be left out."
+        )
+    return free
+
+
+def with_slots(template: str, values: Mapping[str, str]) -> tuple[str, tuple[Span, ...]]:
+    """A template with named slots filled, and the spans of the fillings: its slots as players.
+
+    Parameters
+    ----------
+    template : str
+        With `{name}` for every name of `values`; other braces are plain characters.
+    values : mapping of str to str
+
+    Returns
+    -------
+    text : str
+    spans : tuple of (start, end)
+        One for each place where a slot stands, in order: `PromptLens(text, segmenter=spans)`.
+
+    Raises
+    ------
+    InvalidInputError
+        When a slot does not stand in the template, or is filled with nothing.
+
+    Examples
+    --------
+    >>> with_slots("{who} likes {what}.", {"who": "Ann", "what": "tea"})
+    ('Ann likes tea.', ((0, 3), (10, 13)))
+    """
+    missing = [name for name in values if f"{{{name}}}" not in template]
+    empty = [name for name, value in values.items() if not value.strip()]
+    if missing or empty or not values:
+        raise InvalidInputError(
+            f"the template {template!r} has no slot for {missing}, and empty values were given for "
+            f"{empty}; needed {{name}} in the template, and some text, for every one of the slots."
+        )
+    text, spans, at = "", [], 0
+    while places := [
+        (place, name) for name in values if (place := template.find(f"{{{name}}}", at)) >= 0
+    ]:
+        place, name = min(places)
+        text += template[at:place]
+        spans.append((len(text), len(text) + len(values[name])))
+        text += values[name]
+        at = place + len(name) + 2
+    return text + template[at:], tuple(spans)
+
+
+def prompt_game(
+    model: LanguageModel,
+    text: str,
+    template: str = SLOT,
+    *,
+    answers: tuple[str, str] | None = None,
+    score: Score | None = None,
+    segmenter: str | Segmenter | Sequence[Span] = "words",
+    ablation: str = "remove",
+    fillers: str | Sequence[str] | None = None,
+    pinned: Sequence[int | str] = (),
+) -> LensGame:
+    """The game of removing words from a text: how far the model prefers one answer to another.
+
+    Everything is checked here, before the first forward pass. To look at a part, compose it:
+    `LensGame(PromptLens(…), ScoredLM(model, score.resolve(model, lens.prompt)))`.
+
+    Parameters
+    ----------
+    model : LanguageModel
+        For instance `spexlens.models.pretrained.causal_lm.CausalLM.load("smollm2")`.
+    text : str
+        What is explained; its pieces are the players.
+    template : str, default "{text}"
+        The prompt around it, best ending where the answer follows: "Review: {text}\\nSentiment:".
+    answers : (positive, negative), optional
+        The value of a mask is logit(positive) - logit(negative) of the answers' first tokens, or,
+        where both begin with the same token, the log-odds of the two as whole sequences.
+    score : Score, optional
+        Any other score of `spexlens.lenses.text.scores` or
+        `spexlens.lenses.text.response_scores`, such as
+        `ResponseLogProbability(" It was fine.")`. Either this or `answers`.
+    segmenter, ablation, fillers, pinned
+        See `PromptLens`.
+
+    Returns
+    -------
+    LensGame
+
+    Raises
+    ------
+    InvalidInputError
+        For a template without its slot, an empty text, answers that cannot be told apart, or a
+        prompt the model cannot run: longer than its context, or, where the whole text is removed,
+        empty for a model without a beginning-of-text token.
+    """
+    lens = PromptLens(text, template, segmenter, ablation, fillers, pinned)
+    nothing = lens.intervene(np.zeros((1, len(lens.spans)), dtype=bool)).inputs or ()
+    model.count_tokens([lens.prompt, *nothing])  # an error for one that cannot be run
+    resolved = chosen_score(answers, score).resolve(model, lens.prompt)
+    return LensGame(lens, ScoredLM(model, resolved))
+
+
+def chosen_score(answers: tuple[str, str] | None, score: Score | None) -> Score:
+    """The score of two answers, or the one given; an error unless exactly one of them is."""
+    if (answers is None) == (score is None):
+        raise InvalidInputError(
+            "needed either answers=(positive, negative) or a score, and not both."
+        )
+    if score is not None:
+        return score
+    if answers is None or isinstance(answers, str) or len(answers) != 2:
+        raise InvalidInputError(
+            f"answers = {answers!r} given; needed two, (positive, negative), such as "
+            "('positive', 'negative')."
+        )
+    return AnswerScore(*answers)
+
+
+def question_template(question: str, *, context: str = "Context", answer: str = "Answer") -> str:
+    """The template of a context and a question about it; the context is what is ablated.
+
+    >>> question_template("Who came?")
+    'Context: {text}\\n\\nQuestion: Who came?\\nAnswer:'
+    """
+    if SLOT in as_text(question, "question"):
+        raise InvalidInputError(
+            f"the question {question!r} holds {SLOT}, which would stand for the context; write the "
+            "template by hand with another wording."
+        )
+    return f"{context}: {SLOT}\n\nQuestion: {question}\n{answer}:"

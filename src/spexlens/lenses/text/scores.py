@@ -1,0 +1,253 @@
+"""What is read off a language model after a prompt, and the subject that reads it.
+
+A score such as `LogitDifference("positive", "negative")` is written in words. Which tokens the
+words are depends on the model and on what stands before them, so a score is first resolved on the
+full prompt; what results is the same for every ablation. Answers as whole sequences stand in
+`spexlens.lenses.text.sequence_scores`; a response, generated text and the full output in
+`spexlens.lenses.text.response_scores`.
+"""
+
+from __future__ import annotations
+
+import re
+import warnings
+from dataclasses import dataclass
+from typing import Any, Protocol
+
+import numpy as np
+
+from spexlens.core.game import identity_of
+from spexlens.core.interventions import Interventions
+from spexlens.core.masks import FloatArray, IntArray
+from spexlens.errors import InvalidInputError, SpexlensWarning
+from spexlens.lenses.text.spans import as_text
+from spexlens.models.base import LanguageModel
+
+# Ends of a prompt after which no space is written: whitespace, an opening bracket, or a quote that
+# opens, which is told from one that closes by what stands before it.
+_JOINS = re.compile(r"""(^|[\s(\[{<“‘«¿¡]|(^|[\s:=(\[{])["'])\Z""")
+
+
+class ResolvedScore(Protocol):
+    """A score in the model's own tokens, the same for every ablation."""
+
+    @property
+    def description(self) -> str:
+        """For people, with the tokens' texts where they matter."""
+        ...
+
+    def values(self, model: LanguageModel, prompts: tuple[str, ...], /) -> FloatArray:
+        """Values `(m,)`, or `(m, q)` with the score in column 0, after every prompt."""
+        ...
+
+    def identity(self) -> dict[str, Any]:
+        """What its values depend on, as JSON."""
+        ...
+
+
+class Score(Protocol):
+    """What to read off a model, in words."""
+
+    def resolve(self, model: LanguageModel, prompt: str, /) -> ResolvedScore:
+        """The same in tokens, as they would follow `prompt`; runs nothing."""
+        ...
+
+
+@dataclass(frozen=True)
+class TokenScore:
+    """A weighted sum of the scores of some tokens as the next one.
+
+    Attributes
+    ----------
+    token_ids : tuple of int (k,)
+    weights : tuple of float (k,)
+    normalised : bool
+        Whether log-probabilities (nats) are summed rather than logits.
+    description : str
+        For people, with the tokens' texts: `logit(' positive') - logit(' negative')`.
+    """
+
+    token_ids: tuple[int, ...]
+    weights: tuple[float, ...]
+    normalised: bool
+    description: str
+
+    def values(self, model: LanguageModel, prompts: tuple[str, ...]) -> FloatArray:
+        """The score `(m,)` after every prompt."""
+        read = model.next_token_log_probabilities if self.normalised else model.next_token_logits
+        values: FloatArray = read(prompts, self.token_ids) @ np.array(self.weights)
+        return values
+
+    def identity(self) -> dict[str, Any]:
+        """Tokens, weights, and which of their scores."""
+        return {
+            "score": self.description,
+            "token_ids": list(self.token_ids),
+            "weights": list(self.weights),
+            "normalised": self.normalised,
+        }
+
+
+@dataclass(frozen=True)
+class LogitDifference:
+    """Logit of one answer minus logit of another, as the first token after the prompt.
+
+    It equals the difference of their log-probabilities, is near additive in the evidence and has no
+    ceiling, which is why interactions are read from it rather than from a probability.
+
+    Parameters
+    ----------
+    positive, negative : str
+        The answers as people write them: after a prompt ending in "Sentiment:", "positive" is
+        scored as the token " positive".
+    separator : str, optional
+        Stands between prompt and answer. By default a space, or nothing where the prompt ends in
+        whitespace or an opening bracket or quote, or the answer begins with whitespace. Pass ""
+        for languages written without spaces.
+    """
+
+    positive: str
+    negative: str
+    separator: str | None = None
+
+    def resolve(self, model: LanguageModel, prompt: str, /) -> TokenScore:
+        """The two tokens that the answers begin with after `prompt`.
+
+        Raises
+        ------
+        InvalidInputError
+            When an answer is empty, or both begin with the same token.
+
+        Warns
+        -----
+        SpexlensWarning
+            When an answer has more tokens than the one scored, or merges with the prompt's end.
+        """
+        positive = answer_tokens(model, prompt, self.positive, self.separator)
+        negative = answer_tokens(model, prompt, self.negative, self.separator)
+        if positive[0] == negative[0]:
+            raise InvalidInputError(
+                f"the answers {self.positive!r} and {self.negative!r} begin with the same token "
+                f"{model.token_text(positive[0])!r}, so that their difference is always 0; needed "
+                "answers with different first tokens. AnswerLogOdds scores them as whole sequences."
+            )
+        names = []
+        for answer, tokens in ((self.positive, positive), (self.negative, negative)):
+            _warn_of_more_tokens(model, answer, tokens)
+            names.append(f"logit({model.token_text(tokens[0])!r})")
+        return TokenScore((positive[0], negative[0]), (1.0, -1.0), False, " - ".join(names))
+
+
+@dataclass(frozen=True)
+class LogProbability:
+    """Natural logarithm of the probability of an answer's first token after the prompt.
+
+    Parameters
+    ----------
+    answer : str
+        See `LogitDifference`.
+    separator : str, optional
+        See `LogitDifference`.
+    """
+
+    answer: str
+    separator: str | None = None
+
+    def resolve(self, model: LanguageModel, prompt: str, /) -> TokenScore:
+        """The token that the answer begins with after `prompt`; see `LogitDifference.resolve`."""
+        tokens = answer_tokens(model, prompt, self.answer, self.separator)
+        _warn_of_more_tokens(model, self.answer, tokens)
+        return TokenScore((tokens[0],), (1.0,), True, f"log p({model.token_text(tokens[0])!r})")
+
+
+def answer_tokens(
+    model: LanguageModel, prompt: str, answer: str, separator: str | None = None
+) -> tuple[int, ...]:
+    """Token ids of `answer` as it follows `prompt`.
+
+    Tokenisers join a space with the word after it, so an answer is tokenised together with its
+    prompt, and the prompt's own tokens are taken off.
+
+    Parameters
+    ----------
+    model : LanguageModel
+    prompt, answer : str
+    separator : str, optional
+        See `LogitDifference`.
+
+    Returns
+    -------
+    tuple of int
+        At least one.
+    """
+    if not as_text(answer, "answer").strip():
+        raise InvalidInputError(
+            f"the answer {answer!r} was given; needed a word that can follow the prompt."
+        )
+    if separator is None:
+        separator = "" if _JOINS.search(prompt) or answer[0].isspace() else " "
+    before = model.encode(prompt)
+    both = model.encode(prompt + separator + answer)
+    if both[: len(before)] == before and len(both) > len(before):
+        return tuple(both[len(before) :])
+    # The model is fed the prompt's own tokens, so only the answer's own can follow them.
+    tokens = tuple(model.encode(separator + answer, special_tokens=False))
+    warnings.warn(
+        f"the prompt ends in {prompt[-12:]!r}, which the tokenizer would join with the answer "
+        f"{answer!r}; it is scored as {model.token_text(tokens[0])!r} after the prompt, which the "
+        "model may find unnatural. End the template without a space, as in 'Sentiment:'.",
+        SpexlensWarning,
+        stacklevel=2,
+    )
+    return tokens
+
+
+def _warn_of_more_tokens(model: LanguageModel, answer: str, tokens: tuple[int, ...]) -> None:
+    if len(tokens) > 1:
+        texts = [model.token_text(token) for token in tokens]
+        warnings.warn(
+            f"the answer {answer!r} has {len(tokens)} tokens {texts}; only the first, "
+            f"{texts[0]!r}, is scored. Choose an answer of one token for an exact score.",
+            SpexlensWarning,
+            stacklevel=3,
+        )
+
+
+@dataclass(frozen=True, eq=False)
+class ScoredLM:
+    """The subject made of a language model and a score: runs edited inputs, returns values."""
+
+    model: LanguageModel
+    score: ResolvedScore
+
+    def evaluate(self, interventions: Interventions, /) -> FloatArray:
+        """The score after every edited input, `(m,)` or `(m, q)`."""
+        return self.score.values(self.model, edited_inputs(interventions))
+
+    def describe(self, interventions: Interventions, /) -> dict[str, Any]:
+        """Model, score, and the tokens of all the edited inputs together; nothing is run."""
+        return {
+            "model": self.model.name,
+            "score": self.score.description,
+            "tokens": int(self.tokens(interventions).sum()),
+        }
+
+    def tokens(self, interventions: Interventions, /) -> IntArray:
+        """Tokens `(m,)` of every edited input."""
+        return self.model.count_tokens(edited_inputs(interventions))
+
+    def identity(self) -> dict[str, Any]:
+        """What the model and the score say of themselves."""
+        return {"model": identity_of(self.model), "score": self.score.identity()}
+
+
+def edited_inputs(interventions: Interventions) -> tuple[str, ...]:
+    """The edited inputs; an ablation of anything else must not be dropped in silence."""
+    others = [name for name in ("gates", "subsets") if getattr(interventions, name) is not None]
+    if interventions.inputs is None or others:
+        given = [*(["inputs"] if interventions.inputs is not None else []), *others]
+        raise InvalidInputError(
+            f"a scored language model was given interventions on {', '.join(given)}; it runs "
+            "edited inputs only. Use the subject that belongs to the lens."
+        )
+    return interventions.inputs

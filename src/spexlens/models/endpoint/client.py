@@ -1,0 +1,306 @@
+"""Language models behind an OpenAI-compatible endpoint: vLLM, llama.cpp, hosted ones.
+
+The key is read from the environment at the moment a request is sent, and is kept nowhere.
+"""
+
+from __future__ import annotations
+
+import json
+import os
+import threading
+from collections.abc import Iterator, Mapping, Sequence
+from concurrent.futures import ThreadPoolExecutor, as_completed
+from dataclasses import dataclass, field, replace
+from typing import Any, Literal
+
+from spexlens.errors import (
+    EndpointError,
+    EndpointUnavailableError,
+    InvalidInputError,
+    MissingExtraError,
+)
+from spexlens.models.endpoint.api_key import Key, check_url
+from spexlens.models.endpoint.replies import Reply, read_reply
+from spexlens.models.endpoint.retry import Failure, Pace, RetryPolicy, post_json
+
+try:
+    import httpx
+except ImportError as error:
+    raise MissingExtraError("an endpoint", "httpx", "api") from error
+
+Echo = Literal["echo", "prompt_logprobs"]
+"""The field by which a server is asked for the log-probabilities of the prompt's own tokens."""
+ECHOES: tuple[Echo, ...] = ("echo", "prompt_logprobs")
+
+UNKNOWN_FIELD = (400, 404, 422, 501)
+"""Statuses by which servers refuse a request with a field that they do not support."""
+
+_FIRST_ATTEMPTS = 4  # until a server has answered once: a wrong address is told within seconds
+
+
+@dataclass(frozen=True)
+class Request:
+    """One prompt, and what is wanted after it.
+
+    Attributes
+    ----------
+    prompt : str
+        The prompt of a completion, or the user's message of a chat.
+    max_tokens : int
+        The longest answer; 0 for none.
+    temperature : float
+    top : int, optional
+        How many log-probabilities are wanted for each token; none by default.
+    choices : int
+        How many answers.
+    echo : "echo" or "prompt_logprobs", optional
+        Asks for the prompt's own log-probabilities too.
+    """
+
+    prompt: str
+    max_tokens: int = 1
+    temperature: float = 0.0
+    top: int | None = None
+    choices: int = 1
+    echo: Echo | None = None
+
+
+@dataclass(frozen=True)
+class Usage:
+    """What an endpoint has been asked for so far, as it counted itself."""
+
+    requests: int = 0
+    prompt_tokens: int = 0
+    answer_tokens: int = 0
+
+    def plus(self, reply: Reply) -> Usage:
+        """The usage after one more reply."""
+        return Usage(
+            self.requests + 1,
+            self.prompt_tokens + reply.prompt_tokens,
+            self.answer_tokens + reply.answer_tokens,
+        )
+
+
+@dataclass(frozen=True, eq=False)
+class Endpoint:
+    """A model behind an OpenAI-compatible endpoint.
+
+    Parameters
+    ----------
+    base_url : str
+        Up to and with the version, as in "http://localhost:8080/v1".
+    model : str
+        The name the server knows it by.
+    chat : bool, default False
+        Send prompts as the user's message to `/chat/completions`, not to `/completions`.
+    system : str, optional
+        A system message before it; chat only.
+    key_variable : str or None, default "OPENAI_API_KEY"
+        The environment variable that holds the key. Where it is not set, or None, no key is sent.
+    concurrency : int, default 8
+        Requests under way at the same time.
+    requests_per_minute : float, optional
+        Requests started in a minute, evenly spaced. A server's `Retry-After` is heeded anyway.
+    timeout : float, default 60
+        Seconds without an answer after which a request is given up and tried again.
+    retries : RetryPolicy
+    options : mapping, optional
+        Further fields of every request, such as `{"top_p": 0.9}`; None takes a field out.
+
+    Examples
+    --------
+    >>> endpoint = Endpoint("http://localhost:8080/v1", "smollm2", chat=True, system="Be brief.")
+    >>> endpoint.body(Request("Hello"))["messages"][1]
+    {'role': 'user', 'content': 'Hello'}
+    """
+
+    base_url: str
+    model: str
+    chat: bool = False
+    system: str | None = None
+    key_variable: str | None = "OPENAI_API_KEY"
+    concurrency: int = 8
+    requests_per_minute: float | None = None
+    timeout: float = 60.0
+    retries: RetryPolicy = field(default_factory=RetryPolicy)
+    options: Mapping[str, Any] = field(default_factory=dict)
+    _pace: Pace = field(init=False, repr=False)
+    _meter: _Meter = field(init=False, repr=False)
+
+    def __post_init__(self) -> None:
+        check_url(self.base_url)
+        if self.concurrency < 1 or self.timeout <= 0 or (self.requests_per_minute or 1) <= 0:
+            raise InvalidInputError(
+                f"concurrency = {self.concurrency}, timeout = {self.timeout}, requests_per_minute "
+                f"= {self.requests_per_minute} given; needed at least 1 request at a time, and "
+                "positive times and rates."
+            )
+        if self.system is not None and not self.chat:
+            raise InvalidInputError(
+                "a system message was given for completions, which have none; pass chat=True, or "
+                "write it into the template."
+            )
+        try:
+            json.dumps(dict(self.options))
+        except (TypeError, ValueError) as error:
+            raise InvalidInputError(
+                f"options = {self.options!r} cannot be sent as JSON ({error})."
+            ) from error
+        object.__setattr__(self, "base_url", self.base_url.rstrip("/"))
+        object.__setattr__(self, "options", dict(self.options))
+        object.__setattr__(self, "_pace", Pace(self.requests_per_minute))
+        object.__setattr__(self, "_meter", _Meter())
+
+    @property
+    def name(self) -> str:
+        """The model's name, for reports."""
+        return self.model
+
+    @property
+    def usage(self) -> Usage:
+        """Requests and tokens so far, those of failed attempts left out."""
+        return self._meter.total
+
+    def identity(self) -> dict[str, Any]:
+        """What makes values of two endpoints comparable, as JSON; the key has no part in it."""
+        return {
+            "endpoint": self.base_url,
+            "model": self.model,
+            "chat": self.chat,
+            "system": self.system,
+            "options": dict(self.options),
+        }
+
+    def body(self, request: Request, /) -> dict[str, Any]:
+        """The JSON that is sent for a request."""
+        body: dict[str, Any] = {
+            "model": self.model,
+            "max_tokens": request.max_tokens,
+            "temperature": request.temperature,
+        }
+        if self.chat:
+            system = [] if self.system is None else [{"role": "system", "content": self.system}]
+            body["messages"] = [*system, {"role": "user", "content": request.prompt}]
+        else:
+            body["prompt"] = request.prompt
+        if request.top is not None and self.chat:
+            body |= {"logprobs": True, "top_logprobs": request.top}
+        elif request.top is not None:
+            body["logprobs"] = request.top
+        if request.choices > 1:
+            body["n"] = request.choices
+        if request.echo == "echo":
+            body["echo"] = True
+        elif request.echo == "prompt_logprobs":
+            body["prompt_logprobs"] = 0  # of the prompt's own tokens, no others
+        body |= self.options
+        return {name: value for name, value in body.items() if value is not None}
+
+    def ask(self, request: Request, /) -> Reply:
+        """The reply to one request; see `run`."""
+        [(_, reply)] = self.run([request])
+        return reply
+
+    def run(self, requests: Sequence[Request], /) -> Iterator[tuple[int, Reply]]:
+        """Replies with their position, as they come in, several requests under way at a time.
+
+        When one fails for good, no further one is started, and the error is raised once those under
+        way have been given out.
+
+        Raises
+        ------
+        EndpointError
+            It names the prompt, and says what to do where that is known.
+        EndpointUnavailableError
+            When it failed in a way that may pass, and all attempts are spent.
+        """
+        key = Key(self.key_variable, self.base_url)
+        key.value()  # a key that cannot be sent is an error before the first request
+        stopped = threading.Event()
+        failed: EndpointError | None = None
+        with httpx.Client(
+            base_url=self.base_url,
+            auth=key,
+            timeout=httpx.Timeout(self.timeout, connect=min(self.timeout, 10.0), pool=None),
+            limits=httpx.Limits(max_connections=self.concurrency),
+        ) as client:
+            pool = ThreadPoolExecutor(min(self.concurrency, max(1, len(requests))))
+            try:
+                position = {
+                    pool.submit(self._reply, client, request, stopped): number
+                    for number, request in enumerate(requests)
+                }
+                for future in as_completed(position):
+                    try:
+                        reply = future.result()
+                    except EndpointError as error:
+                        failed = failed or error
+                        stopped.set()
+                        continue
+                    yield position[future], reply
+            finally:
+                stopped.set()
+                pool.shutdown(cancel_futures=True)
+        if failed is not None:
+            raise failed
+
+    def _reply(self, client: httpx.Client, request: Request, stopped: threading.Event) -> Reply:
+        policy = self.retries
+        if not self.usage.requests:
+            policy = replace(policy, attempts=min(policy.attempts, _FIRST_ATTEMPTS))
+        answer = post_json(
+            client,
+            "/chat/completions" if self.chat else "/completions",
+            self.body(request),
+            policy=policy,
+            pace=self._pace,
+            stopped=stopped,
+        )
+        if isinstance(answer, Failure):
+            message = (
+                f"the endpoint {self.base_url} brought no answer of {self.model!r} to the prompt "
+                f"{_beginning(request.prompt)}: {answer.reason}{self._advice(answer.status)}"
+            )
+            kind = EndpointUnavailableError if answer.passing else EndpointError
+            raise kind(message, request.prompt, answer.status)
+        try:
+            reply = read_reply(answer)
+        except (LookupError, TypeError, ValueError, AttributeError):
+            raise EndpointError(
+                f"the endpoint {self.base_url} answered the prompt {_beginning(request.prompt)} in "
+                f"a form that is not OpenAI's, with the fields {sorted(answer)}. Is it an "
+                "OpenAI-compatible server? base_url usually ends in '/v1'.",
+                request.prompt,
+            ) from None
+        self._meter.add(reply)
+        return reply
+
+    def _advice(self, status: int | None) -> str:
+        if status in (401, 403):
+            if self.key_variable is None:
+                return " It may need a key: pass key_variable, an environment variable's name."
+            state = "holds" if os.environ.get(self.key_variable) else "does not hold"
+            return (
+                f" The environment variable {self.key_variable} {state} a key; put one into it "
+                "that this server accepts, or pass the name of another as key_variable."
+            )
+        if status in (404, 405) or (status is not None and 300 <= status < 400):
+            return " base_url usually ends in '/v1', and the model must be one that is served."
+        return ""
+
+
+class _Meter:
+    """Counts replies, from several threads."""
+
+    def __init__(self) -> None:
+        self.total = Usage()
+        self._lock = threading.Lock()
+
+    def add(self, reply: Reply) -> None:
+        with self._lock:
+            self.total = self.total.plus(reply)
+
+
+def _beginning(prompt: str) -> str:
+    return repr(prompt if len(prompt) <= 60 else f"{prompt[:60]}…")

@@ -1,0 +1,1 @@
+"""Components closed, row by row: where they are and how their output is replaced."""

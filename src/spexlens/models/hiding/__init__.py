@@ -1,0 +1,1 @@
+"""Tokens hidden from attention, their positions kept."""

@@ -1,0 +1,1 @@
+"""Models of transformers, loaded from a package, a folder or a hub."""

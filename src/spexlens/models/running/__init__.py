@@ -1,0 +1,1 @@
+"""Many prompts through one model: batches, shared beginnings, several devices."""

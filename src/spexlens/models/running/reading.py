@@ -1,0 +1,70 @@
+"""One forward pass, its logits computed only where they are read."""
+
+from __future__ import annotations
+
+import inspect
+from dataclasses import dataclass
+from typing import Any
+
+from spexlens.errors import MissingExtraError
+
+try:
+    import torch
+except ImportError as error:
+    raise MissingExtraError("a causal language model", "torch", "llm") from error
+
+
+@dataclass(frozen=True, eq=False)
+class Outputs:
+    """What a pass gives at t tokens of each of b rows.
+
+    Attributes
+    ----------
+    logits : float tensor (b, t, vocabulary)
+        In float32 at least.
+    hidden : float tensor (b, t, d) or None
+        What the unembedding read them from; None where the model does not say what that is.
+    """
+
+    logits: torch.Tensor
+    hidden: torch.Tensor | None
+
+
+def outputs_at(
+    model: Any, input_ids: torch.Tensor, columns: torch.Tensor, past: Any = None
+) -> Outputs:
+    """Run a batch and read it at some columns, other ones in each row.
+
+    `logits_to_keep` can only keep the same columns of all rows, which with rows of different
+    lengths are many. So the hidden states are picked on their way into the unembedding.
+
+    Parameters
+    ----------
+    model : transformers.PreTrainedModel
+    input_ids : int tensor (b, width)
+    columns : int tensor (b, t)
+        Where to read.
+    past : transformers.Cache, optional
+        What came before; see `spexlens.models.running.prefix`.
+    """
+    rows = torch.arange(len(input_ids), device=input_ids.device)[:, None]
+    head = model.get_output_embeddings()
+    picked: list[torch.Tensor] = []
+
+    def pick(_: torch.nn.Module, args: tuple[Any, ...]) -> tuple[Any, ...]:
+        picked.append(args[0][rows, columns])
+        return (picked[-1], *args[1:])
+
+    options = {"use_cache": past is not None, "past_key_values": past}
+    parameters = inspect.signature(model.forward).parameters
+    options = {name: value for name, value in options.items() if name in parameters}
+    hook = None if head is None else head.register_forward_pre_hook(pick)
+    try:
+        logits = model(input_ids=input_ids, **options).logits
+    finally:
+        if hook is not None:
+            hook.remove()
+    if not picked:
+        logits = logits[rows, columns]
+    logits = logits.to(torch.promote_types(logits.dtype, torch.float32))
+    return Outputs(logits, picked[-1] if picked else None)

@@ -1,0 +1,1 @@
+"""What one does with a game or an explanation by further ablations."""

@@ -1,0 +1,146 @@
+import json
+import re
+import warnings
+
+import numpy as np
+import pytest
+import typer
+from typer.testing import CliRunner
+
+import spexlens as sx
+from spexlens.cli.data import data
+from spexlens.errors import InvalidInputError, SpexlensError
+from spexlens.lenses.training.files import built_in, read_csv
+
+app = typer.Typer()
+app.command()(data)
+
+
+def invoke(*arguments):
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore", sx.SpexlensWarning)
+        result = CliRunner().invoke(app, [str(argument) for argument in arguments])
+    if result.exception is not None and not isinstance(result.exception, SystemExit):
+        raise result.exception
+    return result
+
+
+def run(*arguments):
+    return invoke(*arguments).output
+
+
+@pytest.fixture
+def sentences(tmp_path):
+    rng = np.random.default_rng(0)
+    good, bad = ("warm", "funny", "moving"), ("dull", "stale", "tired")
+    lines = ["text,label,source"]
+    for i in range(24):
+        words = rng.choice(good if i % 2 else bad, 2)
+        lines.append(f"a {words[0]} and {words[1]} film,{'yes' if i % 2 else 'no'},s{i // 4}")
+    path = tmp_path / "films.csv"
+    path.write_text("\n".join(lines), encoding="utf-8")
+    return path
+
+
+def test_two_rows_of_a_built_in_table_from_the_same_retrainings(tmp_path):
+    output = run(
+        "wine", "--test", 3, "--test", 90, "--players", 12, "--budget", 120, "--algorithm",
+        "pairwise", "--p", 0.6, "--check", 2, "--out", tmp_path,
+    )  # fmt: skip
+    assert "12 players among 176 examples" in output
+    assert re.search(r"Row 3\s+label class_0", output)
+    assert re.search(r"Row 90\s+label class_1", output)
+    assert output.count("Removed together, by retraining") == 2
+    assert "12 of 176 examples are players" in " ".join(output.split())
+    loaded = [sx.load(tmp_path / f"row-{row}" / "run.json") for row in (3, 90)]
+    assert (loaded[0].masks[:100] == loaded[1].masks[:100]).all()
+
+
+def test_groups_of_a_text_file_by_words(sentences):
+    output = run(
+        sentences, "--label", "label", "--text", "text", "--features", "words", "--group",
+        "source", "--test", 23, "--budget", 64, "--algorithm", "exact", "--check", 0,
+    )  # fmt: skip
+    assert "6 players among 23 examples" in output
+    assert "exact, 64 of 64 ablations" in output
+    assert re.search(r"│ s\d", output)
+
+
+def test_json_has_a_line_a_row_and_a_config_replays_the_run(sentences, tmp_path):
+    result = invoke(
+        sentences, "--label", "label", "--text", "text", "--features", "words", "--group",
+        "source", "--test", 22, "--test", 23, "--budget", 64, "--algorithm", "exact", "--check", 2,
+        "--removal", 2, "--top", 3, "--json", "--out", tmp_path / "run",
+    )  # fmt: skip
+    rows = [json.loads(line) for line in result.stdout.splitlines()]
+    assert [(row["row"], row["label"]) for row in rows] == [(22, "no"), (23, "yes")]
+    assert "Plan" in result.stderr
+    for row in rows:
+        saved = sx.load(tmp_path / "run" / f"row-{row['row']}" / "run.json")
+        assert {name: [list(point) for point in line] for name, line in saved.removal.items()} == (
+            row["removal"]
+        )
+        # Exact: what is predicted is what was measured, but for the solver's tolerance.
+        everything = np.ones((1, 6), dtype=bool)
+        sizes, values = zip(*row["removal"]["by interactions"], strict=True)
+        assert sizes == (0, 1, 2)
+        assert values[0] == pytest.approx(saved.predict(everything)[0], abs=1e-4)
+        for check in row["checks"]:
+            assert check["measured"] == pytest.approx(check["predicted"], abs=1e-4)
+        assert len(row["checks"]) == 2
+        assert len(row["interactions"]) == 3
+    config = tmp_path / "run" / "config.toml"
+    assert invoke("--config", config, "--json").stdout == result.stdout
+    assert [json.loads(invoke("--config", config, "--json", "--test", 23).stdout)["row"]] == [23]
+
+
+def test_a_dry_run_trains_nothing():
+    output = run("wine", "--test", 3, "--players", 12, "--budget", 100, "--dry-run")
+    assert "100 ablations" in output
+    assert "Row" not in output
+
+
+def test_a_surrogate_is_validated_by_retraining(sentences):
+    output = run(
+        sentences, "--label", "label", "--text", "text", "--features", "words", "--test", 0,
+        "--surrogate", "newton", "--budget", 80, "--algorithm", "lasso", "--check", 0,
+    )  # fmt: skip
+    assert "rank correlation with real retraining" in " ".join(output.split())
+
+
+@pytest.mark.parametrize(
+    ("arguments", "message"),
+    [
+        (("nowhere.csv", "--test", 0), "is no file"),
+        (("wine", "--test", 0, "--label", "x"), "built in"),
+        (("wine", "--test", 200), "from 0 to 177"),
+        (("wine", "--test", 1, "--test", 1), "distinct"),
+        (("wine", "--test", 0, "--trainer", "forest"), "known: logistic"),
+        (("wine", "--test", 0, "--score", "accuracy"), "known: margin"),
+        (("wine", "--test", 0, "--budget", "many"), "whole number of ablations, or auto"),
+        (("wine", "--test", 0, "--index", "shap"), "unknown index"),
+    ],
+)
+def test_mistakes_are_told(arguments, message):
+    with pytest.raises(SpexlensError, match=message):
+        run(*arguments)
+
+
+def test_a_file_needs_its_columns(sentences, tmp_path):
+    with pytest.raises(InvalidInputError, match="no column 'rating'"):
+        read_csv(sentences, "rating")
+    with pytest.raises(InvalidInputError, match="no column of numbers"):
+        read_csv(sentences, "label")
+    path = tmp_path / "holes.csv"
+    path.write_text("x,label\n1,a\n2,\n", encoding="utf-8")
+    with pytest.raises(InvalidInputError, match="1 rows"):
+        read_csv(path, "label")
+
+
+def test_columns_of_numbers_are_standardised(tmp_path):
+    path = tmp_path / "numbers.csv"
+    path.write_text("x,constant,label\n1,5,a\n3,5,b\n", encoding="utf-8")
+    table = read_csv(path, "label")
+    np.testing.assert_allclose(table.features, [[-1, 0], [1, 0]])
+    assert table.names == ("0 (a)", "1 (b)")
+    assert built_in("digits").features.shape == (1797, 64)

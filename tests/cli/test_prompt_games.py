@@ -1,0 +1,147 @@
+"""The games of `spexlens prompt`, on a tiny model in a folder and on a small server."""
+
+import json
+import sys
+
+import numpy as np
+import pytest
+
+import spexlens as sx
+from spexlens.cli.app import main
+from spexlens.cli.prompt_games import PromptArguments, local_game
+from spexlens.core.masks import all_masks
+from spexlens.lenses.text.attention import attention_game
+from spexlens.lenses.text.prompt import prompt_game
+from spexlens.lenses.text.response_scores import KLFromFull, Perplexity, ResponseLogProbability
+from spexlens.lenses.text.sequence_scores import AnswerLogOdds
+from spexlens.models.zoo import load_model
+from tests.endpoint_server import ChosenServer, next_word_log_probabilities
+from tests.tiny_models import tiny_model, tiny_tokenizer
+
+TEXT, TEMPLATE = "the film was not bad", "Review : {text} Sentiment :"
+ANSWERS = ("positive", "negative")
+
+
+@pytest.fixture(scope="module")
+def folder(tmp_path_factory):
+    path = tmp_path_factory.mktemp("model")
+    tiny_model().save_pretrained(path)
+    tiny_tokenizer().save_pretrained(path)
+    return path
+
+
+@pytest.fixture(scope="module")
+def model(folder):
+    return load_model(folder)
+
+
+@pytest.fixture
+def run(monkeypatch, capsys):
+    def call(*arguments):
+        given = ["spexlens", "prompt", "--template", TEMPLATE, *map(str, arguments)]
+        monkeypatch.setattr(sys, "argv", given)
+        with pytest.raises(SystemExit) as ended:
+            main()
+        output = capsys.readouterr()
+        return ended.value.code or 0, output.out, " ".join(output.err.split())
+
+    return call
+
+
+@pytest.mark.parametrize(
+    ("given", "score"),
+    [
+        ({"answers": ANSWERS}, None),
+        ({"answers": ANSWERS, "score": "log-odds"}, AnswerLogOdds(*ANSWERS)),
+        ({"response": "positive"}, ResponseLogProbability("positive")),
+        ({"response": "positive", "score": "perplexity"}, Perplexity("positive")),
+        ({"score": "kl"}, KLFromFull()),
+    ],
+)
+@pytest.mark.parametrize("ablation", ["remove", "attention"])
+def test_options_name_the_games_of_the_library(model, given, score, ablation):
+    if (ablation, given.get("score")) == ("attention", "kl"):
+        pytest.skip("refused: see below")
+    arguments = PromptArguments(TEXT, template=TEMPLATE, ablation=ablation, **given).checked()
+    make = attention_game if ablation == "attention" else prompt_game
+    expected = make(model, TEXT, TEMPLATE, answers=None if score else ANSWERS, score=score)
+    masks = all_masks(5)
+    assert local_game(arguments, model)(masks) == pytest.approx(expected(masks))
+
+
+def test_pieces_and_fillers_are_chosen(model):
+    arguments = PromptArguments(
+        TEXT, ANSWERS, template=TEMPLATE, segmenter="tokens", ablation="replace", filler="film"
+    )
+    game = local_game(arguments.checked(), model)
+    assert " ".join(game.players) == TEXT
+    assert game.lens.texts(np.zeros((1, 5), dtype=bool)) == ("film film film film film",)
+
+
+@pytest.mark.parametrize(
+    ("given", "told"),
+    [
+        ({}, "no score was given"),
+        ({"score": "shap", "answers": ANSWERS}, "unknown score 'shap'; known: answers"),
+        ({"score": "share", "answers": ANSWERS}, "unknown score 'share'"),
+        ({"score": "log-odds"}, "neither given for the score 'log-odds'; needed --answers"),
+        ({"score": "kl", "answers": ANSWERS}, "--answers given for the score 'kl'; needed neither"),
+        ({"answers": ANSWERS, "response": "a"}, "--answers and --response given"),
+        ({"answers": ANSWERS, "chat": True}, "--chat and --system are for --endpoint"),
+        ({"score": "kl", "ablation": "attention"}, "reads the full prompt as well"),
+        ({"answers": ANSWERS, "segmenter": "token"}, "known: tokens, words"),
+        ({"score": "kl", "endpoint": "http://localhost/v1"}, "known: answers, response, share"),
+    ],
+)
+def test_options_that_do_not_go_together_are_told(given, told):
+    with pytest.raises(sx.InvalidInputError, match=told):
+        PromptArguments(TEXT, **given).checked()
+
+
+def test_a_run_writes_the_removal_curve_and_the_text(run, folder, tmp_path):
+    options = ["--text", TEXT, "--answers", *ANSWERS, "--model", folder, "--budget", 32]
+    code, out, _ = run(*options, "--removal", 3, "--out", tmp_path, "--json")
+    assert code == 0
+    lines = json.loads(out)["removal"]
+    explanation = sx.load(tmp_path / "run.json")
+    assert lines["by interactions"][0] == [0, pytest.approx(explanation.full_value)]
+    assert [count for count, _ in lines["by single effects"]] == [0, 1, 2, 3]
+    assert "Removal curve" in (tmp_path / "report.html").read_text()
+    assert "Removal curve" in explanation.report(tmp_path / "again.html").read_text()
+    assert (tmp_path / "text.png").stat().st_size > 1000
+
+
+def test_characters_without_a_font_are_noted(run, folder, tmp_path):
+    options = ["--text", "film \ue123", "--answers", *ANSWERS, "--model", folder, "--budget", 4]
+    code, out, _ = run(*options, "--out", tmp_path)
+    assert code == 0
+    assert "the pictures write 1 of the characters as codes" in " ".join(out.split())
+
+
+def test_an_endpoint_is_explained(run, tmp_path, monkeypatch):
+    monkeypatch.setenv("KEY", "secret")
+    with ChosenServer() as server:
+        code, out, _ = run(
+            "--text", "a bad film", "--answers", "good", "bad", "--endpoint", server.url,
+            "--model", "tiny", "--budget", 8, "--prices", 1, 2, "--key-variable", "KEY",
+            "--ablation", "replace", "--out", tmp_path,
+        )  # fmt: skip
+        prompts = {body["prompt"] for body in server.bodies}
+        headers = [dict(headers) for _, headers in server.headers]
+    assert code == 0
+    assert "Review : a _ _ Sentiment :" in prompts
+    assert all(header["Authorization"] == "Bearer secret" for header in headers)
+    table = next_word_log_probabilities(" :")
+    explanation = sx.load(tmp_path / "run.json")
+    assert explanation.full_value == pytest.approx(table[" good"] - table[" bad"])
+    assert "8 prompts asked; paid" in " ".join(out.split())
+    assert "secret" not in "".join(path.read_text() for path in tmp_path.glob("*.[jth]*"))
+
+
+def test_what_an_endpoint_cannot_do_is_told_before_it_is_asked(run):
+    for option in (("--segmenter", "tokens"), ("--ablation", "attention")):
+        code, _, err = run(
+            "--text", TEXT, "--answers", *ANSWERS, "--endpoint", "http://127.0.0.1:9/v1", *option
+        )
+        assert code == 2
+        assert "shows neither its tokens nor its attention" in err

@@ -1,0 +1,83 @@
+import itertools
+
+import numpy as np
+import pytest
+
+import spexlens as sx
+from spexlens.core.masks import mask_keys, sample_masks
+from spexlens.explanation.rounds import round_sizes, run_rounds
+from tests.strategies import random_sparse
+
+TRUTH = random_sparse(30, 30, 2, np.random.default_rng(0))
+
+
+@pytest.mark.parametrize("n", [3, 100, 5000])
+@pytest.mark.parametrize("total", [5, 48, 50, 3000])
+def test_sizes_rise_to_the_total(n, total):
+    sizes = round_sizes(n, total)
+    assert sizes[-1] == total
+    assert all(b >= 1.1 * a for a, b in itertools.pairwise(sizes))
+
+
+@pytest.mark.parametrize("held_out", [0, 40])
+def test_rounds_are_nested_and_no_mask_is_asked_for_twice(held_out):
+    asked = []
+
+    def measure(masks):
+        asked.append(masks)
+        return TRUTH(masks)
+
+    masks = sample_masks(30, 300, np.random.default_rng(1))
+    design = sx.Design(masks, held_out=held_out)
+    rounds, reason = run_rounds(design, sx.Lasso(), measure, lambda rounds: None)
+    assert reason is None
+    assert sorted(mask_keys(np.concatenate(asked)).tolist()) == sorted(mask_keys(masks).tolist())
+    for item in rounds:
+        fitted = item.design.masks[item.design.fitted]
+        assert np.array_equal(fitted, masks[: len(fitted)])
+        assert item.values == pytest.approx(TRUTH(item.design.masks))
+        assert item.fidelity.masks == (held_out or len(fitted))
+
+
+def test_a_rule_ends_the_measuring():
+    counted = []
+
+    def measure(masks):
+        counted.append(len(masks))
+        return TRUTH(masks)
+
+    game = sx.FunctionGame(measure, 30)
+    explanation = sx.explain(game, 2000, "pairwise", rng=0, until=sx.Fidelity(r2=0.8))
+    assert explanation.fidelity.r2 >= 0.8
+    assert sum(counted) == explanation.calls < 1000
+    assert [step.ablations for step in explanation.curve.steps][-1] == len(explanation.masks)
+    assert any("stopped at" in note and "reached 0.8" in note for note in explanation.notes)
+
+
+def test_an_automatic_budget_stops_where_more_brings_nothing():
+    calls = []
+    game = sx.FunctionGame(lambda masks: calls.append(len(masks)) or TRUTH(masks), 30)
+    explanation = sx.explain(game, "auto", "pairwise", rng=0)
+    assert explanation.calls == sum(calls) < explanation.budget
+    assert explanation.curve.gain_of_doubling() < 0.01
+    assert explanation.fidelity.r2 > 0.95
+
+
+def test_a_run_that_measures_all_masks_is_exact_in_the_end():
+    explanation = sx.explain(
+        random_sparse(6, 8, 3, np.random.default_rng(2)), 1000, "lasso", rng=0,
+        until=sx.Fidelity(r2=1.0),
+    )  # fmt: skip
+    assert explanation.calls == 64
+    assert explanation.algorithm == "exact"
+
+
+def test_an_algorithm_with_a_design_of_its_own_cannot_stop_early():
+    with pytest.raises(sx.InvalidInputError, match="designs all its masks together"):
+        sx.explain(TRUTH, 5000, "spex", until=sx.Stable())
+
+
+def test_a_run_with_a_rule_says_when_it_was_not_met():
+    explanation = sx.explain(TRUTH, 100, "lasso", rng=0, until=sx.Fidelity(r2=0.999))
+    assert explanation.calls <= 100
+    assert any("without a stop" in note for note in explanation.notes)

@@ -1,0 +1,298 @@
+"""The game of a text on an endpoint: on a small server with faults, and on llama.cpp's own."""
+
+import json
+
+import numpy as np
+import pytest
+
+import spexlens as sx
+from spexlens.core.interventions import Interventions
+from spexlens.core.masks import all_masks, sample_masks
+from spexlens.errors import AblationError, EndpointError, InvalidInputError, SpexlensWarning
+from spexlens.lenses.base import LensGame
+from spexlens.lenses.endpoint.game import endpoint_game
+from spexlens.lenses.endpoint.response import ResponseLogProbability
+from spexlens.lenses.endpoint.samples import Samples, answer_share
+from spexlens.lenses.endpoint.scores import AnswerLogOdds
+from spexlens.lenses.endpoint.subject import EndpointSubject
+from spexlens.lenses.text.prompt import PromptLens
+from spexlens.models.endpoint.client import Endpoint
+from spexlens.models.endpoint.retry import RetryPolicy
+from tests.endpoint_server import (
+    ChosenServer,
+    llama_server,
+    next_word_log_probabilities,
+    tokens_of,
+    word_model,
+)
+
+TEXT = "a bad film"
+ANSWERS = ("good", "bad")
+
+
+def subject_of(server, score=None, **given):
+    endpoint = Endpoint(
+        server.url, "tiny", key_variable=None, concurrency=2, retries=RetryPolicy(2, 0.01)
+    )
+    return EndpointSubject.prepare(endpoint, score or AnswerLogOdds(*ANSWERS), TEXT, **given)
+
+
+def game_of(server, **given):
+    return LensGame(PromptLens(TEXT), subject_of(server, **given))
+
+
+# -- values ----------------------------------------------------------------------------------------
+
+
+def test_values_are_those_of_the_prompts_each_asked_once():
+    with ChosenServer() as server:
+        game = endpoint_game(server.url, "tiny", "a a film", answers=ANSWERS, key_variable=None)
+        values = game(all_masks(3))
+        prompts = [body["prompt"] for body in server.bodies[1:]]
+    assert len(prompts) == len(set(prompts)) == 6  # "a" and "a film" come from two masks each
+    by_prompt = {}
+    for mask, value in zip(all_masks(3), values, strict=True):
+        kept = " ".join(w for w, keep in zip(("a", "a", "film"), mask, strict=True) if keep)
+        assert by_prompt.setdefault(kept, value) == value
+
+
+def test_a_value_is_the_log_odds_of_the_models_own_distribution():
+    with ChosenServer() as server:
+        value = game_of(server)(np.array([[True, False, True]]))
+    table = next_word_log_probabilities(" film")
+    assert value == pytest.approx([table[" good"] - table[" bad"]])
+
+
+def test_a_batch_that_is_tried_again_pays_only_for_what_failed():
+    down = [True]
+
+    def answer(number, body):
+        if body["prompt"] == "bad" and down[0]:
+            return 503, "busy"
+        return word_model(body)
+
+    with ChosenServer(answer) as server:
+        game = game_of(server)
+        with pytest.raises(EndpointError, match="'bad'"):
+            game(all_masks(3))
+        paid = {body["prompt"] for body in server.bodies[1:]} - {"bad"}
+        before, down[0] = len(server.bodies), False
+        again = game(all_masks(3))
+        asked = [body["prompt"] for body in server.bodies[before:]]
+        assert "bad" in asked
+        assert not paid & set(asked)
+        np.testing.assert_array_equal(again, game_of(server)(all_masks(3)))
+
+
+def test_a_prompt_that_fails_for_good_ends_the_run_with_what_was_measured():
+    def answer(number, body):
+        return (400, "too long") if body["prompt"] == "a bad" else word_model(body)
+
+    with (
+        ChosenServer(answer) as server,
+        pytest.raises(AblationError, match=r"'a bad'.*400") as told,
+    ):
+        sx.explain(game_of(server), budget=8, rng=0, batch_size=1)
+    assert isinstance(told.value.__cause__, EndpointError)
+    assert 0 < len(told.value.values) < 8
+
+
+def test_a_reply_that_cannot_be_scored_names_its_prompt_and_keeps_the_others():
+    def answer(number, body):
+        status, content = word_model(body)
+        if body["prompt"] == "bad":
+            content["choices"][0]["logprobs"] = None
+        return status, content
+
+    with ChosenServer(answer) as server:
+        game = game_of(server)
+        with pytest.raises(EndpointError, match=r"'bad'.*holds no log-prob") as told:
+            game(all_masks(3))
+        assert told.value.prompt == "bad"
+        assert len(game.subject._kept) == 7
+
+
+# -- what is told ----------------------------------------------------------------------------------
+
+
+def test_bounded_answers_are_told_once_and_counted():
+    prompts = ("a yes", "a bad", "film", "a the")
+    counts = [_bounded_by_hand(prompt, ("good", "film"), top=4) for prompt in prompts]
+    assert counts == [0, 1, 2, 0]
+    with ChosenServer() as server:
+        endpoint = Endpoint(server.url, "tiny", key_variable=None)
+        score = AnswerLogOdds("good", "film", top=4)
+        subject = EndpointSubject.prepare(endpoint, score, "a yes", details=True)
+        with pytest.warns(SpexlensWarning, match="told once"):
+            values = subject.evaluate(Interventions(inputs=prompts))
+        subject.evaluate(Interventions(inputs=prompts))  # a second warning would be an error
+    assert values[:, 1].tolist() == counts
+    assert (subject.record().values, subject.record().bounded) == (8, 4)
+
+
+def _bounded_by_hand(prompt, answers, top):
+    table = next_word_log_probabilities(tokens_of(prompt)[-1])
+    returned = {word.strip() for word in sorted(table, key=table.get, reverse=True)[:top]}
+    return len(set(answers) - returned)
+
+
+def test_the_noise_of_samples_is_told():
+    with ChosenServer() as server:
+        subject = subject_of(server, answer_share("good", 8, max_tokens=1), details=True)
+        values = subject.evaluate(Interventions(inputs=("a film", "a bad", "the")))
+    share, error = values.T
+    np.testing.assert_allclose(error, np.sqrt(share * (1 - share) / 7))
+    assert subject.record().noise_variance == pytest.approx((error**2).mean())
+
+
+# -- cost ------------------------------------------------------------------------------------------
+
+
+def test_describe_estimates_without_a_request():
+    with ChosenServer() as server:
+        game = game_of(server, prices=(2.0, 10.0))
+        asked = len(server.bodies)
+        assert game.describe() == {
+            "players": 3, "endpoint": server.url, "model": "tiny",
+            "score": "log p('good') - log p('bad')",
+            "requests": 1, "tokens": 4, "cost": pytest.approx((3 * 2 + 1 * 10) / 1e6),
+            "lens": game.lens.identity(),
+        }  # fmt: skip
+        tokens = game.tokens(all_masks(3))
+        assert len(server.bodies) == asked
+        assert tokens.max() == tokens[-1] == 4
+        assert tokens[0] == 1
+        game(np.ones((5, 3), dtype=bool))
+        assert game.spent() == "3.2e-05"  # the first request, and one for five masks
+        assert game.price(8) == "3.2e-05"
+
+
+def test_the_cost_of_samples_counts_every_one():
+    with ChosenServer() as server:
+        subject = subject_of(server, Samples(len, "length", 5, max_tokens=2), prices=(0.0, 1e6))
+        plan = subject.describe(Interventions(inputs=(TEXT,)))
+    assert plan["tokens"] == 3 + 5 * 2  # the prompt once, as the server gives all choices together
+    assert plan["cost"] == pytest.approx(10)
+
+
+def test_without_prices_there_is_no_cost():
+    with ChosenServer() as server:
+        game = game_of(server)
+    assert "cost" not in game.describe()
+    assert (game.price(5), game.spent()) == ("", "")
+
+
+# -- identity --------------------------------------------------------------------------------------
+
+
+def test_identity_is_json_and_differs_with_what_values_depend_on():
+    with ChosenServer() as server:
+        scores = [
+            AnswerLogOdds(*ANSWERS), AnswerLogOdds(*ANSWERS, top=9),
+            AnswerLogOdds("bad", "good"), Samples(len, "length", 3), Samples(len, "width", 3),
+            Samples(len, "length", 4), ResponseLogProbability(" good"),
+        ]  # fmt: skip
+        subjects = [
+            EndpointSubject.prepare(Endpoint(server.url, name, key_variable=None), score, TEXT)
+            for name in ("tiny", "other")
+            for score in scores
+        ]
+    written = {json.dumps(subject.identity(), sort_keys=True) for subject in subjects}
+    assert len(written) == 14
+    assert "key" not in "".join(written)
+
+
+# -- arguments -------------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize(
+    ("given", "message"),
+    [
+        ({}, "either answers"),
+        ({"answers": ANSWERS, "score": AnswerLogOdds(*ANSWERS)}, "either answers"),
+        ({"answers": "yes"}, "needed two"),
+        ({"answers": ("yes", "no", "a")}, "needed two"),
+        ({"answers": ANSWERS, "template": "Review:"}, "exactly once"),
+        ({"answers": ANSWERS, "segmenter": "chapters"}, "known: words"),
+        ({"answers": ANSWERS, "system": "Be brief."}, "chat=True"),
+    ],
+)
+def test_arguments_are_checked_before_the_first_request(given, message):
+    with pytest.raises(InvalidInputError, match=message):
+        endpoint_game("http://localhost:1/v1", "m", "good film", **given)
+
+
+@pytest.mark.parametrize("prices", [(1.0,), (-1.0, 2.0), (float("inf"), 0.0)])
+def test_prices_that_do_not_fit_are_told(prices):
+    with ChosenServer() as server, pytest.raises(InvalidInputError, match="needed two"):
+        game_of(server, prices=prices)
+
+
+def test_ablations_of_other_things_are_told():
+    with ChosenServer() as server, pytest.raises(InvalidInputError, match="components"):
+        subject_of(server).evaluate(Interventions(gates=np.ones((1, 2))))
+
+
+# -- a real server ---------------------------------------------------------------------------------
+
+REVIEW = "The plot is thin, but it never fails to charm"
+TEMPLATE = "Review: {text}\nSentiment (positive or negative):"
+
+
+@pytest.fixture(scope="module")
+def llama():
+    pytest.importorskip("xllamacpp")
+    with llama_server() as url:
+        yield Endpoint(url, "smollm2", key_variable=None, concurrency=1)
+
+
+@pytest.mark.real_model
+def test_llama_cpp_agrees_with_the_same_model_in_transformers(llama):
+    from spexlens.lenses.text.prompt import prompt_game
+    from spexlens.models.zoo import load_model
+
+    lens = PromptLens(REVIEW, TEMPLATE)
+    score = AnswerLogOdds(" positive", " negative", top=500, exact=True)
+    game = LensGame(lens, EndpointSubject.prepare(llama, score, lens.prompt))
+    masks = sample_masks(len(game.players), 12, np.random.default_rng(0))
+    local = prompt_game(load_model("smollm2"), REVIEW, TEMPLATE, answers=("positive", "negative"))
+    values, expected = game(masks), local(masks)
+    assert np.corrcoef(values, expected)[0, 1] > 0.98
+    assert np.abs(values - expected).max() < 0.5  # llama.cpp rounds activations to 8 bits
+    assert np.ptp(expected) > 1
+    assert game.subject.record().bounded == 0
+
+
+@pytest.mark.real_model
+def test_an_explanation_of_a_review_on_llama_cpp(llama):
+    game = endpoint_game(
+        llama.base_url, "smollm2", REVIEW, TEMPLATE, key_variable=None, concurrency=1,
+        score=AnswerLogOdds("positive", "negative", top=300),
+    )  # fmt: skip
+    ex = sx.explain(game, budget=72, algorithm="kernelspex", rng=0)
+    assert ex.calls == 72
+    assert ex.fidelity.r2 > 0.5 > ex.fidelity.linear_r2
+    assert game.describe()["tokens"] > len(game.players)
+
+
+@pytest.mark.real_model
+def test_llama_cpp_serves_chats_and_samples(llama):
+    praise, scorn = "I loved it, wonderful!", "I hated it, dreadful!"
+    chat = Endpoint(
+        llama.base_url, "smollm2", chat=True, key_variable=None, concurrency=1,
+        system="Answer with one word: Positive or Negative.",
+    )  # fmt: skip
+    odds, _ = AnswerLogOdds("positive", "negative", top=300).prepare(chat, praise)
+    values = EndpointSubject.prepare(chat, odds, praise).evaluate(
+        Interventions(inputs=(praise, scorn))
+    )
+    assert values[0] > values[1]
+    share, usage = Samples(len, "length", 4, max_tokens=3).prepare(llama, praise)
+    assert share.choices == 1  # this server has one slot, and refuses more choices
+    assert usage.answer_tokens == 12
+
+
+@pytest.mark.real_model
+def test_llama_cpp_is_not_believed_to_echo(llama):
+    with pytest.raises(InvalidInputError, match="does not echo"):
+        ResponseLogProbability(" positive").prepare(llama, "Sentiment:")

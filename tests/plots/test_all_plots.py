@@ -1,0 +1,218 @@
+import sys
+
+import numpy as np
+import pytest
+
+import spexlens as sx
+from spexlens import plots
+from spexlens.explanation.learning_curve import CurveStep, LearningCurve
+from tests.strategies import random_sparse
+
+WORDS = ["the", "plot", "never", "quite", "fails", "to", "surprise", "and", "its", "jokes"]
+ON_INTERACTIONS = [plots.bars, plots.graph, plots.text_map, plots.upset]
+
+
+def effects(n=12, names=None, std_err=False, order=3):
+    spectrum = random_sparse(n, 3 * n, order, np.random.default_rng(0))
+    if std_err:
+        spectrum = sx.FourierSpectrum(
+            spectrum.supports, spectrum.coefficients, np.full(len(spectrum), 0.1)
+        )
+    named = tuple(names or (WORDS * n)[:n])
+    return sx.compute_index(spectrum, "FBII", min(order, n), named)
+
+
+def drawn(axes):
+    """Share of the picture that is not background."""
+    axes.figure.canvas.draw()
+    pixels = np.asarray(axes.figure.canvas.buffer_rgba())[..., :3]
+    return float((pixels < 250).any(axis=2).mean())
+
+
+def labels(axes):
+    """Every label that is drawn in the axes and those inside them."""
+    axes.figure.canvas.draw()
+    found = []
+    for part in (axes, *axes.child_axes):
+        found += part.texts
+        for axis in (part.xaxis, part.yaxis) if part.axison else ():
+            low, high = sorted(axis.get_view_interval())
+            ticks = [tick for tick in axis.get_major_ticks() if low <= tick.get_loc() <= high]
+            found += [tick.label1 for tick in ticks if tick.label1.get_visible()]
+    return [label for label in found if label.get_text()]
+
+
+def overlapping(found):
+    """Pairs of labels of which one lies on the other by more than a pixel."""
+    boxes = [label.get_window_extent() for label in found]
+    return [
+        (found[i].get_text(), found[j].get_text())
+        for i, a in enumerate(boxes)
+        for j, b in enumerate(boxes[:i])
+        if min(a.x1, b.x1) - max(a.x0, b.x0) > 1 and min(a.y1, b.y1) - max(a.y0, b.y0) > 1
+    ]
+
+
+@pytest.mark.parametrize("n", [5, 50, 300])
+@pytest.mark.parametrize("plot", ON_INTERACTIONS)
+def test_no_label_lies_on_another_or_is_cut_off(plot, n):
+    axes = plot(effects(n, std_err=True))
+    found = labels(axes)
+    assert len(found) >= 3
+    assert overlapping(found) == []
+    page = axes.figure.bbox
+    for label in found:
+        box = label.get_window_extent()
+        assert box.x0 >= page.x0 - 1
+        assert box.x1 <= page.x1 + 1
+        assert box.y0 >= page.y0 - 1
+        assert box.y1 <= page.y1 + 1
+
+
+def test_the_measure_finds_labels_that_overlap():
+    axes = plots.bars(effects(50), k=30)
+    axes.figure.set_size_inches(5, 1)
+    assert overlapping(labels(axes))
+
+
+def test_bars_show_the_strongest_first_in_their_colours():
+    interactions = effects()
+    axes = plots.bars(interactions, k=7)
+    widths = [patch.get_width() for patch in axes.patches]
+    assert widths == pytest.approx(list(interactions.top(7).values()))
+    found = [label.get_text() for label in axes.get_yticklabels()]
+    assert found[0] == interactions.label(next(iter(interactions)))
+    colours = {patch.get_facecolor() for patch in axes.patches if patch.get_width() > 0}
+    assert len(colours) == 1
+    assert drawn(axes) > 0.05
+
+
+def test_bars_carry_whiskers_where_there_are_standard_errors():
+    assert not plots.bars(effects()).collections
+    axes = plots.bars(effects(std_err=True), k=5)
+    assert len(axes.collections[0].get_segments()) == 5
+
+
+def test_the_graph_has_a_line_for_a_pair_and_a_star_for_more():
+    interactions = sx.Interactions.from_dict(
+        {(0,): 1.0, (0, 1): 2.0, (1, 2, 3): -1.0}, "FBII", list("abcd")
+    )
+    axes = plots.graph(interactions)
+    assert len(axes.lines) == 1 + 3
+    assert sorted(text.get_text() for text in axes.texts) == list("abcd")
+    assert axes.lines[0].get_linewidth() > axes.lines[1].get_linewidth()
+    assert axes.lines[0].get_linestyle() == "-" != axes.lines[1].get_linestyle()
+    assert drawn(axes) > 0.005
+
+
+def test_names_without_room_are_counted():
+    from matplotlib.backends.backend_agg import FigureCanvasAgg
+    from matplotlib.figure import Figure
+
+    axes = FigureCanvasAgg(Figure((1, 1))).figure.add_subplot()
+    plots.graph(effects(30, names=[f"a rather long name {i}" for i in range(30)]), ax=axes)
+    assert overlapping(labels(axes)) == []
+    assert "found no room" in axes.get_title()
+
+
+def test_the_text_stands_in_its_order_and_effects_tint_it():
+    interactions = sx.Interactions.from_dict({(2,): -3.0, (4,): 1.0, (2, 4): 2.0}, "FBII", WORDS)
+    axes = plots.text_map(interactions)
+    assert [text.get_text() for text in axes.texts] == WORDS
+    places = [(-text.get_position()[1], text.get_position()[0]) for text in axes.texts]
+    assert places == sorted(places)
+    assert [round(patch.get_alpha(), 2) for patch in axes.patches] == [0.55, 0.18]
+    assert len(axes.lines) == 1
+
+
+def test_given_axes_get_text_small_enough_to_fit():
+    from matplotlib.backends.backend_agg import FigureCanvasAgg
+    from matplotlib.figure import Figure
+
+    axes = FigureCanvasAgg(Figure((4, 2))).figure.add_subplot()
+    assert plots.text_map(effects(60), ax=axes) is axes
+    assert axes.texts[0].get_fontsize() < 11
+    assert overlapping(labels(axes)) == []
+    assert tuple(axes.figure.get_size_inches()) == (4, 2)
+
+
+def test_upset_has_a_column_of_its_members_for_every_large_set():
+    interactions = sx.Interactions.from_dict(
+        {(0, 1): 9.0, (0, 2, 3): 2.0, (1, 2, 3, 4): -4.0}, "FBII", list("abcde")
+    )
+    dots, bars = plots.upset(interactions).child_axes
+    assert [patch.get_height() for patch in bars.patches] == [-4.0, 2.0]
+    assert [list(line.get_ydata()) for line in dots.lines] == [[1, 2, 3, 4], [0, 2, 3]]
+    assert [label.get_text() for label in dots.get_yticklabels()] == list("abcde")
+
+
+def test_the_layer_head_matrix_puts_effects_in_their_cells():
+    players = ["L0.H0", "L0.H10", "L2.H9", "L2.H0"]
+    interactions = sx.Interactions.from_dict(
+        {(1,): 2.0, (2,): -1.0, (0, 2): 3.0, (0, 1, 3): 1.0}, "FBII", players
+    )
+    axes = plots.layer_head(interactions)
+    shown = np.ma.filled(axes.images[0].get_array(), np.nan)
+    assert shown == pytest.approx(np.array([[0, np.nan, 2], [0, -1, np.nan]]), nan_ok=True)
+    assert [label.get_text() for label in axes.get_xticklabels()] == ["H0", "H9", "H10"]
+    assert [label.get_text() for label in axes.get_yticklabels()] == ["L0", "L2"]
+    assert len(axes.lines) == 2 * (1 + 3)
+    assert overlapping(labels(axes)) == []
+    with pytest.raises(sx.InvalidInputError, match="are no components"):
+        plots.layer_head(effects())
+
+
+def test_a_large_layer_head_matrix_has_readable_ticks():
+    players = [f"L{layer}.H{head}" for layer in range(32) for head in range(32)]
+    terms = {(i,): float(i % 7 - 3) for i in range(0, 1024, 3)}
+    axes = plots.layer_head(sx.Interactions.from_dict(terms, "FBII", players))
+    assert overlapping(labels(axes)) == []
+
+
+def test_the_learning_curve_shows_both_fits():
+    steps = tuple(CurveStep(m, r, r - 0.1, r + 0.1, 0.3) for m, r in ((100, 0.4), (200, 0.6)))
+    axes = plots.learning_curve(LearningCurve(steps))
+    assert [line.get_ydata().tolist() for line in axes.lines] == [[0.4, 0.6], [0.3, 0.3]]
+    assert drawn(axes) > 0.02
+
+
+def test_removal_curves_each_have_a_line_and_a_name():
+    curves = {"by interactions": [(0, 2.0), (3, 0.5)], "_hidden $x$": np.array([[0, 2], [3, 1]])}
+    axes = plots.removal_curve(curves)
+    assert [line.get_xdata().tolist() for line in axes.lines] == [[0, 3], [0, 3]]
+    found = [text.get_text() for text in axes.get_legend().get_texts()]
+    assert found[0] == "by interactions"
+    assert "_hidden" in found[1]
+    assert not plots.removal_curve({}).lines
+
+
+def test_energy_bars_are_shares_of_the_variance():
+    axes = plots.energy_by_order(sx.FourierSpectrum.from_dict({(): 9.0, (0,): 3.0, (0, 1): 1.0}, 2))
+    assert [patch.get_height() for patch in axes.patches] == pytest.approx([0.9, 0.1])
+    assert not plots.energy_by_order(sx.FourierSpectrum.from_dict({(): 9.0}, 2)).patches
+
+
+@pytest.mark.parametrize("plot", ON_INTERACTIONS)
+@pytest.mark.filterwarnings("error:Glyph")
+def test_a_given_axes_is_drawn_on_and_odd_names_are_survived(plot):
+    from matplotlib.backends.backend_agg import FigureCanvasAgg
+    from matplotlib.figure import Figure
+
+    axes = FigureCanvasAgg(Figure()).figure.add_subplot()
+    names = ["$x^", "é✓", "y" * 500, "", "a\nb", "漢字", "😀", "مرحبا", "_a"] + ["w"] * 3
+    assert plot(effects(names=names), ax=axes) is axes
+    assert drawn(axes) > 0.005
+
+
+@pytest.mark.parametrize("plot", ON_INTERACTIONS)
+def test_nothing_to_draw_is_drawn_as_nothing(plot):
+    axes = plot(sx.Interactions.from_dict({}, "FBII", ["a"]))
+    assert not axes.patches
+    assert drawn(axes) < 0.15
+
+
+@pytest.mark.parametrize("module", ["matplotlib.figure", "networkx"])
+def test_what_is_not_installed_is_told(module, monkeypatch):
+    monkeypatch.setitem(sys.modules, module, None)
+    with pytest.raises(sx.MissingExtraError, match=r"spexlens\[plots\]"):
+        plots.graph(effects())
