@@ -53,7 +53,7 @@ def public_names() -> dict[str, str]:
 
 
 def modules(folder: str) -> list[str]:
-    """Dotted names of the public modules in a folder of the package and below it, or of the file."""
+    """Dotted names of the public modules in a folder of the package, nested ones too; or itself."""
     if (SOURCE / f"{folder}.py").is_file():
         return [f"spexlens.{folder}"]
     files = sorted((SOURCE / folder).rglob("[!_]*.py"))
