@@ -117,7 +117,7 @@ def kept_values(game: LensGame, masks: np.ndarray, seconds: float) -> np.ndarray
     game(masks[:8])  # the budget goes by the pace of the first mask, which packs the weights too
     try:
         return measure(game, masks, store=store, budget=sx.Budget(seconds=seconds)).values
-    except sx.BudgetSpentError as error:
+    except sx.errors.BudgetSpentError as error:
         print(f"{len(error.masks)} of {len(masks)} masks measured; run it again to go on")
         return None
 

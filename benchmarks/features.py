@@ -67,7 +67,7 @@ def record(options: argparse.Namespace) -> None:
             masks = TASKS[name].masks(len(game.players), i)
             try:
                 found = measure(game, masks, store=store, budget=sx.Budget(seconds=left))
-            except sx.BudgetSpentError:
+            except sx.errors.BudgetSpentError:
                 return
             np.savez(path, masks=masks, values=found.values)
             print(f"{name} {i}: {len(game.players)} players, {found.seconds:.1f} s", flush=True)

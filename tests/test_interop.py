@@ -67,7 +67,7 @@ def test_an_index_without_counterpart_is_refused(index):
 
 def test_a_missing_shapiq_is_told(monkeypatch):
     monkeypatch.setitem(__import__("sys").modules, "shapiq", None)
-    with pytest.raises(sx.MissingExtraError, match="shapiq"):
+    with pytest.raises(sx.errors.MissingExtraError, match="shapiq"):
         to_shapiq(effects())
 
 

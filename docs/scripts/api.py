@@ -48,8 +48,8 @@ def api_pages() -> dict[str, str]:
 
 
 def public_names() -> dict[str, str]:
-    """The module that defines every name of `spexlens.__all__` which is no module itself."""
-    return {name: spexlens._HOME[name] for name in spexlens.__all__ if name in spexlens._HOME}
+    """The home of every name of `spexlens.__all__` which is no module itself."""
+    return {name: home for home, names in spexlens._HOMES.items() for name in names}
 
 
 def modules(folder: str) -> list[str]:

@@ -136,3 +136,14 @@ def shown(items: Sequence[object], limit: int = 6) -> str:
     """`items` as a short comma-separated list, cut after `limit` with a count of the rest."""
     text = ", ".join(repr(item) for item in items[:limit])
     return text if len(items) <= limit else f"{text} and {len(items) - limit} more"
+
+
+__all__ = sorted(
+    name
+    for name, value in globals().items()
+    if isinstance(value, type) and issubclass(value, (SpexlensError, SpexlensWarning))
+)
+
+
+def __dir__() -> list[str]:
+    return __all__

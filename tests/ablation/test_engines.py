@@ -62,7 +62,7 @@ def test_a_transient_error_is_tried_again_and_a_plain_one_is_not(engine):
     assert sorted(tries.values())[-2:] == [1, 4]
     tries.clear()
     plain = sx.FunctionGame(functools.partial(function, error=RuntimeError), 8)
-    with pytest.raises(sx.AblationError, match="RuntimeError: the server is busy"):
+    with pytest.raises(sx.errors.AblationError, match="RuntimeError: the server is busy"):
         evaluate(plain, MASKS, batch_size=8, engine=engine)
     assert set(tries.values()) == {1}
 
@@ -73,7 +73,7 @@ def test_a_transient_error_that_does_not_pass_keeps_the_rest():
             raise TransientError("the server is down")
         return masks.sum(axis=1)
 
-    with pytest.raises(sx.AblationError, match="the server is down") as error:
+    with pytest.raises(sx.errors.AblationError, match="the server is down") as error:
         evaluate(sx.FunctionGame(function, 8), MASKS, batch_size=8, engine=Local(2, 0.001))
     assert error.value.calls == 248
 
@@ -85,7 +85,7 @@ def test_batches_under_way_when_another_fails_are_kept():
         time.sleep(0.05)
         return masks.sum(axis=1)
 
-    with pytest.raises(sx.AblationError, match=r"masks 0 … 7 of 256") as error:
+    with pytest.raises(sx.errors.AblationError, match=r"masks 0 … 7 of 256") as error:
         evaluate(sx.FunctionGame(function, 8), MASKS, batch_size=8, engine=Threads(4))
     assert error.value.calls == 24
     assert (error.value.values == error.value.masks.sum(axis=1)).all()
@@ -128,7 +128,7 @@ def test_engines_are_found_by_name_and_bad_ones_told():
     assert find_engine("Threads") == Threads()
     assert find_engine(None) == Local()
     for bad in ("cluster", 3, Threads):
-        with pytest.raises(sx.UnknownNameError, match="known: local, threads"):
+        with pytest.raises(sx.errors.UnknownNameError, match="known: local, threads"):
             find_engine(bad)
     with pytest.raises(sx.InvalidInputError, match=r"Pass .*Ray"):
         find_engine("ray")
@@ -195,11 +195,11 @@ def test_a_ray_worker_with_another_game_or_none_is_told(cluster, tmp_path):
     local = sx.FunctionGame(lambda masks: masks.sum(axis=1), 8, name="other")
     with (
         Ray(functools.partial(recorded_game, tmp_path), workers=1, num_cpus=0.5) as engine,
-        pytest.raises(sx.AblationError, match="another game in a worker"),
+        pytest.raises(sx.errors.AblationError, match="another game in a worker"),
     ):
         evaluate(local, MASKS, engine=engine)
     with (
         Ray(broken_game, workers=1, num_cpus=0.5) as engine,
-        pytest.raises(sx.AblationError, match="no weights on this machine"),
+        pytest.raises(sx.errors.AblationError, match="no weights on this machine"),
     ):
         evaluate(local, MASKS, engine=engine)

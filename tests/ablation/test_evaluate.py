@@ -42,7 +42,9 @@ def test_what_was_measured_before_a_failure_is_kept():
             raise RuntimeError("out of memory")
         return masks.sum(axis=1)
 
-    with pytest.raises(sx.AblationError, match=r"masks 6 … 7 of 8: RuntimeError: out of mem") as e:
+    with pytest.raises(
+        sx.errors.AblationError, match=r"masks 6 … 7 of 8: RuntimeError: out of mem"
+    ) as e:
         evaluate(sx.FunctionGame(function, 3), all_masks(3), batch_size=3)
     assert (e.value.masks == all_masks(3)[:6]).all()
     assert e.value.values.tolist() == [0, 1, 1, 2, 1, 2]
@@ -54,20 +56,20 @@ def test_nan_is_an_error_that_keeps_the_rest():
     def function(masks):
         return np.where(masks.all(axis=1), np.nan, 1.0)
 
-    with pytest.raises(sx.InvalidValuesError, match=r"keeps players \[0, 1, 2\]") as error:
+    with pytest.raises(sx.errors.InvalidValuesError, match=r"keeps players \[0, 1, 2\]") as error:
         evaluate(sx.FunctionGame(function, 3), all_masks(3), batch_size=4)
     assert len(error.value.values) == 4
     assert isinstance(error.value, ValueError)
 
 
 def test_wrong_numbers_of_values_are_told():
-    with pytest.raises(sx.InvalidValuesError, match="8 masks have values of shape"):
+    with pytest.raises(sx.errors.InvalidValuesError, match="8 masks have values of shape"):
         evaluate(sx.FunctionGame(lambda m: [1.0], 3), all_masks(3))
 
     def changing(masks):
         return np.ones((len(masks), 2 if masks[0].any() else 1))
 
-    with pytest.raises(sx.InvalidValuesError, match="same number of outputs"):
+    with pytest.raises(sx.errors.InvalidValuesError, match="same number of outputs"):
         evaluate(sx.FunctionGame(changing, 3), all_masks(3), batch_size=4)
 
 

@@ -40,7 +40,7 @@ def test_calls_share_one_budget_and_one_count_of_progress():
         Counting(), sx.Budget(calls=80), 90, progress=lambda done, of: seen.append((done, of))
     )
     assert meter(masks[:50]) == pytest.approx(TRUTH(masks[:50]))
-    with pytest.raises(sx.BudgetSpentError) as spent:
+    with pytest.raises(sx.errors.BudgetSpentError) as spent:
         meter(masks[50:])
     assert meter.calls == 80
     assert len(spent.value.masks) == 80
@@ -51,7 +51,7 @@ def test_calls_share_one_budget_and_one_count_of_progress():
 
 def test_a_failure_in_a_later_round_carries_the_earlier_ones():
     game = Counting(fail_after=100)
-    with pytest.raises(sx.AblationError) as failed:
+    with pytest.raises(sx.errors.AblationError) as failed:
         sx.explain(game, 400, "lasso", rng=0, until=sx.Fidelity(r2=1.0))
     assert len(failed.value.masks) == game.calls >= 100
     assert sx.fit(failed.value.masks, failed.value.values, algorithm="lasso").fidelity.r2 > 0
@@ -87,5 +87,5 @@ def test_a_store_serves_another_algorithm_a_larger_budget_and_the_ends(tmp_path)
 
 
 def test_a_budget_too_small_to_fit_anything_is_an_error():
-    with pytest.raises(sx.BudgetSpentError, match="spent"):
+    with pytest.raises(sx.errors.BudgetSpentError, match="spent"):
         sx.explain(Counting(), sx.Budget(tokens=20), "lasso", rng=0)

@@ -96,9 +96,9 @@ def test_another_number_of_outputs_is_told_and_kept_out(store):
     masks = all_masks(3)
     evaluate(named(), masks[:4], store=store)
     two = named(lambda masks: np.ones((len(masks), 2)))
-    with pytest.raises(sx.InvalidValuesError, match="same number of outputs"):
+    with pytest.raises(sx.errors.InvalidValuesError, match="same number of outputs"):
         evaluate(two, masks, store=store)
-    with pytest.raises(sx.InvalidValuesError, match=r"returns 2 outputs.* holds 1") as error:
+    with pytest.raises(sx.errors.InvalidValuesError, match=r"returns 2 outputs.* holds 1") as error:
         evaluate(two, masks[4:], store=store)
     assert error.value.values.shape == (4, 2)
     assert store.games()[0].count == 4
@@ -129,7 +129,7 @@ def test_a_game_removed_while_it_is_measured_is_told_and_its_place_stays_empty(s
             store.remove(store.find(""))
             evaluate(named(name="other"), all_masks(3)[:1], store=store)
 
-    with pytest.raises(sx.AblationError, match="was removed from") as error:
+    with pytest.raises(sx.errors.AblationError, match="was removed from") as error:
         evaluate(named(), all_masks(3), batch_size=4, store=store, progress=progress)
     assert error.value.calls == 8
     assert [(game.description, game.count) for game in store.games()] == [("function · other", 1)]
@@ -194,7 +194,7 @@ def test_a_full_disk_loses_nothing(tmp_path):
     game = sx.FunctionGame(lambda masks: masks.sum(axis=1), 40, name="wide")
     masks = sample_masks(40, 4000, np.random.default_rng(0))
     store = Store(tmp_path / "values.db", max_bytes=65536)
-    with pytest.raises(sx.AblationError, match="What it held before is safe") as error:
+    with pytest.raises(sx.errors.AblationError, match="What it held before is safe") as error:
         evaluate(game, masks, batch_size=100, store=store)
     assert isinstance(error.value.__cause__, StoreError)
     kept = store.games()[0].count

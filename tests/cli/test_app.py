@@ -202,9 +202,9 @@ def test_models_tells_what_is_ready(run):
     ("error", "code"),
     [
         (sx.InvalidInputError("x"), 2),
-        (sx.AblationError("x", np.zeros((0, 1), bool), np.zeros(0)), 3),
-        (sx.MissingExtraError("x", "y", "z"), 4),
-        (sx.InterruptedRunError("x", np.zeros((0, 1), bool), np.zeros(0)), 130),
+        (sx.errors.AblationError("x", np.zeros((0, 1), bool), np.zeros(0)), 3),
+        (sx.errors.MissingExtraError("x", "y", "z"), 4),
+        (sx.errors.InterruptedRunError("x", np.zeros((0, 1), bool), np.zeros(0)), 130),
         (sx.SpexlensError("x"), 1),
     ],
 )

@@ -84,7 +84,7 @@ def test_export_to_npz_and_csv(run, store, tmp_path):
     assert run("export", store.path, fingerprint(TWO), tmp_path / "two.csv")[0] == 0
     assert (tmp_path / "two.csv").read_text().splitlines()[0] == "0,1,value_0,value_1"
     assert {file.suffix for file in tmp_path.iterdir()} <= {".npz", ".csv", ".db"}
-    with pytest.raises(sx.UnknownNameError, match=r"'.txt'; known: .npz, .csv"):
+    with pytest.raises(sx.errors.UnknownNameError, match=r"'.txt'; known: .npz, .csv"):
         export(store, store.games()[0], tmp_path / "out.txt")
 
 

@@ -143,9 +143,9 @@ def test_the_order_of_the_blocks_is_free():
 
 
 def test_unknown_lenses_and_players_are_told():
-    with pytest.raises(sx.UnknownNameError, match="words, data, heads"):
+    with pytest.raises(sx.errors.UnknownNameError, match="words, data, heads"):
         within(effects(), BLOCKS, "layers")
-    with pytest.raises(sx.UnknownNameError, match="words, data, heads"):
+    with pytest.raises(sx.errors.UnknownNameError, match="words, data, heads"):
         paths(effects(), BLOCKS, 0, through="layers")
     with pytest.raises(sx.InvalidInputError, match="two or more different"):
         across(effects(), BLOCKS, ["words", "words"])

@@ -112,7 +112,9 @@ def test_names_in_any_case_and_unknown_ones():
     spectrum = sx.FourierSpectrum.from_dict({(0, 1): 1.0}, 2)
     for name in ("fbii", "FBII", "mobius", "Möbius", "K-sii"):
         assert sx.compute_index(spectrum, name).index in sx.INDICES
-    with pytest.raises(sx.UnknownNameError, match="unknown index 'shap'; known: Fourier, Moebius"):
+    with pytest.raises(
+        sx.errors.UnknownNameError, match="unknown index 'shap'; known: Fourier, Moebius"
+    ):
         sx.compute_index(spectrum, "shap")
 
 

@@ -214,5 +214,5 @@ def test_nothing_to_draw_is_drawn_as_nothing(plot):
 @pytest.mark.parametrize("module", ["matplotlib.figure", "networkx"])
 def test_what_is_not_installed_is_told(module, monkeypatch):
     monkeypatch.setitem(sys.modules, module, None)
-    with pytest.raises(sx.MissingExtraError, match=r"spexlens\[plots\]"):
+    with pytest.raises(sx.errors.MissingExtraError, match=r"spexlens\[plots\]"):
         plots.graph(effects())

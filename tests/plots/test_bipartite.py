@@ -67,7 +67,7 @@ def test_two_of_three_lenses_are_named():
     assert line.get_linewidth() > 4
     with pytest.raises(sx.InvalidInputError, match=r"needed lenses=\(left, right\)"):
         bipartite(found, blocks)
-    with pytest.raises(sx.UnknownNameError, match="data, words, heads"):
+    with pytest.raises(sx.errors.UnknownNameError, match="data, words, heads"):
         bipartite(found, blocks, lenses=("data", "layers"))
 
 

@@ -71,7 +71,7 @@ def test_a_missing_lightgbm_is_told_with_its_extra(monkeypatch, data):
 
     monkeypatch.setattr(builtins, "__import__", without)
     masks, values = data
-    with pytest.raises(sx.MissingExtraError, match=r"pip install 'spexlens\[trees\]'"):
+    with pytest.raises(sx.errors.MissingExtraError, match=r"pip install 'spexlens\[trees\]'"):
         sx.fit(masks, values, algorithm="proxyspex")
     with pytest.warns(sx.SpexlensWarning, match="auto left out proxyspex"):
         explanation = sx.fit(masks, values, rng=0)

@@ -55,7 +55,7 @@ def test_keep_probabilities_may_differ_by_player():
 
 def test_a_set_too_large_to_expand_is_named():
     spectrum = sx.FourierSpectrum.from_dict({(0,): 1.0, tuple(range(5, 45)): 1.0}, 50)
-    with pytest.raises(sx.BlowUpError, match=r"\(5, 6, 7.*of 40 players"):
+    with pytest.raises(sx.errors.BlowUpError, match=r"\(5, 6, 7.*of 40 players"):
         fourier_to_moebius(spectrum)
 
 

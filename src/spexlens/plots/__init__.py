@@ -4,20 +4,24 @@
 spectrum instead.
 """
 
-from spexlens.plots.bars import bars
-from spexlens.plots.curves import energy_by_order, learning_curve, removal_curve
-from spexlens.plots.graph import graph
-from spexlens.plots.layer_head import layer_head
-from spexlens.plots.text_map import text_map
-from spexlens.plots.upset import upset
+from spexlens._support.doors import open_doors
 
-__all__ = [
-    "bars",
-    "energy_by_order",
-    "graph",
-    "layer_head",
-    "learning_curve",
-    "removal_curve",
-    "text_map",
-    "upset",
-]
+_HOMES = {
+    "spexlens.plots.axes": (
+        "axes_or_new",
+        "colour",
+    ),
+    "spexlens.plots.bars": ("bars",),
+    "spexlens.plots.bipartite": ("bipartite",),
+    "spexlens.plots.curves": (
+        "energy_by_order",
+        "learning_curve",
+        "removal_curve",
+    ),
+    "spexlens.plots.graph": ("graph",),
+    "spexlens.plots.layer_head": ("layer_head",),
+    "spexlens.plots.text_map": ("text_map",),
+    "spexlens.plots.upset": ("upset",),
+}
+
+__getattr__, __dir__, __all__ = open_doors(__name__, _HOMES)

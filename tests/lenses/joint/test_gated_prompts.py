@@ -174,7 +174,7 @@ def test_lenses_over_another_subject_are_told():
 
 
 def test_what_does_not_fit_a_reader_is_told():
-    with pytest.raises(sx.UnknownNameError, match="margin"):
+    with pytest.raises(sx.errors.UnknownNameError, match="margin"):
         reader(score="accuracy")
     with pytest.raises(sx.InvalidInputError, match="none of the classes"):
         reader(label="positive")

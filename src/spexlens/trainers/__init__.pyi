@@ -1,0 +1,19 @@
+from spexlens.trainers.base import Retrainer as Retrainer
+from spexlens.trainers.base import Task as Task
+from spexlens.trainers.base import Trained as Trained
+from spexlens.trainers.base import Trainer as Trainer
+from spexlens.trainers.base import TrainingData as TrainingData
+from spexlens.trainers.estimator import Estimator as Estimator
+from spexlens.trainers.influence import Influence as Influence
+from spexlens.trainers.kernel_ridge import KernelRidge as KernelRidge
+from spexlens.trainers.logistic import Logistic as Logistic
+from spexlens.trainers.nearest_neighbours import NearestNeighbours as NearestNeighbours
+from spexlens.trainers.network import Network as Network
+from spexlens.trainers.ridge import Ridge as Ridge
+from spexlens.trainers.scores import REGRESSION_SCORES as REGRESSION_SCORES
+from spexlens.trainers.scores import SCORES as SCORES
+from spexlens.trainers.sentence_features import hashed_words as hashed_words
+from spexlens.trainers.sentence_features import kept_features as kept_features
+from spexlens.trainers.sentence_features import minilm as minilm
+
+__all__: list[str]
