@@ -114,3 +114,24 @@ def test_unique_masks_keep_first_occurrences_and_invert(masks):
 def test_the_same_seed_gives_the_same_masks(seed):
     first, second = (sample_masks(12, 20, as_generator(seed)) for _ in range(2))
     assert (first == second).all()
+
+
+@pytest.mark.parametrize(("n", "p"), [(8, 0.999999), (10, 0.99), (10, 0.01), (16, 0.9999)])
+def test_masks_near_all_or_nothing_are_drawn_by_their_probability_and_end(n, p):
+    count = 2 ** (n - 4) if n < 12 else 200
+    masks = sample_masks(n, count, np.random.default_rng(0), p)
+    assert len(unique_masks(masks)[0]) == count
+    rest = np.setdiff1d(np.arange(2**n), masks @ (1 << np.arange(n)))
+    likelier = abs(masks.sum(axis=1) - n * round(p))
+    # The likelier a mask, the surer it is among those drawn: all but few are nearer than the rest.
+    unlikely = abs(all_masks(n)[rest].sum(axis=1) - n * round(p))
+    assert likelier.max() <= unlikely.min() + 1
+
+
+def test_more_distinct_masks_than_come_up_are_refused_with_their_number():
+    with pytest.raises(InvalidInputError, match=r"50 distinct masks of 30 .* draws held \d\b"):
+        sample_masks(30, 50, np.random.default_rng(0), 1 - 1e-6)
+    assert sample_masks(30, 50, np.random.default_rng(0), 1 - 1e-6, distinct=False).shape == (
+        50,
+        30,
+    )

@@ -21,6 +21,8 @@ IntArray = NDArray[np.int64]
 Rng = int | np.random.Generator | None
 
 MAX_ENUMERATED_PLAYERS = 24
+_QUICKLY_ENUMERATED = 16
+_DRAWS_A_MASK = 20  # after so many draws for each mask asked for, distinct ones are not to be had
 
 
 def as_generator(rng: Rng) -> np.random.Generator:
@@ -130,23 +132,39 @@ def sample_masks(
         orders when summed; only sensible at p = 1/2.
     distinct : bool, default True
         Never return the same mask twice: an ablation is paid for, and a repeated one tells nothing.
+        Near p = 0 or 1 few masks are likely, and distinct ones keep another share of the players
+        than p: their mean is what a fit must be told.
 
     Returns
     -------
     bool array (count, n)
+
+    Raises
+    ------
+    InvalidInputError
+        When there are fewer distinct masks, or p makes so few of them likely that drawing them
+        would not end: the message says how many came up.
     """
     keep = np.broadcast_to(np.asarray(p, dtype=np.float64), (n,))
     if not np.all((keep > 0) & (keep < 1)):
         raise InvalidInputError(f"keep probability p = {p} given; needed strictly within 0 and 1.")
     if distinct and n <= MAX_ENUMERATED_PLAYERS and count > 2 ** (n - 2):
         return _sample_enumerated(n, count, rng, keep)
-    masks = np.zeros((0, n), dtype=bool)
+    masks, drawn = np.zeros((0, n), dtype=bool), 0
     while len(masks) < count:
+        if drawn > _DRAWS_A_MASK * count + 1000:
+            if n <= _QUICKLY_ENUMERATED:
+                return _sample_enumerated(n, count, rng, keep)
+            raise InvalidInputError(
+                f"{count} distinct masks of {n} players were asked for at keep probability p = "
+                f"{p}, where {drawn} draws held {len(masks)}. Ask for no more than these, or take "
+                "p nearer to 1/2."
+            )
         missing = count - len(masks)
         fresh = rng.random(((missing + 1) // 2 if paired else missing, n)) < keep
         if paired:
             fresh = np.stack([fresh, ~fresh], axis=1).reshape(-1, n)[:missing]
-        masks = np.concatenate([masks, fresh])
+        masks, drawn = np.concatenate([masks, fresh]), drawn + len(fresh)
         if not distinct:
             break
         masks = masks[first_occurrences(masks)]
