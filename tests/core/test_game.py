@@ -62,3 +62,13 @@ def test_a_nan_names_its_mask():
 def test_values_must_be_one_a_mask(shape):
     with pytest.raises(sx.InvalidInputError, match="8 masks have values of shape"):
         as_values(np.zeros(shape), all_masks(3))
+
+
+def test_a_function_of_one_mask_is_called_for_each():
+    game = sx.FunctionGame(lambda mask: float(mask[0]) + 2 * mask[1], 2, one=True)
+    assert game(all_masks(2)) == [0.0, 1.0, 2.0, 3.0]
+
+
+def test_a_function_of_one_mask_given_as_one_of_many_is_told():
+    with pytest.raises(sx.InvalidInputError, match="one=True"):
+        as_values(sx.FunctionGame(lambda mask: float(mask.sum()), 2)(all_masks(2)), all_masks(2))

@@ -1,4 +1,5 @@
 import numpy as np
+import pandas as pd
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
@@ -135,3 +136,16 @@ def test_more_distinct_masks_than_come_up_are_refused_with_their_number():
         50,
         30,
     )
+
+
+def test_a_frame_of_booleans_is_read_nullable_ones_too():
+    frame = pd.DataFrame({"a": [True, False], "b": [False, False]})
+    for kind in (frame, frame.astype("boolean"), frame.astype(object)):
+        assert as_masks(kind).tolist() == [[True, False], [False, False]]
+
+
+@pytest.mark.parametrize("missing", [pd.NA, None, 1, "x"])
+def test_what_is_no_boolean_in_a_frame_is_named(missing):
+    frame = pd.DataFrame({"a": [True, False], "b": [False, missing]}, dtype=object)
+    with pytest.raises(InvalidInputError, match="at mask 1, player 1"):
+        as_masks(frame)

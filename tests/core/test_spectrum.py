@@ -4,6 +4,7 @@ from hypothesis import given
 
 import spexlens as sx
 from spexlens.core.masks import all_masks
+from spexlens.core.spectrum import keep_probabilities
 from tests.reference import fourier_by_definition
 from tests.strategies import keep_probability, random_sparse, sparse_terms
 
@@ -106,3 +107,9 @@ def test_large_spectra_need_no_dense_arrays():
     phi = 1 - 2.0 * masks
     expected = (phi[:, pairs[:, 0]] * phi[:, pairs[:, 1]]) @ spectrum.coefficients
     assert np.allclose(spectrum(masks), expected)
+
+
+@pytest.mark.parametrize("p", ["x", None, [0.5, "x"], 0.0, 1.0, float("nan"), [0.5], [[0.5, 0.5]]])
+def test_a_keep_probability_that_is_none_is_told(p):
+    with pytest.raises(sx.InvalidInputError, match=r"p = |p has shape"):
+        keep_probabilities(p, 2)

@@ -113,6 +113,8 @@ class FunctionGame:
     name : str, optional
         Under which a store keeps the values. Give another name to another function: what the
         function does cannot be read off it.
+    one : bool, default False
+        Whether the function takes one mask `(n,)` and returns its value, and is called for each.
 
     Examples
     --------
@@ -124,20 +126,24 @@ class FunctionGame:
     function: Callable[[BoolArray], Any]
     players: tuple[str, ...]
     name: str | None
+    one: bool
 
     def __init__(
         self,
         function: Callable[[BoolArray], Any],
         players: Sequence[str] | int,
         name: str | None = None,
+        *,
+        one: bool = False,
     ) -> None:
         object.__setattr__(self, "function", function)
         object.__setattr__(self, "players", player_names(players))
         object.__setattr__(self, "name", name)
+        object.__setattr__(self, "one", one)
 
     def __call__(self, masks: BoolArray) -> Any:
         """What the function returns for `masks` `(m, n)`."""
-        return self.function(masks)
+        return [self.function(mask) for mask in masks] if self.one else self.function(masks)
 
     def identity(self) -> dict[str, Any]:
         """The name it was given; an error without one."""
@@ -291,7 +297,8 @@ def as_values(values: Any, masks: BoolArray) -> FloatArray:
     if array.ndim not in (1, 2) or len(array) != len(masks) or 0 in array.shape[1:]:
         raise InvalidInputError(
             f"{len(masks)} masks have values of shape {array.shape}; needed ({len(masks)},), or "
-            f"({len(masks)}, q) with the score in column 0: one value for each mask."
+            f"({len(masks)}, q) with the score in column 0: one value for each mask. For a "
+            "function of one mask, spexlens.FunctionGame(function, players, one=True)."
         )
     bad = ~np.isfinite(array if array.ndim == 2 else array[:, None]).all(axis=1)
     if bad.any():

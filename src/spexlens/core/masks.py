@@ -41,7 +41,7 @@ def as_masks(masks: Any, n: int | None = None) -> BoolArray:
 
     Parameters
     ----------
-    masks : bool array (m, n)
+    masks : bool array (m, n), or a frame of booleans
         `True` = present. No other dtype is accepted: 0/1 and -1/+1 codes mean different things in
         different papers, and a silent guess would flip signs.
     n : int, optional
@@ -61,8 +61,10 @@ def as_masks(masks: Any, n: int | None = None) -> BoolArray:
     if array.ndim != 2:
         raise InvalidInputError(
             f"masks have shape {array.shape}; needed a two-dimensional array (masks, players). "
-            "For one mask, pass masks[None, :]."
+            "For one mask, put it in a list: [mask]."
         )
+    if array.dtype == object:  # nullable booleans of a frame
+        array = _booleans(array)
     if array.dtype != np.bool_:
         raise InvalidInputError(
             f"masks have dtype {array.dtype}; needed bool with True = player present. "
@@ -73,6 +75,19 @@ def as_masks(masks: Any, n: int | None = None) -> BoolArray:
             f"masks have {array.shape[1]} columns; needed one for each of the {n} players."
         )
     return np.ascontiguousarray(array)
+
+
+def _booleans(array: NDArray[Any]) -> NDArray[Any]:
+    """An array of objects as booleans, where each is one; an error that names the first other."""
+    kinds = np.frompyfunc(lambda entry: isinstance(entry, bool | np.bool_), 1, 1)(array)
+    other = np.argwhere(~kinds.astype(bool))
+    if len(other):
+        row, column = other[0].tolist()
+        raise InvalidInputError(
+            f"masks hold {array[row, column]!r} at mask {row}, player {column}; needed True or "
+            "False everywhere. Drop or fill what is missing."
+        )
+    return array.astype(bool)
 
 
 def masks_from_sets(present: Iterable[Iterable[int]], n: int) -> BoolArray:

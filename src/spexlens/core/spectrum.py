@@ -29,7 +29,12 @@ def default_players(n: int) -> tuple[str, ...]:
 
 def keep_probabilities(p: float | FloatArray, n: int) -> FloatArray:
     """`p` as one checked keep probability a player, `(n,)`."""
-    keep = np.asarray(p, dtype=np.float64)
+    try:
+        keep = np.asarray(p, dtype=np.float64)
+    except (TypeError, ValueError) as error:
+        raise InvalidInputError(
+            f"p = {p!r} given; needed a keep probability between 0 and 1, or one a player."
+        ) from error
     if keep.ndim > 1 or (keep.ndim == 1 and len(keep) != n):
         raise InvalidInputError(
             f"p has shape {keep.shape}; needed one number or one for each of {n} players."
