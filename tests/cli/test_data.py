@@ -133,7 +133,7 @@ def test_a_file_needs_its_columns(sentences, tmp_path):
         read_csv(sentences, "label")
     path = tmp_path / "holes.csv"
     path.write_text("x,label\n1,a\n2,\n", encoding="utf-8")
-    with pytest.raises(InvalidInputError, match="1 rows"):
+    with pytest.raises(InvalidInputError, match=r"1 of 2 rows .* row 1"):
         read_csv(path, "label")
 
 
@@ -144,3 +144,80 @@ def test_columns_of_numbers_are_standardised(tmp_path):
     np.testing.assert_allclose(table.features, [[-1, 0], [1, 0]])
     assert table.names == ("0 (a)", "1 (b)")
     assert built_in("digits").features.shape == (1797, 64)
+
+
+def table(tmp_path, **columns):
+    path = tmp_path / "table.csv"
+    rows = zip(*columns.values(), strict=True)
+    lines = [",".join(columns), *(",".join(f'"{cell}"' for cell in row) for row in rows)]
+    path.write_text("\n".join(lines), encoding="utf-8")
+    return path
+
+
+LABELS = ["a", "b"] * 10
+NUMBERS = [f"{i * i % 17}.5" for i in range(20)]
+
+
+@pytest.mark.parametrize(
+    ("cells", "told"),
+    [
+        (["?", *NUMBERS[1:]], r"'x' .* but for 1 of 20 cells, the first is '\?' in row 0"),
+        ([*NUMBERS[:-1], ""], r"but for 1 of 20 cells, the first is '' in row 19"),
+        ([*NUMBERS[:5], "NA", "inf", *NUMBERS[7:]], "but for 2 of 20 cells, the first is 'NA'"),
+        ([number.replace(".", ",") for number in NUMBERS], "decimal commas, the first is '0,5'"),
+    ],
+)
+def test_a_column_of_numbers_with_a_few_other_cells_is_refused_by_name(tmp_path, cells, told):
+    path = table(tmp_path, x=cells, y=NUMBERS, label=LABELS)
+    with pytest.raises(InvalidInputError, match=told):
+        read_csv(path, "label")
+    assert read_csv(path, "label", drop=["x"]).used == ("y",)
+    assert read_csv(path, "label", drop=["x"]).dropped == {"x": "as asked"}
+
+
+def test_every_column_is_used_or_told_why_not(tmp_path):
+    path = table(
+        tmp_path, patient_id=[str(900 - 7 * i) for i in range(20)], row=list(range(20)), x=NUMBERS,
+        name=["Ann"] * 20, label=LABELS,
+    )  # fmt: skip
+    read = read_csv(path, "label")
+    assert read.used == ("x",)
+    assert read.dropped == {
+        "patient_id": "it numbers the rows",
+        "row": "it numbers the rows",
+        "name": "it is no column of numbers",
+    }
+    output = run(
+        path, "--label", "label", "--test", 0, "--budget", 64, "--algorithm", "lasso", "--dry-run"
+    )
+    assert "Features x" in output
+    assert "Left out patient_id: it numbers the rows" in output
+
+
+@pytest.mark.parametrize("word", ["NA", "None", "nan", "null", "N/A"])
+def test_words_that_other_readers_take_for_nothing_are_labels_and_texts(tmp_path, word):
+    path = table(tmp_path, text=[word, "good"] * 10, label=[word, "yes"] * 10)
+    read = read_csv(path, "label", text="text", embed=lambda texts: np.eye(2)[[0, 1] * 10])
+    assert read.labels.tolist() == [word, "yes"] * 10
+    assert read.names[0] == word
+
+
+def test_an_empty_cell_is_told_with_its_row_and_column(tmp_path):
+    path = table(tmp_path, x=NUMBERS, label=[*LABELS[:7], "", *LABELS[8:]])
+    with pytest.raises(InvalidInputError, match=r"1 of 20 rows .* 'label', the first is row 7"):
+        read_csv(path, "label")
+
+
+def test_another_encoding_and_what_is_no_table_are_told(tmp_path):
+    path = tmp_path / "latin.csv"
+    path.write_bytes("naïve,label\n1,a\n".encode("latin-1"))
+    with pytest.raises(InvalidInputError, match=r"not in UTF-8 .* at byte 2"):
+        read_csv(path, "label")
+    path.write_bytes(b"")
+    with pytest.raises(InvalidInputError, match="cannot be read as CSV"):
+        read_csv(path, "label")
+
+
+def test_numbers_are_labels_that_can_be_regressed_on(tmp_path):
+    assert read_csv(table(tmp_path, x=NUMBERS, y=NUMBERS), "y").labels.dtype == float
+    assert read_csv(table(tmp_path, x=NUMBERS, y=[0, 1] * 10), "y").labels.dtype == np.int64

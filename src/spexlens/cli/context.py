@@ -105,7 +105,7 @@ def _read(file: Path) -> str:
     if str(file) == "-":
         return sys.stdin.read()
     try:
-        return file.read_text(encoding="utf-8")
+        return file.read_text(encoding="utf-8-sig")
     except UnicodeDecodeError as error:
         raise InvalidInputError(
             f"{file} is no UTF-8 text: byte {error.start} is {error.object[error.start]:#x}. "

@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import asdict, dataclass, replace
+from functools import partial
 from pathlib import Path
 from typing import Annotated, Any
 
@@ -55,6 +56,7 @@ class _Arguments:
     text: str | None
     features: str
     group: str | None
+    drop: tuple[str, ...]
     players: int | None
     trainer: str
     score: str | None
@@ -71,6 +73,9 @@ def data(
     text: Annotated[str | None, typer.Option(help="Column of texts to embed.")] = None,
     features: Annotated[str, typer.Option(help="Of texts: minilm or words.")] = "minilm",
     group: Annotated[str | None, typer.Option(help="Column whose values are players.")] = None,
+    drop: Annotated[
+        list[str] | None, typer.Option(help="Column to leave out; repeat for several.")
+    ] = None,
     players: Annotated[
         int | None, typer.Option(help="Most relevant examples to explain; others stay.", min=2)
     ] = None,
@@ -89,7 +94,18 @@ def data(
     Example: spexlens data digits --test 5 --test 7 --players 60 --budget 800
     """
     arguments = _Arguments(
-        source, tuple(test), label, text, features, group, players, trainer, score, surrogate, check
+        source,
+        tuple(test),
+        label,
+        text,
+        features,
+        group,
+        tuple(drop or ()),
+        players,
+        trainer,
+        score,
+        surrogate,
+        check,
     )
     check_options(options)
     if trainer not in TRAINERS:
@@ -99,6 +115,7 @@ def data(
     examples, rows = table.split(test)
     game, notes = _game(table, examples, rows, players, TRAINERS[trainer](), score)
     _print_plan(output, game)
+    _print_columns(output, table)
     run = game if surrogate is None else surrogate_game(game, surrogate)
     first = explained(run, options)
     told = run.notes() if len(test) > 1 else ()
@@ -124,8 +141,10 @@ def data(
 def _table(asked: _Arguments) -> ExampleTable:
     source, label, text, group = asked.source, asked.label, asked.text, asked.group
     if source in BUILT_IN:
-        if label is not None or text is not None or group is not None:
-            raise InvalidInputError(f"{source} is built in; --label, --text, --group are of files.")
+        if label is not None or text is not None or group is not None or asked.drop:
+            raise InvalidInputError(
+                f"{source} is built in; --label, --text, --group, --drop are of files."
+            )
         return built_in(source)
     path = Path(source)
     if not path.is_file():
@@ -136,12 +155,13 @@ def _table(asked: _Arguments) -> ExampleTable:
         raise InvalidInputError("a CSV file needs --label, the column of the labels.")
     if asked.features not in ("minilm", "words"):
         raise UnknownNameError("features", asked.features, ("minilm", "words"))
-    if asked.features == "words":
-        return read_csv(path, label, text=text, group=group, embed=hashed_words)
     kept = path.with_suffix(".minilm.npy")
-    return read_csv(
-        path, label, text=text, group=group, embed=lambda texts: kept_features(kept, texts, minilm)
-    )
+    embed = hashed_words if asked.features == "words" else partial(_kept_minilm, kept)
+    return read_csv(path, label, text=text, group=group, drop=asked.drop, embed=embed)
+
+
+def _kept_minilm(kept: Path, texts: Sequence[str]) -> np.ndarray:
+    return kept_features(kept, texts, minilm)
 
 
 def _game(
@@ -187,6 +207,13 @@ def _print_plan(console: Console, game: LensGame) -> None:
         f"{plan['test points']} test points",
         highlight=False,
     )
+
+
+def _print_columns(console: Console, table: ExampleTable) -> None:
+    if table.used:
+        console.print(f"[bold]Features[/bold] {escape(', '.join(table.used))}", highlight=False)
+    for name, reason in table.dropped.items():
+        console.print(f"[bold]Left out[/bold] {escape(f'{name}: {reason}')}", highlight=False)
 
 
 def _checks(

@@ -28,7 +28,9 @@ def test_a_file_is_read(tmp_path):
         ('{"prompt": "a", "answers": []}', "no others than answer, prompt"),
         ('{"prompt": 3}', "must be text"),
         ('{"prompt": "a", "wrong": [1]}', "must be text"),
-        ('{"prompt": "a", "wrong": null}', "line 1"),
+        ('{"prompt": "a", "wrong": 3}', "line 1"),
+        ('{"prompt": null}', "must be text"),
+        ('{"prompt": "a", "reference": 3}', "must be text"),
         ('{"prompt": " "}', "is empty"),
         ("[1]", "needed an object"),
     ],
@@ -38,6 +40,13 @@ def test_lines_that_cannot_be_read_are_told(tmp_path, text, told):
     path.write_text(text, encoding="utf-8")
     with pytest.raises(InvalidInputError, match=told):
         read_questions(path)
+
+
+def test_nulls_a_byte_order_mark_and_line_separators_inside_a_string_are_read(tmp_path):
+    path = tmp_path / "questions.jsonl"
+    line = '{"prompt": "a\u2028b\u0085c", "answer": null, "wrong": null, "reference": null}'
+    path.write_text(f"{line}\r\n{line}\n", encoding="utf-8-sig")
+    assert read_questions(path) == (Question("a\u2028b\u0085c"),) * 2
 
 
 def test_a_missing_file_is_told(tmp_path):

@@ -67,10 +67,10 @@ def read_questions(path: str | Path) -> tuple[Question, ...]:
     """
     questions = []
     try:
-        text = Path(path).read_text(encoding="utf-8")
+        text = Path(path).read_text(encoding="utf-8-sig")
     except (OSError, UnicodeDecodeError) as error:
         raise InvalidInputError(f"{path} cannot be read as text: {error}") from error
-    for number, line in enumerate(text.splitlines(), start=1):
+    for number, line in enumerate(text.split("\n"), start=1):
         if line.strip():
             try:
                 questions.append(_question(json.loads(line)))
@@ -87,20 +87,17 @@ def _question(entry: Any) -> Question:
             f"{json.dumps(entry)[:80]} given; needed an object with the key prompt, and no others "
             f"than {', '.join(sorted(_KEYS))}."
         )
-    wrong = entry.get("wrong", ())
-    texts = [
-        entry["prompt"],
-        entry.get("answer", ""),
-        *([wrong] if isinstance(wrong, str) else wrong),
-    ]
-    if not all(isinstance(text, str) for text in texts):
-        raise InvalidInputError("prompt, answer and wrong must be text.")
-    return Question(
-        entry["prompt"],
-        entry.get("answer", ""),
-        (wrong,) if isinstance(wrong, str) else tuple(wrong),
-        entry.get("reference"),
+    given = {key: value for key, value in entry.items() if value is not None}  # null: not given
+    answer, wrong, reference = (
+        given.get("answer", ""),
+        given.get("wrong", ()),
+        given.get("reference"),
     )
+    wrong = [wrong] if isinstance(wrong, str) else wrong
+    texts = [given.get("prompt"), answer, *wrong, *([] if reference is None else [reference])]
+    if not all(isinstance(text, str) for text in texts):
+        raise InvalidInputError("prompt, answer, wrong and reference must be text.")
+    return Question(given["prompt"], answer, tuple(wrong), reference)
 
 
 def as_questions(questions: Sequence[Question | str]) -> tuple[Question, ...]:

@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
-from dataclasses import dataclass
+import re
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -19,6 +20,7 @@ if TYPE_CHECKING:
 
 BUILT_IN = ("digits", "breast_cancer", "wine")
 _NAME_LENGTH = 60
+_IDENTIFIER = re.compile(r"(id|idx|index|row|no|number|unnamed.*|.*[_ -]id|uuid)")
 
 
 @dataclass(frozen=True, eq=False)
@@ -33,12 +35,18 @@ class ExampleTable:
     names : tuple of str (N,)
         The text of an example, or its row and label.
     groups : tuple of str (N,), optional
+    used : tuple of str
+        Columns that the features were made of.
+    dropped : mapping of str to str
+        Columns that were not used, and why.
     """
 
     features: NDArray[Any]
     labels: NDArray[Any]
     names: tuple[str, ...]
     groups: tuple[str, ...] | None = None
+    used: tuple[str, ...] = ()
+    dropped: Mapping[str, str] = field(default_factory=dict)
 
     def split(self, test_rows: Sequence[int]) -> tuple[TrainingData, IntArray]:
         """Data with the given rows as test points, and the rows that are trained on `(N - q,)`."""
@@ -82,9 +90,14 @@ def read_csv(
     *,
     text: str | None = None,
     group: str | None = None,
+    drop: Sequence[str] = (),
     embed: Callable[[Sequence[str]], NDArray[Any]] | None = None,
 ) -> ExampleTable:
-    """Examples from a CSV file with a header.
+    """Examples from a CSV file with a header, in UTF-8.
+
+    Nothing is guessed: only an empty cell is empty ("NA" and "None" are labels and texts like any
+    other), a column that is numbers but for a few cells is an error, and `dropped` tells what was
+    left out.
 
     Parameters
     ----------
@@ -92,52 +105,130 @@ def read_csv(
     label : str
         Column of the labels.
     text : str, optional
-        Column that `embed` makes features of; by default all columns of numbers are features.
+        Column that `embed` makes features of; by default all columns of numbers are features, but
+        for those that number the rows.
     group : str, optional
         Column whose values are the players.
+    drop : sequence of str
+        Columns to leave out.
     embed : callable, optional
         Sentences to features `(N, d)`; needed with `text`.
 
     Raises
     ------
     InvalidInputError
-        For a missing column, or empty cells.
+        For a file that is no CSV in UTF-8, a missing column, empty cells, or a column of numbers
+        in which some cells are none; the message names column, row and cell.
     """
-    import pandas as pd
-
-    frame = pd.read_csv(path)
-    for column in (label, text, group):
+    frame = _cells(path)
+    for column in (label, text, group, *drop):
         if column is not None and column not in frame.columns:
             raise InvalidInputError(
                 f"{path} has no column {column!r}; it has {', '.join(map(repr, frame.columns))}."
             )
-    used = [column for column in (label, text, group) if column is not None]
-    empty = frame[used].isna().any(axis=1)
-    if empty.any():
-        raise InvalidInputError(
-            f"{int(empty.sum())} rows of {path} have an empty cell in {', '.join(used)}, the first "
-            f"is row {int(np.flatnonzero(empty)[0])}; drop them."
-        )
-    labels = frame[label].to_numpy()
-    labels = labels.astype(str) if labels.dtype.kind not in "biuf" else labels
-    groups = None if group is None else tuple(frame[group].astype(str))
+    for column in (label, text, group):
+        if column is not None:
+            _refuse_empty(frame[column], path)
+    labels = frame[label].to_numpy(dtype=str)
+    numbers = _as_numbers(frame[label])
+    if not np.isnan(numbers).any():
+        whole = (numbers % 1 == 0).all()
+        labels = numbers.astype(np.int64) if whole else numbers
+    groups = None if group is None else tuple(frame[group])
     if text is None:
+        used, dropped = _feature_columns(frame, (label, group), tuple(drop), path)
+        features = np.stack([_as_numbers(frame[column]) for column in used], axis=1)
         names = tuple(f"{row} ({value})" for row, value in enumerate(labels.tolist()))
-        return ExampleTable(_numbers(frame, [label, group], path), labels, names, groups)
+        return ExampleTable(_standardised(features), labels, names, groups, used, dropped)
     if embed is None:
         raise InvalidInputError("a text column needs an embedding; give embed=.")
-    sentences = frame[text].astype(str).tolist()
+    sentences = frame[text].tolist()
     names = tuple(sentence[:_NAME_LENGTH] for sentence in sentences)
-    return ExampleTable(np.asarray(embed(sentences), dtype=float), labels, names, groups)
+    rest = [column for column in frame.columns if column not in (label, text, group)]
+    dropped = dict.fromkeys(rest, f"the features are those of {text!r}")
+    embedded = np.asarray(embed(sentences), dtype=float)
+    return ExampleTable(embedded, labels, names, groups, (text,), dropped)
 
 
-def _numbers(frame: pd.DataFrame, left_out: list[str | None], path: Path) -> NDArray[Any]:
-    numbers = frame.drop(columns=[c for c in left_out if c is not None]).select_dtypes("number")
-    if not numbers.shape[1]:
+def _cells(path: Path) -> pd.DataFrame:
+    """Every cell of a CSV file as the text that stands there."""
+    import pandas as pd
+
+    try:
+        return pd.read_csv(
+            path, dtype=str, keep_default_na=False, index_col=False, encoding="utf-8-sig"
+        )
+    except UnicodeDecodeError as error:
+        raise InvalidInputError(
+            f"{path} is not in UTF-8 ({error.reason} at byte {error.start}); save it as UTF-8, for "
+            "example with iconv -f latin1 -t utf-8."
+        ) from error
+    except (ValueError, OSError) as error:  # pandas' parser errors are ValueErrors
+        raise InvalidInputError(f"{path} cannot be read as CSV: {error}.") from error
+
+
+def _refuse_empty(column: pd.Series[str], path: Path) -> None:
+    empty = np.flatnonzero(column.str.strip() == "")
+    if len(empty):
+        raise InvalidInputError(
+            f"{len(empty)} of {len(column)} rows of {path} have an empty cell in column "
+            f"{column.name!r}, the first is row {empty[0]}; fill or drop them."
+        )
+
+
+def _as_numbers(column: pd.Series[str]) -> NDArray[np.float64]:
+    """Its cells as finite numbers `(N,)`, NaN where one is none."""
+    import pandas as pd
+
+    numbers = pd.to_numeric(column.str.strip(), errors="coerce").to_numpy(dtype=np.float64)
+    return np.where(np.isfinite(numbers), numbers, np.nan)
+
+
+def _feature_columns(
+    frame: pd.DataFrame, taken: tuple[str | None, ...], drop: tuple[str, ...], path: Path
+) -> tuple[tuple[str, ...], dict[str, str]]:
+    """Columns of numbers to use, and why each other one is not."""
+    used, dropped = [], dict.fromkeys(drop, "as asked")
+    for name in frame.columns:
+        if name in taken or name in dropped:
+            continue
+        column = frame[name]
+        other = np.flatnonzero(np.isnan(_as_numbers(column)))
+        commas = column.str.replace(",", ".", regex=False)
+        if not len(other):
+            if _numbers_rows(name, column):
+                dropped[name] = "it numbers the rows"
+            else:
+                used.append(name)
+        elif not np.isnan(_as_numbers(commas)).any():
+            raise InvalidInputError(
+                f"column {name!r} of {path} has decimal commas, the first is "
+                f"{column.iloc[other[0]]!r} in row {other[0]}; write them as points, or leave the "
+                "column out (drop, --drop)."
+            )
+        elif len(other) < len(column) / 2:
+            raise InvalidInputError(
+                f"column {name!r} of {path} holds numbers but for {len(other)} of {len(column)} "
+                f"cells, the first is {column.iloc[other[0]]!r} in row {other[0]}; mend or drop "
+                "these rows, or leave the column out (drop, --drop)."
+            )
+        else:
+            dropped[name] = "it is no column of numbers"
+    if not used:
+        reasons = "".join(f" {name!r}: {reason}." for name, reason in dropped.items())
         raise InvalidInputError(
             f"{path} has no column of numbers besides the label; name a text column instead."
+            + reasons
         )
-    return _standardised(numbers.to_numpy(dtype=float))
+    return tuple(used), dropped
+
+
+def _numbers_rows(name: str, column: pd.Series[str]) -> bool:
+    """Whether a column of numbers is a running number or an identifier, and no measurement."""
+    numbers = _as_numbers(column)
+    distinct = len(np.unique(numbers)) == len(numbers)
+    running = len(numbers) > 2 and bool((np.diff(numbers) == 1).all())
+    return distinct and (running or _IDENTIFIER.fullmatch(name.strip().lower()) is not None)
 
 
 def _standardised(features: NDArray[Any]) -> NDArray[Any]:
