@@ -76,6 +76,7 @@ class Written:
 
     def __init__(self, embeddings: EncoderFeatures) -> None:
         self.embeddings = embeddings
+        self.sites = embeddings.sites
 
     def __call__(self, texts: Sequence[str], gates: np.ndarray | None) -> np.ndarray:
         return self.embeddings(texts, gates)[:, WIDTH // 2 :]

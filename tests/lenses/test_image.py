@@ -116,9 +116,9 @@ def test_names_and_sizes_that_do_not_exist_are_errors():
         grid(8, 8, 9, 1)
 
 
-def test_the_subject_runs_gates_only():
+def test_the_subject_runs_pictures_only():
     game = image_game(model(), PICTURE, grid(8, 8, 2, 2), label="both")
-    with pytest.raises(InvalidInputError, match="gates on its regions"):
+    with pytest.raises(InvalidInputError, match=r"ScoredImage runs edited pictures \(8 x 8 x 3\)"):
         game.subject.evaluate(Interventions(inputs=("a",)))
 
 

@@ -4,6 +4,7 @@ import numpy as np
 import pytest
 
 from spexlens.core.game import CountsTokens, Identified, Priced
+from spexlens.core.interventions import Needs
 from spexlens.lenses.base import LensGame
 from spexlens.lenses.text.prompt import PromptLens, prompt_game
 from spexlens.models.pretrained.causal_lm import CausalLM
@@ -12,6 +13,8 @@ from tests.tiny_models import tiny_model, tiny_tokenizer
 
 class Counter:
     """A subject whose score is the length of the text."""
+
+    needs = Needs({"inputs": ()})
 
     def evaluate(self, interventions):
         return np.array([float(len(text)) for text in interventions.inputs])

@@ -8,6 +8,7 @@ import pytest
 
 import spexlens as sx
 from spexlens.algorithms.influential_sets import influential_set
+from spexlens.core.interventions import Needs
 from spexlens.errors import InvalidInputError, UnknownNameError
 from spexlens.lenses.text.prompt import PromptLens
 from spexlens.studies.removal import edited_texts, flips, measured_curve
@@ -99,6 +100,8 @@ def test_a_curve_takes_no_more_ablations_than_it_says():
 
 class Vote:
     """Positive while more than two of the words are left, or the word "never" is."""
+
+    needs = Needs({"inputs": ()})
 
     def evaluate(self, interventions):
         texts = interventions.inputs

@@ -1,11 +1,33 @@
-"""What a lens asks a subject to run: one batch of ablations as a struct of arrays."""
+"""What a lens asks a subject to run: one batch of ablations as a struct of arrays.
+
+Every part has one meaning, so that a lens over tokens cannot be taken for one over heads. A subject
+says with `Needs` which parts it runs, and `Needs.check` is the one place where that is held against
+what a lens writes.
+"""
 
 from __future__ import annotations
 
-from dataclasses import dataclass, field
+from collections.abc import Mapping
+from dataclasses import dataclass, field, fields
+from types import MappingProxyType
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
 
 from spexlens.core.masks import BoolArray, FloatArray
 from spexlens.errors import InvalidInputError
+
+Shape = tuple[int, ...]
+
+PARTS = {
+    "inputs": "edited texts",
+    "visible": "the visibility of tokens",
+    "gates": "gates on components",
+    "pictures": "edited pictures",
+    "subsets": "subsets of training examples",
+}
+"""Every part by name, and what it is for people."""
 
 
 @dataclass(frozen=True, eq=False)
@@ -16,23 +38,91 @@ class Interventions:
     ----------
     inputs : tuple of str, optional
         The edited input text of every ablation.
+    visible : bool array (m, tokens), optional
+        The tokens of the text that the others may attend to.
     gates : float array (m, sites), optional
         Multipliers on the model's components, 1 = untouched, 0 = ablated.
+    pictures : float array (m, height, width, 3), optional
+        The edited pictures, on the scale 0 … 1.
     subsets : bool array (m, examples), optional
         The training examples to train on, `True` = kept.
     """
 
     inputs: tuple[str, ...] | None = None
+    visible: BoolArray | None = None
     gates: FloatArray | None = None
+    pictures: NDArray[np.float32] | None = None
     subsets: BoolArray | None = None
     count: int = field(init=False)
 
     def __post_init__(self) -> None:
-        parts = (("inputs", self.inputs), ("gates", self.gates), ("subsets", self.subsets))
-        lengths = {name: len(part) for name, part in parts if part is not None}
+        lengths = {name: len(part) for name, part in self.parts().items()}
         if len(set(lengths.values())) != 1:
             raise InvalidInputError(
                 f"interventions have parts of lengths {lengths}; needed at least one part, and "
                 "the same number of ablations in each."
             )
         object.__setattr__(self, "count", next(iter(lengths.values())))
+
+    def parts(self) -> dict[str, Any]:
+        """The parts that are there, by name."""
+        given = {item.name: getattr(self, item.name) for item in fields(self) if item.init}
+        return {name: part for name, part in given.items() if part is not None}
+
+
+@dataclass(frozen=True)
+class Needs:
+    """Which parts of an ablation a subject runs, and the shape of one ablation's entry in each.
+
+    Attributes
+    ----------
+    required : mapping of str to tuple of int
+        Name of a part -> shape, such as `{"gates": (270,)}`; an empty shape stands for any.
+    optional : mapping of str to tuple of int
+        Parts that it runs where they are given.
+
+    Examples
+    --------
+    >>> Needs({"inputs": ()}).take(Interventions(inputs=("a", "b")), "a reader")
+    (('a', 'b'),)
+    """
+
+    required: Mapping[str, Shape]
+    optional: Mapping[str, Shape] = field(default_factory=dict)
+
+    def __post_init__(self) -> None:
+        for name in ("required", "optional"):
+            object.__setattr__(self, name, MappingProxyType(dict(getattr(self, name))))
+
+    def check(self, interventions: Interventions, subject: str, lens: str = "the lens") -> None:
+        """Raise `InvalidInputError` unless these are the parts, of these shapes; names both sides.
+
+        An ablation of anything else must not be dropped in silence.
+        """
+        given = interventions.parts()
+        known = {**self.required, **self.optional}
+        misfit = [
+            name
+            for name, part in given.items()
+            if name in known and known[name] and np.shape(part)[1:] != known[name]
+        ]
+        if not misfit and self.required.keys() <= given.keys() <= known.keys():
+            return
+        writes = [_told(name, np.shape(part)[1:]) for name, part in given.items()]
+        runs = [_told(name, shape) for name, shape in self.required.items()]
+        perhaps = "".join(f", perhaps {_told(name, s)}" for name, s in self.optional.items())
+        raise InvalidInputError(
+            f"{lens} writes {' and '.join(writes)}; {subject} runs {' and '.join(runs)}{perhaps}. "
+            "They do not belong together: give the lens a subject that runs just what it writes, "
+            "made for the same components, examples or picture."
+        )
+
+    def take(self, interventions: Interventions, subject: str) -> tuple[Any, ...]:
+        """Return the required parts, in order, once `check` has passed."""
+        self.check(interventions, subject, "the lens of these interventions")
+        return tuple(interventions.parts()[name] for name in self.required)
+
+
+def _told(name: str, shape: Shape) -> str:
+    size = f" ({' x '.join(map(str, shape))})" if shape else ""
+    return f"{PARTS[name]}{size}"

@@ -2,14 +2,16 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any, Protocol, runtime_checkable
 
 import numpy as np
 
-from spexlens.core.game import Identified, Noted, Priced, identity_of
-from spexlens.core.interventions import Interventions
+from spexlens.core.game import Described, Identified, Noted, Priced, identity_of
+from spexlens.core.interventions import Interventions, Needs
 from spexlens.core.masks import BoolArray, FloatArray, IntArray, as_masks
+from spexlens.errors import InvalidInputError
 
 _SAMPLE = 32  # masks from which the tokens of a run are estimated
 
@@ -32,6 +34,11 @@ class Lens(Protocol):
 class Subject(Protocol):
     """A model and a score: runs interventions, returns values."""
 
+    @property
+    def needs(self) -> Needs:
+        """The parts of an ablation that it runs."""
+        ...
+
     def evaluate(self, interventions: Interventions, /) -> FloatArray:
         """Values `(m,)`, or `(m, q)` with the score in column 0."""
         ...
@@ -50,12 +57,31 @@ class CountsTokens(Protocol):
         ...
 
 
+@runtime_checkable
+class Sited(Protocol):
+    """A lens or subject that can say which components its gates are on."""
+
+    @property
+    def sites(self) -> Sequence[Any] | None:
+        """One a column of the gates; None where it cannot say."""
+        ...
+
+
 @dataclass(frozen=True)
 class LensGame:
-    """The game `masks -> values` of a lens over a subject."""
+    """The game `masks -> values` of a lens over a subject.
+
+    Raises
+    ------
+    InvalidInputError
+        When the subject does not run just what the lens writes; names both.
+    """
 
     lens: Lens
     subject: Subject
+
+    def __post_init__(self) -> None:
+        check_fit(self.lens, self.subject)
 
     @property
     def players(self) -> tuple[str, ...]:
@@ -106,8 +132,7 @@ class LensGame:
         """
         n = len(self.players)
         full = self.subject.describe(self._intervene(np.ones((1, n), dtype=bool)))
-        lens = self.lens.identity() if isinstance(self.lens, Identified) else {}
-        plan = {"players": n, **full, "lens": lens}
+        plan = {"players": n, **full, "lens": _facts(self.lens)}
         if budget is not None:
             plan["ablations"] = budget
             sample = np.random.default_rng(0).random((_SAMPLE, n)) < 0.5
@@ -118,3 +143,33 @@ class LensGame:
 
     def _intervene(self, masks: BoolArray) -> Interventions:
         return self.lens.intervene(as_masks(masks, len(self.players)))
+
+
+def check_fit(lens: Lens, subject: Subject) -> None:
+    """Raise `InvalidInputError` unless a subject runs just what a lens writes; runs nothing."""
+    if not isinstance(subject, Subject) or isinstance(subject, type):
+        raise InvalidInputError(
+            f"the subject given as a {type(subject).__name__}; needed one that runs ablations, "
+            "with needs, evaluate and describe: what the function that makes this lens's game "
+            "uses, such as ScoredLM, GatedSubject or TrainingSubject."
+        )
+    full = lens.intervene(np.ones((1, len(lens.players)), dtype=bool))
+    subject.needs.check(full, type(subject).__name__, _called(lens))
+    if isinstance(lens, Sited) and isinstance(subject, Sited):
+        mine, theirs = lens.sites, subject.sites
+        if mine is not None and theirs is not None and list(mine) != list(theirs):
+            raise InvalidInputError(
+                f"{_called(lens)} and {type(subject).__name__} have different sites, so that a "
+                "gate would close another component than its player's name says; needed the same "
+                "sites in the same order. Give lens.sites to the subject."
+            )
+
+
+def _facts(lens: Lens) -> dict[str, Any]:
+    if isinstance(lens, Described):
+        return lens.describe()
+    return lens.identity() if isinstance(lens, Identified) else {}
+
+
+def _called(lens: Lens) -> str:
+    return type(lens).__name__

@@ -11,7 +11,7 @@ import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
 from spexlens.core.game import identity_of
-from spexlens.core.interventions import Interventions
+from spexlens.core.interventions import Interventions, Needs
 from spexlens.core.masks import BoolArray, FloatArray, IntArray, as_masks, read_only
 from spexlens.errors import InvalidInputError, MissingExtraError, UnknownNameError
 from spexlens.lenses.base import LensGame
@@ -137,8 +137,8 @@ class ImageLens:
         )
 
     def intervene(self, masks: BoolArray, /) -> Interventions:
-        """Gates `(m, n)` on the regions: 0 where painted over."""
-        return Interventions(gates=as_masks(masks, len(self.players)).astype(float))
+        """The pictures with absent regions painted over, one for each of the masks `(m, n)`."""
+        return Interventions(pictures=self.paint(masks))
 
     def paint(self, masks: BoolArray) -> Picture:
         """The ablated pictures `(m, height, width, 3)` of masks `(m, n)`."""
@@ -169,22 +169,20 @@ class ImageLens:
 
 @dataclass(frozen=True, eq=False)
 class ScoredImage:
-    """The subject made of an image lens, a vision model and a margin: gates are on the regions."""
+    """The subject made of a vision model and a margin."""
 
-    lens: ImageLens
     model: VisionClassifier
     score: ClassMargin
 
+    @property
+    def needs(self) -> Needs:
+        """Pictures of the model's size."""
+        return Needs({"pictures": (self.model.size, self.model.size, 3)})
+
     def evaluate(self, interventions: Interventions, /) -> FloatArray:
-        """The margin `(m,)` of every painted picture."""
-        gates = interventions.gates
-        if gates is None or interventions.inputs is not None or interventions.subsets is not None:
-            raise InvalidInputError(
-                "a scored image needs gates on its regions, and nothing else. Use it with the "
-                "ImageLens it was made of."
-            )
-        logits = self.model.class_logits(self.lens.paint(gates > 0))
-        return self.score.values(logits, self.model.labels)
+        """The margin `(m,)` of every picture."""
+        (pictures,) = self.needs.take(interventions, "ScoredImage")
+        return self.score.values(self.model.class_logits(pictures), self.model.labels)
 
     def describe(self, interventions: Interventions, /) -> dict[str, Any]:
         """Model and score; nothing is run."""
@@ -231,7 +229,7 @@ def image_game(
             f"the picture has {lens.picture.shape[:2]} pixels; {model.name} takes {model.size} x "
             f"{model.size}. Crop and resize it first, for example with PIL or skimage.transform."
         )
-    return LensGame(lens, ScoredImage(lens, model, score))
+    return LensGame(lens, ScoredImage(model, score))
 
 
 def as_picture(picture: ArrayLike) -> Picture:

@@ -244,6 +244,6 @@ def edited_texts(game: Game, masks: BoolArray) -> tuple[str, ...] | None:
     if not isinstance(game, OfLens):
         return None
     interventions = game.lens.intervene(masks)
-    # Gates say what is hidden in an input that stays as it is.
+    # What else is written says what changes while the input stays as it is.
     inputs: tuple[str, ...] | None = interventions.inputs
-    return inputs if interventions.gates is None else None
+    return inputs if len(interventions.parts()) == 1 else None

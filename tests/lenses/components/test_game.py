@@ -147,7 +147,7 @@ def test_other_arguments_that_do_not_fit_are_told():
         component_game(tiny_model(), QUESTIONS)
     with pytest.raises(InvalidInputError, match="65 tokens"):
         component_game(lm(), [Question("a " * 65, "b")])
-    with pytest.raises(InvalidInputError, match="runs gates only"):
+    with pytest.raises(InvalidInputError, match=r"edited texts; GatedSubject runs gates .*\(8\)"):
         component_game(lm(), QUESTIONS).subject.evaluate(Interventions(inputs=("a",)))
     with pytest.raises(InvalidInputError, match="at least one component"):
         ComponentLens(())

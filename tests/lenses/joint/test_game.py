@@ -5,7 +5,7 @@ import pytest
 
 import spexlens as sx
 from spexlens.core.cross_lens import across
-from spexlens.core.interventions import Interventions
+from spexlens.core.interventions import PARTS, Interventions, Needs
 from spexlens.lenses.joint.game import JointLens, joint_game
 from spexlens.lenses.text.prompt import PromptLens
 from spexlens.lenses.training.game import TrainingLens
@@ -28,9 +28,10 @@ class Gates:
 class Echo:
     """A subject that takes anything and says how many parts it was given."""
 
+    needs = Needs({}, dict.fromkeys(PARTS, ()))
+
     def evaluate(self, interventions):
-        parts = (interventions.inputs, interventions.gates, interventions.subsets)
-        return np.full(interventions.count, sum(part is not None for part in parts), dtype=float)
+        return np.full(interventions.count, len(interventions.parts()), dtype=float)
 
     def describe(self, interventions):
         return {"parts": self.evaluate(interventions)[0]}

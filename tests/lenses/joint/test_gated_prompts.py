@@ -158,14 +158,14 @@ def test_lenses_over_another_subject_are_told():
     subject = gated_prompts(lm, "good film", LogitDifference("yes", "no"), heads)
     data = TrainingLens.of_examples(8)
     cases = [
-        ({"words": words, "data": data}, subject, "needs inputs and gates"),
-        ({"words": words, "heads": ComponentLens(heads[:3])}, subject, "for 8 sites"),
+        ({"words": words, "data": data}, subject, "GatedPrompts runs edited texts and gates"),
+        ({"words": words, "heads": ComponentLens(heads[:3])}, subject, r"\(3\); Gated.* \(8\)"),
         ({"words": words, "heads": ComponentLens(heads[::-1])}, subject, "different sites"),
-        ({"words": words, "heads": ComponentLens(heads)}, reader(), "needs subsets"),
-        ({"words": words, "data": TrainingLens.of_examples(5)}, reader(), "5 examples given for 8"),
+        ({"words": words, "heads": ComponentLens(heads)}, reader(), "runs subsets of training"),
+        ({"words": words, "data": TrainingLens.of_examples(5)}, reader(), r"\(5\); .* \(8\)"),
         (
             {"words": words, "heads": ComponentLens(heads), "data": data}, subject,
-            "not over the same subject",
+            "do not belong together",
         ),
     ]  # fmt: skip
     for lenses, given, message in cases:
@@ -194,7 +194,7 @@ def test_what_does_not_fit_a_reader_is_told():
 
 def test_interventions_of_one_kind_alone_are_refused():
     _, game = prompts_and_heads()
-    with pytest.raises(sx.InvalidInputError, match="write inputs, and this subject"):
+    with pytest.raises(sx.InvalidInputError, match="writes edited texts; GatedPrompts runs"):
         game.subject.evaluate(Interventions(inputs=("good",)))
 
 

@@ -25,8 +25,8 @@ def test_every_token_has_the_player_its_characters_belong_to():
     )
     assert lens.players == ("not,", "good")
     assert lens.owners.tolist() == [-1, -1, 0, 0, -1, 1, -1, -1]
-    gates = lens.intervene(np.array([[False, True]])).gates
-    assert gates.tolist() == [[1, 1, 0, 0, 1, 1, 1, 1]]
+    visible = lens.intervene(np.array([[False, True]])).visible
+    assert visible.astype(int).tolist() == [[1, 1, 0, 0, 1, 1, 1, 1]]
 
 
 @pytest.mark.parametrize("architecture", ["llama", "gpt2", "qwen2", "gpt_neox"])

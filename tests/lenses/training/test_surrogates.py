@@ -4,8 +4,7 @@ import pytest
 import spexlens as sx
 from spexlens.core.game import FunctionGame
 from spexlens.errors import InvalidInputError, UnknownNameError
-from spexlens.lenses.base import LensGame
-from spexlens.lenses.training.game import TrainingLens, training_game
+from spexlens.lenses.training.game import training_game
 from spexlens.lenses.training.metrics import agreement
 from spexlens.lenses.training.surrogates import surrogate_game
 from spexlens.trainers.influence import Influence
@@ -152,6 +151,6 @@ def test_what_has_no_surrogate_is_told():
         surrogate_game(training_game(Logistic(), data), "trak")
     with pytest.raises(InvalidInputError, match="score 'log_odds'"):
         surrogate_game(training_game(Network(), data))
-    other = LensGame(TrainingLens.of_examples(2), FunctionGame(len, 2))
+    other = FunctionGame(len, 2)
     with pytest.raises(InvalidInputError, match="training_game"):
         surrogate_game(other)

@@ -9,7 +9,7 @@ from typing import Any, Protocol, runtime_checkable
 import numpy as np
 
 from spexlens.core.game import identity_of
-from spexlens.core.interventions import Interventions
+from spexlens.core.interventions import Interventions, Needs
 from spexlens.core.masks import BoolArray, FloatArray, IntArray, as_masks
 from spexlens.errors import InvalidInputError
 from spexlens.lenses.base import LensGame
@@ -93,6 +93,8 @@ class GatedSubject:
     Attributes
     ----------
     model : CausalLM or Encoder
+    sites : tuple of Site
+        The components that the gates are on.
     questions : tuple of Question (P,)
     score : ComponentScore
     runner : GatedRunner
@@ -101,14 +103,21 @@ class GatedSubject:
     """
 
     model: GatedModel
+    sites: tuple[Site, ...]
     questions: tuple[Question, ...]
     score: ComponentScore
     runner: GatedRunner
     readout: Readout
 
+    @property
+    def needs(self) -> Needs:
+        """A gate for every site."""
+        return Needs({"gates": (len(self.sites),)})
+
     def evaluate(self, interventions: Interventions, /) -> FloatArray:
         """Values `(m, 1 + P)`: the mean over the questions, then each question's own."""
-        values = self.runner.run(_gates(interventions), self.readout)[:, :, 0]
+        (gates,) = self.needs.take(interventions, "GatedSubject")
+        values = self.runner.run(gates, self.readout)[:, :, 0]
         return np.column_stack([values.mean(axis=1), values])
 
     def describe(self, interventions: Interventions, /) -> dict[str, Any]:
@@ -125,7 +134,7 @@ class GatedSubject:
     def tokens(self, interventions: Interventions, /) -> IntArray:
         """Tokens `(m,)` of every ablation: those of all prompts."""
         total = sum(map(len, self.runner.sequences))
-        return np.full(len(_gates(interventions)), total, dtype=np.int64)
+        return np.full(interventions.count, total, dtype=np.int64)
 
     def identity(self) -> dict[str, Any]:
         """Model, questions, score, and what absent components become."""
@@ -212,7 +221,7 @@ def component_game(
         batch_tokens=batch_tokens,
     )
     readout = chosen.prepare(model, runner, asked, len(lens.sites))
-    return LensGame(lens, GatedSubject(model, asked, chosen, runner, readout))
+    return LensGame(lens, GatedSubject(model, lens.sites, asked, chosen, runner, readout))
 
 
 def sampling_error(values: FloatArray) -> FloatArray:
@@ -261,15 +270,3 @@ def _own_references(questions: Sequence[Question]) -> list[str]:
 def _site_facts(site: Site) -> list[Any]:
     columns = None if site.columns is None else [site.columns.start, site.columns.stop]
     return [site.module, site.side, columns, site.position]
-
-
-def _gates(interventions: Interventions) -> FloatArray:
-    """The gates; an ablation of anything else must not be dropped in silence."""
-    others = [name for name in ("inputs", "subsets") if getattr(interventions, name) is not None]
-    if interventions.gates is None or others:
-        given = [*(["gates"] if interventions.gates is not None else []), *others]
-        raise InvalidInputError(
-            f"a gated model was given interventions on {', '.join(given)}; it runs gates only. Use "
-            "the subject that belongs to the lens."
-        )
-    return interventions.gates

@@ -12,7 +12,7 @@ from typing import Any
 
 import numpy as np
 
-from spexlens.core.interventions import Interventions
+from spexlens.core.interventions import Interventions, Needs
 from spexlens.core.masks import FloatArray, IntArray
 from spexlens.errors import EndpointError, InvalidInputError, SpexlensWarning
 from spexlens.lenses.endpoint.scores import EndpointScore, Reading
@@ -98,6 +98,11 @@ class EndpointSubject:
         prepared, usage = score.prepare(endpoint, full_prompt)
         return EndpointSubject(endpoint, prepared, full_prompt, usage, prices, details)
 
+    @property
+    def needs(self) -> Needs:
+        """Edited texts."""
+        return Needs({"inputs": ()})
+
     def evaluate(self, interventions: Interventions, /) -> FloatArray:
         """The score `(m,)` after every edited input, or `(m, 2)` with `details`.
 
@@ -111,7 +116,7 @@ class EndpointSubject:
         SpexlensWarning
             The first time that an answer is bounded; `record()` counts them.
         """
-        prompts = _edited_inputs(interventions)
+        (prompts,) = self.needs.take(interventions, "EndpointSubject")
         readings = {prompt: self._kept[prompt] for prompt in prompts if prompt in self._kept}
         try:
             self._measure([p for p in dict.fromkeys(prompts) if p not in readings], readings)
@@ -179,7 +184,8 @@ class EndpointSubject:
 
         The full prompt's were counted by the endpoint; a shorter one has its share by length.
         """
-        lengths = [len(prompt) for prompt in _edited_inputs(interventions)]
+        (prompts,) = self.needs.take(interventions, "EndpointSubject")
+        lengths = [len(prompt) for prompt in prompts]
         shares = np.array(lengths) / max(1, len(self.full_prompt))
         tokens = self.full_usage.prompt_tokens * shares + self.full_usage.answer_tokens
         return np.ceil(tokens).astype(np.int64)
@@ -247,14 +253,3 @@ def _detail(reading: Reading) -> float:
 
 def _cost(usage: Usage, prices: tuple[float, float]) -> float:
     return (usage.prompt_tokens * prices[0] + usage.answer_tokens * prices[1]) / 1e6
-
-
-def _edited_inputs(interventions: Interventions) -> tuple[str, ...]:
-    """The edited inputs; an ablation of anything else must not be dropped in silence."""
-    inputs = interventions.inputs
-    if inputs is None or interventions.gates is not None or interventions.subsets is not None:
-        raise InvalidInputError(
-            "an endpoint was given interventions on components or training data; it runs edited "
-            "inputs only. Use a local model for them."
-        )
-    return inputs

@@ -5,27 +5,15 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from numbers import Real
-from typing import Any, Protocol, runtime_checkable
+from typing import Any
 
 import numpy as np
 
 from spexlens.core.game import Identified, identity_of
 from spexlens.core.interventions import Interventions
-from spexlens.core.masks import BoolArray, FloatArray, IntArray, as_masks, read_only
+from spexlens.core.masks import BoolArray, FloatArray, as_masks, read_only
 from spexlens.errors import InvalidInputError
-from spexlens.lenses.base import Lens, LensGame, Subject
-
-PARTS = ("inputs", "gates", "subsets")
-
-
-@runtime_checkable
-class Sited(Protocol):
-    """A lens or subject that can say which components its gates are on."""
-
-    @property
-    def sites(self) -> Sequence[Any] | None:
-        """One a column of the gates; None where it cannot say."""
-        ...
+from spexlens.lenses.base import Lens, LensGame, Sited, Subject
 
 
 @dataclass(frozen=True)
@@ -88,6 +76,21 @@ class JointLens:
             start += len(lens.players)
         return blocks
 
+    @property
+    def sites(self) -> Sequence[Any] | None:
+        """The components of the lens that has some."""
+        sited = [lens.sites for lens in self.lenses.values() if isinstance(lens, Sited)]
+        return sited[0] if sited else None
+
+    def identity(self) -> dict[str, Any]:
+        """What every lens says of itself; an error where one says nothing."""
+        return {name: identity_of(lens) for name, lens in self.lenses.items()}
+
+    def describe(self) -> dict[str, Any]:
+        """What every lens says of itself that does."""
+        told = self.lenses.items()
+        return {name: lens.identity() for name, lens in told if isinstance(lens, Identified)}
+
     def intervene(self, masks: BoolArray, /) -> Interventions:
         """All lenses' parts of the ablations that the masks `(m, n)` ask for."""
         masks = as_masks(masks, len(self.players))
@@ -95,10 +98,7 @@ class JointLens:
         writers: dict[str, str] = {}
         for name, block in self.blocks.items():
             made = self.lenses[name].intervene(masks[:, block.start : block.stop])
-            for part in PARTS:
-                value = getattr(made, part)
-                if value is None:
-                    continue
+            for part, value in made.parts().items():
                 if part in writers:
                     raise InvalidInputError(
                         f"the lenses {writers[part]!r} and {name!r} both write the {part} of an "
@@ -110,7 +110,7 @@ class JointLens:
 
 
 @dataclass(frozen=True, eq=False)
-class JointGame:
+class JointGame(LensGame):
     """A game over the players of several lenses.
 
     `explain` draws masks with its keep probabilities. Where one lens is dear, give it a split-plot
@@ -125,13 +125,7 @@ class JointGame:
     """
 
     lens: JointLens
-    subject: Subject
     p: FloatArray
-
-    @property
-    def players(self) -> tuple[str, ...]:
-        """The players of all lenses."""
-        return self.lens.players
 
     def players_of(self, name: str) -> tuple[int, ...]:
         """Player numbers of one lens."""
@@ -139,36 +133,10 @@ class JointGame:
             raise InvalidInputError(f"no lens {name!r}; there are {', '.join(self.lens.blocks)}.")
         return tuple(self.lens.blocks[name])
 
-    def __call__(self, masks: BoolArray) -> FloatArray:
-        """Values of `masks` `(m, n)`."""
-        return self._game(masks)
-
-    def identity(self) -> dict[str, Any]:
-        """What the lenses and the subject say of themselves; an error where one says nothing."""
-        lenses = {name: identity_of(lens) for name, lens in self.lens.lenses.items()}
-        return {"lens": lenses, "subject": identity_of(self.subject)}
-
-    def tokens(self, masks: BoolArray) -> IntArray | None:
-        """Tokens `(m,)` of `masks` `(m, n)`; None where the subject cannot count them."""
-        return self._game.tokens(masks)
-
-    def notes(self) -> tuple[str, ...]:
-        """What the subject says to doubt about its values so far."""
-        return self._game.notes()
-
     def describe(self, budget: int | None = None) -> dict[str, Any]:
         """As `LensGame.describe`, with under `lenses` the players of each, as (first, end)."""
-        told = {
-            name: lens.identity()
-            for name, lens in self.lens.lenses.items()
-            if isinstance(lens, Identified)
-        }
         blocks = {name: [block.start, block.stop] for name, block in self.lens.blocks.items()}
-        return {**self._game.describe(budget), "lens": told, "lenses": blocks}
-
-    @property
-    def _game(self) -> LensGame:
-        return LensGame(self.lens, self.subject)
+        return {**super().describe(budget), "lenses": blocks}
 
 
 def joint_game(
@@ -197,22 +165,7 @@ def joint_game(
         does not run what they write, or a keep probability that is not within 0 and 1.
     """
     lens = JointLens(lenses)
-    if not isinstance(subject, Subject) or isinstance(subject, type):
-        raise InvalidInputError(
-            f"the subject given as a {type(subject).__name__}; needed one that runs ablations: "
-            "gated_prompts(…) for prompts, or TrainedReader(…) for training examples."
-        )
-    game = JointGame(lens, subject, _keep_probabilities(lens, p))
-    game.describe()  # an error where the subject does not run what the lenses write
-    if isinstance(subject, Sited) and subject.sites is not None:
-        for name, one in lenses.items():
-            if isinstance(one, Sited) and list(one.sites or ()) != list(subject.sites):
-                raise InvalidInputError(
-                    f"the lens {name!r} and the subject have different sites, so that a gate would "
-                    "close another component than its player's name says; needed the same sites "
-                    "in the same order. Give lens.sites to the subject."
-                )
-    return game
+    return JointGame(lens, subject, _keep_probabilities(lens, p))
 
 
 def _keep_probabilities(lens: JointLens, given: Mapping[str, float] | None) -> FloatArray:
@@ -235,12 +188,3 @@ def _keep_probabilities(lens: JointLens, given: Mapping[str, float] | None) -> F
             )
         keep[lens.blocks[name]] = value
     return read_only(keep)
-
-
-def unrunnable(interventions: Interventions, needed: str) -> InvalidInputError:
-    """The error of a subject that does not run what the lenses write."""
-    given = [part for part in PARTS if getattr(interventions, part) is not None]
-    return InvalidInputError(
-        f"the lenses write {', '.join(given)}, and this subject needs {needed}: they are not over "
-        "the same subject. Use the subject that runs what the lenses write."
-    )

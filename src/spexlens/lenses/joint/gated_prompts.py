@@ -13,10 +13,9 @@ from typing import Any
 import numpy as np
 
 from spexlens.core.game import identity_of
-from spexlens.core.interventions import Interventions
+from spexlens.core.interventions import Interventions, Needs
 from spexlens.core.masks import FloatArray, IntArray
 from spexlens.errors import InvalidInputError, MissingExtraError
-from spexlens.lenses.joint.game import unrunnable
 from spexlens.lenses.text.scores import ResolvedScore, Score
 from spexlens.models.gating.replacement import MEAN
 from spexlens.models.gating.rows import GatedRows, GatedView, gated_embeddings, gated_rows
@@ -53,14 +52,21 @@ class GatedPrompts:
         """The components that the gates are on."""
         return self.rows.sites
 
+    @property
+    def needs(self) -> Needs:
+        """Edited texts, and a gate for every site."""
+        return Needs({"inputs": (), "gates": (len(self.sites),)})
+
     def evaluate(self, interventions: Interventions, /) -> FloatArray:
         """The score `(m,)` of every prompt under its gates."""
-        inputs, gates = self._parts(interventions)
+        inputs, gates = self.needs.take(interventions, "GatedPrompts")
+        self.rows.check(gates)
         return self.score.values(GatedView(self.model, self.rows, gates), inputs)
 
     def tokens(self, interventions: Interventions, /) -> IntArray:
         """Tokens `(m,)` of every prompt."""
-        return self.model.count_tokens(self._parts(interventions)[0])
+        inputs, _ = self.needs.take(interventions, "GatedPrompts")
+        return self.model.count_tokens(inputs)
 
     def describe(self, interventions: Interventions, /) -> dict[str, Any]:
         """Model, score, what absent components become, and tokens; nothing is run."""
@@ -78,14 +84,6 @@ class GatedPrompts:
             "score": self.score.identity(),
             "replacement": self.rows.replacement.identity(),
         }
-
-    def _parts(self, interventions: Interventions) -> tuple[tuple[str, ...], FloatArray]:
-        if interventions.inputs is None or interventions.gates is None:
-            raise unrunnable(interventions, "inputs and gates")
-        if interventions.subsets is not None:
-            raise unrunnable(interventions, "inputs and gates")
-        self.rows.check(interventions.gates)
-        return interventions.inputs, interventions.gates
 
 
 def gated_prompts(

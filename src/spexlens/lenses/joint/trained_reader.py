@@ -13,17 +13,20 @@ from typing import Any, Protocol
 
 import numpy as np
 
-from spexlens.core.interventions import Interventions
-from spexlens.core.masks import BoolArray, FloatArray, IntArray, unique_masks
+from spexlens.core.interventions import Interventions, Needs
+from spexlens.core.masks import FloatArray, IntArray, unique_masks
 from spexlens.errors import InvalidInputError, SpexlensWarning
-from spexlens.lenses.joint.game import Sited, unrunnable
+from spexlens.lenses.base import Sited
 from spexlens.lenses.training.subject import Retraining, Tally
 from spexlens.trainers.base import Trainer, TrainingData
 from spexlens.trainers.scores import check_score, score_outputs
 
 
 class TextFeatures(Protocol):
-    """Turns texts, each perhaps under gates of its own, into features."""
+    """Turns texts, each perhaps under gates of its own, into features.
+
+    Features that can be gated say on which components in `sites` (`lenses.base.Sited`).
+    """
 
     def __call__(self, texts: Sequence[str], gates: FloatArray | None, /) -> FloatArray:
         """Features `(m, d)` of texts `(m,)` under gates `(m, sites)`."""
@@ -86,9 +89,17 @@ class TrainedReader:
         """The components that the features gate, where they say so."""
         return self.features.sites if isinstance(self.features, Sited) else None
 
+    @property
+    def needs(self) -> Needs:
+        """Subsets of the examples; perhaps edited texts, and gates where the features have some."""
+        optional: dict[str, tuple[int, ...]] = {"inputs": ()}
+        if self.sites is not None:
+            optional["gates"] = (len(self.sites),)
+        return Needs({"subsets": (self.data.count,)}, optional)
+
     def evaluate(self, interventions: Interventions, /) -> FloatArray:
         """The score `(m,)` of every model trained on a subset, for its reading of the text."""
-        subsets = self._subsets(interventions)
+        (subsets,) = self.needs.take(interventions, "TrainedReader")
         readings, reading = self._readings(interventions)
         distinct, training = unique_masks(subsets)
         data = self._testing(readings)
@@ -108,7 +119,7 @@ class TrainedReader:
 
     def describe(self, interventions: Interventions, /) -> dict[str, Any]:
         """Trainer, score, and the examples; nothing is run."""
-        self._subsets(interventions)
+        self.needs.check(interventions, "TrainedReader")
         return {
             "model": type(self.trainer).__name__,
             "score": f"{self.score} of {self.label!r}",
@@ -147,13 +158,3 @@ class TrainedReader:
         """The examples, with the readings as test points."""
         labels = np.full(len(readings), self.label)
         return replace(self.data, test_features=readings, test_labels=labels)
-
-    def _subsets(self, interventions: Interventions) -> BoolArray:
-        if interventions.subsets is None:
-            raise unrunnable(interventions, "subsets")
-        if interventions.subsets.shape[1] != self.data.count:
-            raise InvalidInputError(
-                f"subsets of {interventions.subsets.shape[1]} examples given for "
-                f"{self.data.count}; needed the lens of the same examples."
-            )
-        return interventions.subsets

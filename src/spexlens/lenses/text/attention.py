@@ -8,9 +8,8 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from spexlens.core.interventions import Interventions
+from spexlens.core.interventions import Interventions, Needs
 from spexlens.core.masks import BoolArray, FloatArray, IntArray, as_masks
-from spexlens.errors import InvalidInputError
 from spexlens.lenses.base import LensGame
 from spexlens.lenses.text.classifier import ClassMargin, ScoredClassifier
 from spexlens.lenses.text.prompt import SLOT, PromptLens, chosen_score
@@ -56,11 +55,11 @@ class AttentionLens:
         return self.pieces.players
 
     def intervene(self, masks: BoolArray, /) -> Interventions:
-        """The full prompt m times, with gates `(m, t)` on its tokens: 0 where hidden."""
+        """The full prompt m times, and which of its tokens are visible, `(m, t)`."""
         masks = as_masks(masks, len(self.players))
         always = np.ones((len(masks), 1), dtype=bool)
-        gates = np.hstack([masks, always])[:, self.owners].astype(float)  # -1 is the last column
-        return Interventions(inputs=(self.pieces.prompt,) * len(masks), gates=gates)
+        visible = np.hstack([masks, always])[:, self.owners]  # -1 is the last column
+        return Interventions(inputs=(self.pieces.prompt,) * len(masks), visible=visible)
 
     def identity(self) -> dict[str, Any]:
         """What the pieces say of themselves, and that they are hidden."""
@@ -82,15 +81,15 @@ class Attending:
     subject: ScoredLM | ScoredClassifier
     hide: Callable[[Any, BoolArray], Any]
 
+    @property
+    def needs(self) -> Needs:
+        """A text, and which of its tokens are visible."""
+        return Needs({"inputs": (), "visible": ()})
+
     def evaluate(self, interventions: Interventions, /) -> FloatArray:
-        """The score at every row of gates, `(m,)` or `(m, q)`."""
-        texts, gates = interventions.inputs, interventions.gates
-        if texts is None or gates is None or interventions.subsets is not None:
-            raise InvalidInputError(
-                "a model with hidden tokens needs a text and gates on its tokens, and nothing "
-                "else. Use it with an AttentionLens."
-            )
-        seeing = self.hide(self.subject.model, gates > 0)
+        """The score of the visible tokens, `(m,)` or `(m, q)`."""
+        texts, visible = self.needs.take(interventions, "Attending")
+        seeing = self.hide(self.subject.model, visible)
         return replace(self.subject, model=seeing).evaluate(Interventions(inputs=texts))
 
     def describe(self, interventions: Interventions, /) -> dict[str, Any]:

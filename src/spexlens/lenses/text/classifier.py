@@ -9,12 +9,11 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from spexlens.core.game import identity_of
-from spexlens.core.interventions import Interventions
+from spexlens.core.interventions import Interventions, Needs
 from spexlens.core.masks import FloatArray, IntArray
 from spexlens.errors import InvalidInputError, UnknownNameError
 from spexlens.lenses.base import LensGame
 from spexlens.lenses.text.prompt import SLOT, PromptLens
-from spexlens.lenses.text.scores import edited_inputs
 from spexlens.lenses.text.segmenters import Segmenter
 from spexlens.lenses.text.spans import Span
 
@@ -89,10 +88,15 @@ class ScoredClassifier:
     model: Classifier
     score: ClassMargin
 
+    @property
+    def needs(self) -> Needs:
+        """Edited texts."""
+        return Needs({"inputs": ()})
+
     def evaluate(self, interventions: Interventions, /) -> FloatArray:
         """The margin `(m,)` of every edited input."""
-        logits = self.model.class_logits(edited_inputs(interventions))
-        return self.score.values(logits, self.model.labels)
+        (inputs,) = self.needs.take(interventions, "ScoredClassifier")
+        return self.score.values(self.model.class_logits(inputs), self.model.labels)
 
     def describe(self, interventions: Interventions, /) -> dict[str, Any]:
         """Model, score and tokens; nothing is run."""
@@ -104,7 +108,8 @@ class ScoredClassifier:
 
     def tokens(self, interventions: Interventions, /) -> IntArray:
         """Tokens `(m,)` of every edited input."""
-        return self.model.count_tokens(edited_inputs(interventions))
+        (inputs,) = self.needs.take(interventions, "ScoredClassifier")
+        return self.model.count_tokens(inputs)
 
     def identity(self) -> dict[str, Any]:
         """What the model and the score say of themselves."""

@@ -17,7 +17,7 @@ from typing import Any, Protocol
 import numpy as np
 
 from spexlens.core.game import identity_of
-from spexlens.core.interventions import Interventions
+from spexlens.core.interventions import Interventions, Needs
 from spexlens.core.masks import FloatArray, IntArray
 from spexlens.errors import InvalidInputError, SpexlensWarning
 from spexlens.lenses.text.spans import as_text
@@ -220,9 +220,15 @@ class ScoredLM:
     model: LanguageModel
     score: ResolvedScore
 
+    @property
+    def needs(self) -> Needs:
+        """Edited texts."""
+        return Needs({"inputs": ()})
+
     def evaluate(self, interventions: Interventions, /) -> FloatArray:
         """The score after every edited input, `(m,)` or `(m, q)`."""
-        return self.score.values(self.model, edited_inputs(interventions))
+        (inputs,) = self.needs.take(interventions, "ScoredLM")
+        return self.score.values(self.model, inputs)
 
     def describe(self, interventions: Interventions, /) -> dict[str, Any]:
         """Model, score, and the tokens of all the edited inputs together; nothing is run."""
@@ -234,20 +240,9 @@ class ScoredLM:
 
     def tokens(self, interventions: Interventions, /) -> IntArray:
         """Tokens `(m,)` of every edited input."""
-        return self.model.count_tokens(edited_inputs(interventions))
+        (inputs,) = self.needs.take(interventions, "ScoredLM")
+        return self.model.count_tokens(inputs)
 
     def identity(self) -> dict[str, Any]:
         """What the model and the score say of themselves."""
         return {"model": identity_of(self.model), "score": self.score.identity()}
-
-
-def edited_inputs(interventions: Interventions) -> tuple[str, ...]:
-    """The edited inputs; an ablation of anything else must not be dropped in silence."""
-    others = [name for name in ("gates", "subsets") if getattr(interventions, name) is not None]
-    if interventions.inputs is None or others:
-        given = [*(["inputs"] if interventions.inputs is not None else []), *others]
-        raise InvalidInputError(
-            f"a scored language model was given interventions on {', '.join(given)}; it runs "
-            "edited inputs only. Use the subject that belongs to the lens."
-        )
-    return interventions.inputs

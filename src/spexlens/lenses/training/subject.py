@@ -9,9 +9,9 @@ from typing import Any
 
 import numpy as np
 
-from spexlens.core.interventions import Interventions
+from spexlens.core.interventions import Interventions, Needs
 from spexlens.core.masks import BoolArray, FloatArray, IntArray
-from spexlens.errors import InvalidInputError, SpexlensWarning
+from spexlens.errors import SpexlensWarning
 from spexlens.trainers.base import Retrainer, Trainer, TrainingData
 from spexlens.trainers.scores import score_outputs
 
@@ -174,9 +174,15 @@ class TrainingSubject:
             np.asarray(~subsets.any(axis=1)),
         )
 
+    @property
+    def needs(self) -> Needs:
+        """Subsets of the examples."""
+        return Needs({"subsets": (self.data.count,)})
+
     def evaluate(self, interventions: Interventions, /) -> FloatArray:
         """Values `(m,)` for one test point, else `(m, q)`."""
-        retraining = self.retrain(subsets_of(interventions))
+        (subsets,) = self.needs.take(interventions, "TrainingSubject")
+        retraining = self.retrain(subsets)
         for message in self.tally.add(retraining, len(self.seeds)):
             warnings.warn(message, SpexlensWarning, stacklevel=2)
         values = retraining.values
@@ -188,7 +194,7 @@ class TrainingSubject:
 
     def describe(self, interventions: Interventions, /) -> dict[str, Any]:
         """Trainer, score and sizes of the data."""
-        subsets = subsets_of(interventions)
+        (subsets,) = self.needs.take(interventions, "TrainingSubject")
         return {
             "model": str(self.trainer.identity()["trainer"]),
             "score": self.score,
@@ -207,12 +213,3 @@ class TrainingSubject:
             "score": self.score,
             "seeds": list(self.seeds) if self.trainer.random else [],
         }
-
-
-def subsets_of(interventions: Interventions) -> BoolArray:
-    """The training subsets `(m, N)` of interventions; an error where they hold none."""
-    if interventions.subsets is None:
-        raise InvalidInputError(
-            "the interventions hold no training subsets; needed those of a TrainingLens."
-        )
-    return interventions.subsets

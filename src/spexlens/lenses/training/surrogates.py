@@ -12,13 +12,13 @@ from typing import Any
 import numpy as np
 
 from spexlens.core.game import Noted, identity_of
-from spexlens.core.interventions import Interventions
+from spexlens.core.interventions import Interventions, Needs
 from spexlens.core.masks import BoolArray, FloatArray
 from spexlens.errors import InvalidInputError, UnknownNameError
 from spexlens.lenses.base import LensGame, Subject
 from spexlens.lenses.training.game import training_subject
 from spexlens.lenses.training.metrics import Agreement, agreement
-from spexlens.lenses.training.subject import TrainingSubject, subsets_of
+from spexlens.lenses.training.subject import TrainingSubject
 from spexlens.trainers.influence import ORDERS, Influence
 from spexlens.trainers.logistic import Logistic
 from spexlens.trainers.network import Network
@@ -52,12 +52,18 @@ class CheckedSubject:
     _seen: list[tuple[BoolArray, FloatArray]] = field(default_factory=list, repr=False)
     _found: dict[int, Agreement] = field(default_factory=dict, repr=False)
 
+    @property
+    def needs(self) -> Needs:
+        """As of what is approximated."""
+        return self.original.needs
+
     def evaluate(self, interventions: Interventions, /) -> FloatArray:
         """The surrogate's values `(m,)` or `(m, q)`."""
+        (subsets,) = self.needs.take(interventions, "CheckedSubject")
         values = self.surrogate.evaluate(interventions)
         missing = self.checked - sum(len(kept) for _, kept in self._seen)
         if missing > 0:
-            self._seen.append((subsets_of(interventions)[:missing], values[:missing]))
+            self._seen.append((subsets[:missing], values[:missing]))
         return values
 
     def notes(self) -> tuple[str, ...]:
@@ -97,9 +103,15 @@ class AdditiveSubject:
     method: str
     original: TrainingSubject
 
+    @property
+    def needs(self) -> Needs:
+        """As of what is approximated."""
+        return self.original.needs
+
     def evaluate(self, interventions: Interventions, /) -> FloatArray:
         """Values `(m,)` for one test point, else `(m, q)`."""
-        left_out = (~subsets_of(interventions)).astype(float)
+        (subsets,) = self.needs.take(interventions, "AdditiveSubject")
+        left_out = (~subsets).astype(float)
         values: FloatArray = self.effects.full - left_out @ self.effects.effects
         return values[:, 0] if values.shape[1] == 1 else values
 
@@ -136,7 +148,7 @@ def surrogate_game(game: LensGame, method: str | None = None, checked: int = 50)
     InvalidInputError
         For a trainer or score that has no surrogate.
     """
-    subject = game.subject
+    subject = game.subject if isinstance(game, LensGame) else None
     if not isinstance(subject, TrainingSubject):
         raise InvalidInputError(
             f"a game over a {type(subject).__name__} given; needed one of training_game()."
