@@ -1,7 +1,7 @@
 """The documentation: its Python runs, its pages are complete, and nothing generated is stale."""
 
-import ast
 import re
+import tomllib
 from pathlib import Path
 from xml.etree import ElementTree
 
@@ -9,24 +9,18 @@ import pytest
 from docs.scripts import api, cli_pages, notebook_pages, pictures
 
 import spexlens as sx
+from tests.endpoint_server import ChosenServer, word_model
 
 DOCS = Path(__file__).parent.parent / "docs"
-# Pages whose code needs what a test has not; their code is compiled, and their imports are run.
+README = DOCS.parent / "README.md"
+SOURCE = Path(sx.__file__).parent
+PYPROJECT = tomllib.loads((DOCS.parent / "pyproject.toml").read_text("utf-8"))
+# Blocks, by what stands in them, that need what a test has not; they are compiled all the same.
 NOT_RUN = {
-    "endpoints.md": "a server; tests/lenses/endpoint/test_game.py has one",
-    "scale.md": "a module of the reader's, and a Ray cluster; tests/ablation/test_engines.py",
-    "joint.md": "274 players of a real model, and a training lens; tests/lenses/joint/test_game.py",
+    "scale.md": ("sx.Ray(", "a Ray cluster with GPUs; tests/ablation/test_engines.py has workers"),
 }
-
-# What a page takes from its reader.
-GIVEN = {
-    "features.md": {
-        "context": "The plot is thin.\n\nIt never fails to impress. The jokes are not stale.",
-        "template": "Review: {text}\nSentiment:",
-        "answers": ("positive", "negative"),
-    },
-}
-MODEL_BUDGET = 64  # a page that runs a model is run with so many ablations at most
+SERVER = "http://localhost:8080/v1"  # of endpoints.md
+MODEL_BUDGET = 40  # a page that runs a model is run with so many ablations at most
 
 
 def code_of(page):
@@ -34,7 +28,7 @@ def code_of(page):
 
 
 def needs_model(code):
-    return any("load_model" in block or "smollm2" in block.lower() for block in code)
+    return any("load_model" in block for block in code)
 
 
 def cases(paths, code_in):
@@ -50,24 +44,31 @@ def cases(paths, code_in):
     ]
 
 
-@pytest.fixture(scope="module")
-def saved_run():
-    game = sx.FunctionGame(lambda x: 2.0 * (x[:, 0] & x[:, 1]) + x[:, 2], list("abcdefgh"))
-    return sx.explain(game, 100, "kernelspex", rng=0)
+def small_server(_, body):
+    """The word model, which reads completions only; of a chat every answer is yes."""
+    if "messages" not in body:
+        return word_model(body)
+    choices = [{"message": {"content": "Yes."}} for _ in range(body.get("n", 1))]
+    return 200, {"choices": choices, "usage": {"prompt_tokens": 9, "completion_tokens": 2}}
+
+
+@pytest.fixture
+def url():
+    with ChosenServer(small_server) as server:
+        yield server.url
 
 
 @pytest.mark.parametrize("page", cases(DOCS.rglob("*.md"), code_of))
-def test_the_python_of_a_page_runs_from_top_to_bottom(page, saved_run, tmp_path, monkeypatch):
+def test_the_python_of_a_page_runs_from_top_to_bottom(page, url, tmp_path, monkeypatch):
     monkeypatch.chdir(tmp_path)
-    saved_run.save("run.json")  # what a reader has who comes from another page
-    names = {"__name__": "docs", **GIVEN.get(page.name, {})}
+    needed, _ = NOT_RUN.get(page.name, (None, ""))
+    names = {"__name__": "docs"}
     blocks = code_of(page)
     small = affordable if needs_model(blocks) else str
     for number, block in enumerate(map(small, blocks)):
-        code = ast.parse(block, f"{page.name}, block {number}")
-        if page.name in NOT_RUN:
-            code.body = [line for line in code.body if is_import_of_ours(line)]
-        exec(compile(code, f"{page.name}, block {number}", "exec"), names)
+        code = compile(block.replace(SERVER, url), f"{page.name}, block {number}", "exec")
+        if needed is None or needed not in block:
+            exec(code, names)
 
 
 def affordable(code):
@@ -75,10 +76,16 @@ def affordable(code):
     return re.sub(r"budget=(\d+)", lambda match: f"budget={min(int(match[1]), MODEL_BUDGET)}", code)
 
 
-def is_import_of_ours(statement):
-    if isinstance(statement, ast.ImportFrom):
-        return (statement.module or "").startswith("spexlens")
-    return isinstance(statement, ast.Import)
+@pytest.mark.parametrize("page", [README, *sorted(DOCS.rglob("*.md"))], ids=lambda page: page.name)
+def test_one_import_is_enough_and_every_name_of_a_page_is_there(page):
+    text = page.read_text("utf-8")
+    code = "\n".join(code_of(page))
+    assert not re.search(r"^\s*(from|import) spexlens(?! as sx$)", code, re.MULTILINE)
+    for name in sorted(set(re.findall(r"\bsx\.([A-Za-z_][\w.]*\w)", text))):
+        found = sx
+        for part in name.split("."):
+            assert hasattr(found, part), f"{page.name}: sx.{name}"
+            found = getattr(found, part)
 
 
 def code_cells(path):
@@ -94,6 +101,7 @@ def test_a_notebook_was_executed_in_order_and_runs_again(path, tmp_path, monkeyp
     monkeypatch.chdir(tmp_path)
     names = {"__name__": "notebook"}
     for source in code_cells(path):
+        assert "from spexlens" not in source
         exec(source, names)
 
 
@@ -113,13 +121,41 @@ def test_every_public_name_stands_on_an_api_page():
         assert all(f"::: {module}\n" in pages for module in api.modules(folder))
 
 
+def figures(*pages):
+    return {x for page in pages for x in re.findall(r"-?\d*\.\d+", page.read_text("utf-8"))}
+
+
 def test_the_comparison_quotes_only_figures_of_the_benchmarks():
-    quoted, *known = (
-        set(re.findall(r"-?\d*\.\d+", (DOCS / name).read_text("utf-8")))
-        for name in ("compare.md", "benchmarks.md", "features.md", "data.md")
-    )
+    measured = [DOCS / "benchmarks.md", *(DOCS / "benchmarks").glob("*.md")]
+    quoted = figures(DOCS / "compare.md")
+    assert len(measured) == 7
     assert len(quoted) > 40
-    assert quoted - set().union(*known) == set()
+    assert quoted - figures(*measured) == set()
+
+
+DESIGN = (DOCS / "design.md").read_text("utf-8")
+
+
+def test_the_design_names_every_folder_once():
+    rows = re.findall(r"^\| (`[^|]*`) \|", DESIGN, re.MULTILINE)
+    named = [name for row in rows for name in re.findall(r"`([\w/]+)/`", row)]
+    held = {path.parent for kind in ("py", "js", "j2") for path in SOURCE.rglob(f"*.{kind}")}
+    folders = {path.relative_to(SOURCE).as_posix() for path in held - {SOURCE}}
+    assert set(named) == folders
+    assert len(named) == len(set(named))
+
+
+def test_the_design_follows_a_mask_through_files_that_exist():
+    files = re.findall(r"`([\w/]+\.py)`", DESIGN)
+    assert len(files) >= 15
+    assert [file for file in files if not (SOURCE / file).is_file()] == []
+
+
+def test_the_design_tells_the_layers_of_imports():
+    contracts = PYPROJECT["tool"]["importlinter"]["contracts"]
+    (layers,) = (contract["layers"] for contract in contracts if contract["type"] == "layers")
+    told = [re.sub(r"spexlens\.", "", row).replace(" : ", " · ") for row in layers]
+    assert "\n".join(f"    {row}" for row in told) + "\n" in DESIGN
 
 
 def test_pages_fetch_nothing_from_elsewhere():

@@ -19,7 +19,7 @@ __version__ = "0.1.0"
 _MODULES = ("errors", "lenses", "models", "plots", "studies", "trainers")
 _HOMES = {
     "spexlens.ablation.budget": ("Budget",),
-    "spexlens.ablation.engines": ("ENGINES", "Engine", "Local", "Ray", "Threads"),
+    "spexlens.ablation.engines": ("ENGINES", "Batch", "Engine", "Local", "Ray", "Threads"),
     "spexlens.ablation.estimate": ("Plan", "plan"),
     "spexlens.ablation.evaluate": ("Measured", "measure"),
     "spexlens.ablation.progress": ("ProgressBar",),

@@ -5,6 +5,7 @@ from spexlens import plots as plots
 from spexlens import studies as studies
 from spexlens import trainers as trainers
 from spexlens.ablation.budget import Budget as Budget
+from spexlens.ablation.engines import Batch as Batch
 from spexlens.ablation.engines import ENGINES as ENGINES
 from spexlens.ablation.engines import Engine as Engine
 from spexlens.ablation.engines import Local as Local

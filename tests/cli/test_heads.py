@@ -72,3 +72,7 @@ def test_what_does_not_fit_is_told(run, arguments, kind, told):
     result = run(*arguments)
     assert isinstance(result.exception, kind)
     assert told in str(result.exception)
+
+
+def test_the_help_of_p_says_that_it_is_measured(run):
+    assert "measured first by default" in run("--help").output

@@ -13,8 +13,9 @@ from spexlens.explanation.file import VERSION
 from spexlens.explanation.result import Explanation
 
 jsonschema = pytest.importorskip("jsonschema")
-PAGE = (Path(__file__).parents[2] / "docs" / "run-format.md").read_text(encoding="utf-8")
-SCHEMA = json.loads(re.search(r"```json\n(.*?)```", PAGE, re.DOTALL)[1])
+DOCS = Path(__file__).parents[2] / "docs"
+PAGE = (DOCS / "run-format.md").read_text(encoding="utf-8")
+SCHEMA = json.loads((DOCS / "run-format.schema.json").read_text(encoding="utf-8"))
 
 
 @pytest.fixture(scope="module")
@@ -61,5 +62,5 @@ def test_the_page_s_code_reads_the_masks(saved, monkeypatch):
     explanation, path = saved
     monkeypatch.chdir(path.parent)
     names = {}
-    exec(re.search(r"```python\n(.*?)```", PAGE, re.DOTALL)[1], names)
+    exec(re.findall(r"```python\n(.*?)```", PAGE, re.DOTALL)[-1], names)
     assert (names["masks"] == explanation.masks).all()

@@ -40,13 +40,25 @@ class _Arguments:
     prune: Path | None
 
 
+@dataclass(frozen=True)
+class _Options(RunOptions):
+    """Those of every run; `p` has another default."""
+
+    p: Annotated[
+        float | None,
+        typer.Option(
+            help="Keep probability of the masks; measured first by default, with 98 ablations."
+        ),
+    ] = None
+
+
 @with_options
 def heads(
     prompts: Annotated[
         Path,
         typer.Option(help='File of lines such as {"prompt": "…", "answer": "…", "wrong": ["…"]}.'),
     ],
-    options: RunOptions,
+    options: _Options,
     model: Annotated[str, typer.Option(help="smollm2, a folder, or a hub name.")] = "smollm2",
     sites: Annotated[str, typer.Option(help="heads, kv, mlps or layers.")] = "heads",
     layers: Annotated[str | None, typer.Option(help="Only these layers, such as 0,3,6.")] = None,

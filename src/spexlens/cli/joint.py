@@ -38,13 +38,20 @@ class _Arguments:
     replacement: str
 
 
+@dataclass(frozen=True)
+class _Options(RunOptions):
+    """Those of every run; `p` is told apart by lens."""
+
+    p: Annotated[float | None, typer.Option(help="Not here: give --p-words and --p-heads.")] = None
+
+
 @with_options
 def joint(
     text: Annotated[str, typer.Option(help="The text whose pieces are ablated; - reads stdin.")],
     answers: Annotated[
         tuple[str, str], typer.Option(help="Two answers: the score is logit(first) - logit(second)")
     ],
-    options: RunOptions,
+    options: _Options,
     model: Annotated[str, typer.Option(help="smollm2, a folder, or a hub name.")] = "smollm2",
     template: Annotated[str, typer.Option(help="The prompt, with {text} once.")] = "{text}",
     segmenter: Annotated[str, typer.Option(help="How the text is cut into players.")] = "words",
