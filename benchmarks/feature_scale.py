@@ -57,7 +57,7 @@ def planted(count: int, algorithm: str) -> None:
 
 def real(count: int) -> None:
     """Everything from masks to stored values, SmolLM2 reading 1,000 short sentences."""
-    from spexlens.lenses.text.prompt import prompt_game
+    from spexlens.lenses.text.game import prompt_game
     from spexlens.models.pretrained.causal_lm import CausalLM
 
     lm = CausalLM.load("smollm2")

@@ -87,7 +87,7 @@ def label_of(score: float) -> str:
 
 
 def minilm_reviews(snippets: list[Snippet]) -> list:
-    from spexlens.lenses.text.classifier import classifier_game
+    from spexlens.lenses.text.game import prompt_game
     from spexlens.models.pretrained.classifier import fit_probe
     from spexlens.models.pretrained.encoder import Encoder
 
@@ -96,11 +96,11 @@ def minilm_reviews(snippets: list[Snippet]) -> list:
     rest = [others[i] for i in np.random.default_rng(1).permutation(len(others))[:3000]]
     texts, scores = zip(*rest, strict=True)
     probe = fit_probe(Encoder.load("minilm"), texts, [label_of(score) for score in scores])
-    return [classifier_game(probe, text, label="positive") for text, _ in chosen]
+    return [prompt_game(probe, text, label="positive") for text, _ in chosen]
 
 
 def smollm2_reviews(snippets: list[Snippet]) -> list:
-    from spexlens.lenses.text.prompt import prompt_game
+    from spexlens.lenses.text.game import prompt_game
     from spexlens.models.pretrained.causal_lm import CausalLM
 
     lm, template = CausalLM.load("smollm2"), "Review: {text}\nSentiment:"
@@ -144,7 +144,7 @@ def minilm_contexts(pairs: list[tuple[str, str]]) -> list:
 
 
 def few_shot_prompts(snippets: list[Snippet]) -> list:
-    from spexlens.lenses.text.prompt import prompt_game
+    from spexlens.lenses.text.game import prompt_game
     from spexlens.models.pretrained.causal_lm import CausalLM
 
     lm = CausalLM.load("smollm2")

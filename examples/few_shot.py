@@ -14,7 +14,7 @@ hints that surface counts beside meaning; single effects explain 0.55 of the var
 from dataclasses import replace
 
 import spexlens as sx
-from spexlens.lenses.text.prompt import prompt_game
+from spexlens.lenses.text.game import prompt_game
 from spexlens.models.zoo import load_model
 from spexlens.plots import bars
 

@@ -12,7 +12,8 @@ passage is worth 5.3 less once Anna's city is there too, as any city competes to
 from dataclasses import replace
 
 import spexlens as sx
-from spexlens.lenses.text.prompt import prompt_game, question_template
+from spexlens.lenses.text.game import prompt_game
+from spexlens.lenses.text.prompt import question_template
 from spexlens.models.zoo import load_model
 from spexlens.plots import bars
 

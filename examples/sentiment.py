@@ -10,7 +10,7 @@ the score by 0.3 is the small model's sensitivity to wording rather than anythin
 """
 
 import spexlens as sx
-from spexlens.lenses.text.prompt import prompt_game
+from spexlens.lenses.text.game import prompt_game
 from spexlens.models.zoo import load_model
 from spexlens.plots import bars
 from spexlens.studies.removal import flips

@@ -63,7 +63,7 @@ _HOMES = {
     "spexlens.lenses.image": ("image_game",),
     "spexlens.lenses.joint.game": ("joint_game",),
     "spexlens.lenses.text.chat": ("chat_game",),
-    "spexlens.lenses.text.prompt": ("prompt_game",),
+    "spexlens.lenses.text.game": ("prompt_game",),
     "spexlens.lenses.training.game": ("training_game",),
     "spexlens.lenses.training.surrogates": ("surrogate_game",),
     "spexlens.models.zoo": ("load_model",),

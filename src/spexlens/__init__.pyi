@@ -72,7 +72,7 @@ from spexlens.lenses.endpoint.game import endpoint_game as endpoint_game
 from spexlens.lenses.image import image_game as image_game
 from spexlens.lenses.joint.game import joint_game as joint_game
 from spexlens.lenses.text.chat import chat_game as chat_game
-from spexlens.lenses.text.prompt import prompt_game as prompt_game
+from spexlens.lenses.text.game import prompt_game as prompt_game
 from spexlens.lenses.training.game import training_game as training_game
 from spexlens.lenses.training.surrogates import surrogate_game as surrogate_game
 from spexlens.models.zoo import load_model as load_model

@@ -10,8 +10,7 @@ import spexlens as sx
 from spexlens.cli.app import main
 from spexlens.cli.prompt_games import PromptArguments, local_game
 from spexlens.core.masks import all_masks
-from spexlens.lenses.text.attention import attention_game
-from spexlens.lenses.text.prompt import prompt_game
+from spexlens.lenses.text.game import prompt_game
 from spexlens.lenses.text.response_scores import KLFromFull, Perplexity, ResponseLogProbability
 from spexlens.lenses.text.sequence_scores import AnswerLogOdds
 from spexlens.models.zoo import load_model
@@ -58,20 +57,21 @@ def run(monkeypatch, capsys):
         ({"score": "kl"}, KLFromFull()),
     ],
 )
-@pytest.mark.parametrize("ablation", ["remove", "attention"])
-def test_options_name_the_games_of_the_library(model, given, score, ablation):
-    if (ablation, given.get("score")) == ("attention", "kl"):
+@pytest.mark.parametrize("absent", ["remove", "hide"])
+def test_options_name_the_games_of_the_library(model, given, score, absent):
+    if (absent, given.get("score")) == ("hide", "kl"):
         pytest.skip("refused: see below")
-    arguments = PromptArguments(TEXT, template=TEMPLATE, ablation=ablation, **given).checked()
-    make = attention_game if ablation == "attention" else prompt_game
-    expected = make(model, TEXT, TEMPLATE, answers=None if score else ANSWERS, score=score)
+    arguments = PromptArguments(TEXT, template=TEMPLATE, absent=absent, **given).checked()
+    expected = prompt_game(
+        model, TEXT, TEMPLATE, answers=None if score else ANSWERS, score=score, absent=absent
+    )
     masks = all_masks(5)
     assert local_game(arguments, model)(masks) == pytest.approx(expected(masks))
 
 
 def test_pieces_and_fillers_are_chosen(model):
     arguments = PromptArguments(
-        TEXT, ANSWERS, template=TEMPLATE, segmenter="tokens", ablation="replace", filler="film"
+        TEXT, ANSWERS, template=TEMPLATE, segmenter="tokens", absent="replace", filler="film"
     )
     game = local_game(arguments.checked(), model)
     assert " ".join(game.players) == TEXT
@@ -88,7 +88,7 @@ def test_pieces_and_fillers_are_chosen(model):
         ({"score": "kl", "answers": ANSWERS}, "--answers given for the score 'kl'; needed neither"),
         ({"answers": ANSWERS, "response": "a"}, "--answers and --response given"),
         ({"answers": ANSWERS, "chat": True}, "--chat and --system are for --endpoint"),
-        ({"score": "kl", "ablation": "attention"}, "reads the full prompt as well"),
+        ({"score": "kl", "absent": "hide"}, "reads the full prompt as well"),
         ({"answers": ANSWERS, "segmenter": "token"}, "known: tokens, words"),
         ({"score": "kl", "endpoint": "http://localhost/v1"}, "known: answers, response, share"),
     ],
@@ -124,7 +124,7 @@ def test_an_endpoint_is_explained(run, tmp_path, monkeypatch):
         code, out, _ = run(
             "--text", "a bad film", "--answers", "good", "bad", "--endpoint", server.url,
             "--model", "tiny", "--budget", 8, "--prices", 1, 2, "--key-variable", "KEY",
-            "--ablation", "replace", "--out", tmp_path,
+            "--absent", "replace", "--out", tmp_path,
         )  # fmt: skip
         prompts = {body["prompt"] for body in server.bodies}
         headers = [dict(headers) for _, headers in server.headers]
@@ -139,7 +139,7 @@ def test_an_endpoint_is_explained(run, tmp_path, monkeypatch):
 
 
 def test_what_an_endpoint_cannot_do_is_told_before_it_is_asked(run):
-    for option in (("--segmenter", "tokens"), ("--ablation", "attention")):
+    for option in (("--segmenter", "tokens"), ("--absent", "hide")):
         code, _, err = run(
             "--text", TEXT, "--answers", *ANSWERS, "--endpoint", "http://127.0.0.1:9/v1", *option
         )

@@ -66,7 +66,7 @@ def test_players_say_where_they_are():
 def test_the_game_finds_the_planted_pair():
     picture = np.full((8, 8, 3), 1.0)
     game = image_game(
-        model(), picture, grid(8, 8, 1, 2), label="both", against="mean", background="grey"
+        model(), picture, grid(8, 8, 1, 2), label="both", against="mean", absent="grey"
     )
     # Grey is 0 to the module, white is 1: 1 for both halves, less 2 x the share that is white.
     np.testing.assert_allclose(game(all_masks(2)), [0, -1, -1, -1], atol=1e-6)

@@ -6,7 +6,8 @@ import pytest
 from spexlens.core.game import CountsTokens, Identified, Priced
 from spexlens.core.interventions import Needs
 from spexlens.lenses.base import LensGame
-from spexlens.lenses.text.prompt import PromptLens, prompt_game
+from spexlens.lenses.text.game import prompt_game
+from spexlens.lenses.text.prompt import PromptLens
 from spexlens.models.pretrained.causal_lm import CausalLM
 from tests.tiny_models import tiny_model, tiny_tokenizer
 

@@ -14,6 +14,7 @@ from rich.markup import escape
 from spexlens.cli.options import RunOptions, with_options
 from spexlens.cli.running import check_options, consoles, explain_and_show, loading
 from spexlens.errors import InvalidInputError
+from spexlens.lenses.text.ablations import ABLATIONS
 
 if TYPE_CHECKING:
     from spexlens.lenses.base import LensGame
@@ -30,7 +31,7 @@ class _Arguments:
     answers: tuple[str, str] | None
     model: str
     segmenter: str
-    ablation: str
+    absent: str
     chat: bool
     flips: int
 
@@ -51,8 +52,8 @@ def context(
     segmenter: Annotated[
         str, typer.Option(help="Players: documents, paragraphs, sentences, lines, words, …")
     ] = "sentences",
-    ablation: Annotated[
-        str, typer.Option(help="How a part is absent: remove, replace, neutral, resample.")
+    absent: Annotated[
+        str, typer.Option(help=f"What an absent part becomes: {', '.join(ABLATIONS)}.")
     ] = "remove",
     chat: Annotated[bool, typer.Option("--chat", help="Ask by the model's chat template.")] = False,
     flips: Annotated[
@@ -64,9 +65,7 @@ def context(
     Example: spexlens context notes.txt --question "Who came?" --response "Ann" --segmenter lines
     """
     check_options(options)
-    arguments = _Arguments(
-        file, question, response, answers, model, segmenter, ablation, chat, flips
-    )
+    arguments = _Arguments(file, question, response, answers, model, segmenter, absent, chat, flips)
     if flips and answers is None:
         raise InvalidInputError("--flips needs --answers: without two there is none to change to.")
     game = _game(arguments, _read(file))
@@ -80,7 +79,8 @@ def context(
 
 def _game(arguments: _Arguments, text: str) -> LensGame:
     from spexlens.lenses.text.chat import chat_game
-    from spexlens.lenses.text.prompt import prompt_game, question_template
+    from spexlens.lenses.text.game import prompt_game
+    from spexlens.lenses.text.prompt import question_template
     from spexlens.lenses.text.response_scores import ResponseLogProbability
     from spexlens.models.zoo import load_model
 
@@ -91,13 +91,13 @@ def _game(arguments: _Arguments, text: str) -> LensGame:
     if not arguments.chat:
         return prompt_game(
             model, text, question_template(arguments.question), answers=arguments.answers,
-            score=score, segmenter=arguments.segmenter, ablation=arguments.ablation,
+            score=score, segmenter=arguments.segmenter, absent=arguments.absent,
         )  # fmt: skip
     # The question is a message of its own, so that only the context is cut.
     messages = [{"role": "user", "content": text}, {"role": "user", "content": arguments.question}]
     return chat_game(
         model, messages, answers=arguments.answers, score=score, within=[0],
-        segmenter=arguments.segmenter, ablation=arguments.ablation,
+        segmenter=arguments.segmenter, absent=arguments.absent,
     )  # fmt: skip
 
 

@@ -93,7 +93,8 @@ def _game(arguments: _Arguments) -> JointGame:
     from spexlens.lenses.components.game import ComponentLens
     from spexlens.lenses.joint.game import joint_game
     from spexlens.lenses.joint.gated_prompts import gated_prompts
-    from spexlens.lenses.text.prompt import PromptLens, chosen_score
+    from spexlens.lenses.text.prompt import PromptLens
+    from spexlens.lenses.text.sequence_scores import chosen_score
     from spexlens.models.gating.sites import SITES
     from spexlens.models.zoo import load_model
 

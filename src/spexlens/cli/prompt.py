@@ -15,6 +15,7 @@ from spexlens.cli import demo_case
 from spexlens.cli.options import RunOptions, with_options
 from spexlens.cli.prompt_games import PromptArguments, endpoint_game, local_game
 from spexlens.cli.running import check_options, consoles, explain_and_show, loading
+from spexlens.lenses.text.ablations import ABLATIONS, HIDE
 
 if TYPE_CHECKING:
     from spexlens.lenses.base import LensGame
@@ -49,11 +50,10 @@ def prompt(
             "documents, turns, demonstrations, json_fields."
         ),
     ] = "words",
-    ablation: Annotated[
+    absent: Annotated[
         str,
         typer.Option(
-            help="How a piece is absent: remove, replace, neutral, resample, attention (hidden "
-            "from it)."
+            help=f"How a piece is absent: {', '.join(ABLATIONS)}, or {HIDE} (from attention)."
         ),
     ] = "remove",
     filler: Annotated[
@@ -92,7 +92,7 @@ def prompt(
     """
     arguments = PromptArguments(
         sys.stdin.read() if text == "-" else text, answers, response, score,
-        template.replace("\\n", "\n"), segmenter, ablation, filler, model, endpoint, chat, system,
+        template.replace("\\n", "\n"), segmenter, absent, filler, model, endpoint, chat, system,
         key_variable, top_tokens, samples, concurrency, prices,
     )  # fmt: skip
     _explain(arguments, options)

@@ -34,7 +34,7 @@ class PromptArguments:
     score: str | None = None
     template: str = "{text}"
     segmenter: str = "words"
-    ablation: str = "remove"
+    absent: str = "remove"
     filler: str | None = None
     model: str = "smollm2"
     endpoint: str | None = None
@@ -68,10 +68,10 @@ class PromptArguments:
                 f"{'neither --answers nor --response' if needed is None else f'--{needed}'}."
             )
         _check_segmenter(self.segmenter, local=self.endpoint is None)
-        if name == "kl" and self.ablation == "attention":
+        if name == "kl" and self.absent == "hide":
             raise InvalidInputError(
                 "the score 'kl' reads the full prompt as well, which hiding from attention cannot "
-                "show; needed another score or another --ablation."
+                "show; needed another score or another --absent."
             )
         if self.endpoint is None and (self.chat or self.system is not None):
             raise InvalidInputError(
@@ -83,8 +83,7 @@ class PromptArguments:
 
 def local_game(arguments: PromptArguments, model: CausalLM) -> LensGame:
     """The game of a model that runs here."""
-    from spexlens.lenses.text.attention import attention_game
-    from spexlens.lenses.text.prompt import prompt_game
+    from spexlens.lenses.text.game import prompt_game
     from spexlens.lenses.text.segmenters import tokens
 
     segmenter: Any = arguments.segmenter
@@ -92,14 +91,9 @@ def local_game(arguments: PromptArguments, model: CausalLM) -> LensGame:
         segmenter = tokens(model.tokenizer)
     answers = arguments.answers if arguments.score == "answers" else None
     score = _score(arguments)
-    if arguments.ablation == "attention":
-        return attention_game(
-            model, arguments.text, arguments.template, answers=answers, score=score,
-            segmenter=segmenter,
-        )  # fmt: skip
     return prompt_game(
         model, arguments.text, arguments.template, answers=answers, score=score,
-        segmenter=segmenter, ablation=arguments.ablation, fillers=arguments.filler,
+        segmenter=segmenter, absent=arguments.absent, fillers=arguments.filler,
     )  # fmt: skip
 
 
@@ -110,13 +104,13 @@ def endpoint_game(arguments: PromptArguments) -> LensGame:
     from spexlens.lenses.text.prompt import PromptLens
     from spexlens.models.endpoint.client import Endpoint
 
-    if arguments.segmenter == "tokens" or arguments.ablation == "attention":
+    if arguments.segmenter == "tokens" or arguments.absent == "hide":
         raise InvalidInputError(
             "an endpoint shows neither its tokens nor its attention; needed another --segmenter "
-            "than tokens, and another --ablation than attention."
+            "than tokens, and another --absent than hide."
         )
     lens = PromptLens(
-        arguments.text, arguments.template, arguments.segmenter, arguments.ablation,
+        arguments.text, arguments.template, arguments.segmenter, arguments.absent,
         arguments.filler,
     )  # fmt: skip
     assert arguments.endpoint is not None

@@ -3,7 +3,7 @@
 from spexlens._support.doors import open_doors
 
 _HOMES = {
-    "spexlens.core.interventions": ("Interventions",),
+    "spexlens.core.interventions": ("Interventions", "Needs"),
     "spexlens.lenses.base": (
         "CountsTokens",
         "Lens",
@@ -74,26 +74,17 @@ _HOMES = {
         "ABLATIONS",
         "resampled",
     ),
-    "spexlens.lenses.text.attention": (
-        "AttentionLens",
-        "Attending",
-        "attention_classifier_game",
-        "attention_game",
-    ),
+    "spexlens.lenses.text.attention": ("AttentionLens", "Attending"),
     "spexlens.lenses.text.chat": (
         "ChatLens",
         "ChatModel",
         "Message",
         "chat_game",
     ),
-    "spexlens.lenses.text.classifier": (
-        "ClassMargin",
-        "ScoredClassifier",
-        "classifier_game",
-    ),
+    "spexlens.lenses.text.classifier": ("ClassMargin", "ScoredClassifier"),
+    "spexlens.lenses.text.game": ("prompt_game",),
     "spexlens.lenses.text.prompt": (
         "PromptLens",
-        "prompt_game",
         "question_template",
         "with_slots",
     ),

@@ -1,4 +1,5 @@
 from spexlens.core.interventions import Interventions as Interventions
+from spexlens.core.interventions import Needs as Needs
 from spexlens.lenses.base import CountsTokens as CountsTokens
 from spexlens.lenses.base import Lens as Lens
 from spexlens.lenses.base import LensGame as LensGame
@@ -49,17 +50,14 @@ from spexlens.lenses.text.ablations import ABLATIONS as ABLATIONS
 from spexlens.lenses.text.ablations import resampled as resampled
 from spexlens.lenses.text.attention import Attending as Attending
 from spexlens.lenses.text.attention import AttentionLens as AttentionLens
-from spexlens.lenses.text.attention import attention_classifier_game as attention_classifier_game
-from spexlens.lenses.text.attention import attention_game as attention_game
 from spexlens.lenses.text.chat import ChatLens as ChatLens
 from spexlens.lenses.text.chat import ChatModel as ChatModel
 from spexlens.lenses.text.chat import Message as Message
 from spexlens.lenses.text.chat import chat_game as chat_game
 from spexlens.lenses.text.classifier import ClassMargin as ClassMargin
 from spexlens.lenses.text.classifier import ScoredClassifier as ScoredClassifier
-from spexlens.lenses.text.classifier import classifier_game as classifier_game
+from spexlens.lenses.text.game import prompt_game as prompt_game
 from spexlens.lenses.text.prompt import PromptLens as PromptLens
-from spexlens.lenses.text.prompt import prompt_game as prompt_game
 from spexlens.lenses.text.prompt import question_template as question_template
 from spexlens.lenses.text.prompt import with_slots as with_slots
 from spexlens.lenses.text.response_scores import FunctionOfLogits as FunctionOfLogits

@@ -95,7 +95,7 @@ class ImageLens:
         Bytes, or floats on the scale 0 … 1.
     regions : int array (height, width)
         The player each pixel belongs to, 0 … n - 1, or -1 for none: see `grid`, `superpixels`.
-    background : str, default "blur"
+    absent : str, default "blur"
         What stands in the place of an absent region; a key of `BACKGROUNDS`. A flat colour adds
         edges that the model may read as something.
 
@@ -108,13 +108,13 @@ class ImageLens:
 
     picture: Picture
     regions: IntArray
-    background: str = "blur"
+    absent: str = "blur"
 
     def __post_init__(self) -> None:
         picture = as_picture(self.picture)
         regions = np.asarray(self.regions)
-        if self.background not in BACKGROUNDS:
-            raise UnknownNameError("background", self.background, BACKGROUNDS)
+        if self.absent not in BACKGROUNDS:
+            raise UnknownNameError("value of absent", self.absent, BACKGROUNDS)
         if regions.shape != picture.shape[:2] or regions.dtype.kind not in "iu":
             raise InvalidInputError(
                 f"regions of shape {regions.shape} and type {regions.dtype} were given for a "
@@ -143,7 +143,7 @@ class ImageLens:
     def paint(self, masks: BoolArray) -> Picture:
         """The ablated pictures `(m, height, width, 3)` of masks `(m, n)`."""
         masks = as_masks(masks, int(self.regions.max()) + 1)
-        behind = BACKGROUNDS[self.background](self.picture)
+        behind = BACKGROUNDS[self.absent](self.picture)
         shown = np.hstack([masks, np.ones((len(masks), 1), dtype=bool)])[:, self.regions]
         painted: Picture = np.where(shown[..., None], self.picture, behind).astype(np.float32)
         return painted
@@ -154,7 +154,7 @@ class ImageLens:
             "lens": "image",
             "picture": _sha256(self.picture),
             "regions": _sha256(self.regions),
-            "background": self.background,
+            "background": self.absent,
         }
 
     def _middles(self) -> list[tuple[int, float, float]]:
@@ -200,7 +200,7 @@ def image_game(
     *,
     label: str,
     against: str | None = None,
-    background: str = "blur",
+    absent: str = "blur",
 ) -> LensGame:
     """The game of painting over regions of a picture: how far a class is ahead.
 
@@ -210,7 +210,7 @@ def image_game(
         For instance `efficientnet_lite0({"cat": range(281, 286)})`.
     picture : array (size, size, 3)
         Of the size that the model takes.
-    regions, background
+    regions, absent
         See `ImageLens`.
     label, against : str
         See `ClassMargin`.
@@ -223,7 +223,7 @@ def image_game(
     """
     score = ClassMargin(label, against)
     score.check(model.labels)
-    lens = ImageLens(as_picture(picture), regions, background)
+    lens = ImageLens(as_picture(picture), regions, absent)
     if lens.picture.shape[:2] != (model.size, model.size):
         raise InvalidInputError(
             f"the picture has {lens.picture.shape[:2]} pixels; {model.name} takes {model.size} x "

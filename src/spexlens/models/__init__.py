@@ -13,7 +13,7 @@ if in_notebook():  # transformers imports tqdm's notebook bars, which warn where
         import_module("tqdm.auto")
 
 _HOMES = {
-    "spexlens.models.base": ("LanguageModel",),
+    "spexlens.models.base": ("Classifier", "LanguageModel"),
     "spexlens.models.endpoint.client": ("Endpoint",),
     "spexlens.models.endpoint.retry": ("RetryPolicy",),
     "spexlens.models.gating.replacement": ("REPLACEMENTS",),
@@ -31,7 +31,6 @@ _HOMES = {
     ),
     "spexlens.models.pretrained.causal_lm": ("CausalLM",),
     "spexlens.models.pretrained.classifier": (
-        "Classifier",
         "ProbedEncoder",
         "SequenceClassifier",
         "embeddings",

@@ -1,3 +1,4 @@
+from spexlens.models.base import Classifier as Classifier
 from spexlens.models.base import LanguageModel as LanguageModel
 from spexlens.models.endpoint.client import Endpoint as Endpoint
 from spexlens.models.endpoint.retry import RetryPolicy as RetryPolicy
@@ -13,7 +14,6 @@ from spexlens.models.gating.sites import named as named
 from spexlens.models.gating.sites import neurons as neurons
 from spexlens.models.gating.sites import positions as positions
 from spexlens.models.pretrained.causal_lm import CausalLM as CausalLM
-from spexlens.models.pretrained.classifier import Classifier as Classifier
 from spexlens.models.pretrained.classifier import ProbedEncoder as ProbedEncoder
 from spexlens.models.pretrained.classifier import SequenceClassifier as SequenceClassifier
 from spexlens.models.pretrained.classifier import embeddings as embeddings

@@ -1,13 +1,14 @@
-"""What scores and lenses ask of a language model, whoever runs it."""
+"""What scores and lenses ask of a model, whoever runs it."""
 
 from __future__ import annotations
 
 from collections.abc import Sequence
-from typing import Protocol
+from typing import Any, Protocol, runtime_checkable
 
 from spexlens.core.masks import FloatArray, IntArray
 
 
+@runtime_checkable
 class LanguageModel(Protocol):
     """A causal language model that tells its next-token scores after each of many prompts."""
 
@@ -46,4 +47,36 @@ class LanguageModel(Protocol):
 
     def generate(self, prompts: Sequence[str], max_new_tokens: int, /) -> list[str]:
         """The greedy continuation of each of m prompts, new text alone."""
+        ...
+
+
+@runtime_checkable
+class Classifier(Protocol):
+    """A model that tells the class logits of texts."""
+
+    @property
+    def name(self) -> str:
+        """For reports."""
+        ...
+
+    @property
+    def labels(self) -> tuple[str, ...]:
+        """Names of the k classes."""
+        ...
+
+    @property
+    def mask_token(self) -> str | None:
+        """The text of the token that stands for an unknown word; None where there is none."""
+        ...
+
+    def count_tokens(self, texts: Sequence[str], /) -> IntArray:
+        """Tokens `(m,)` of texts; an error for one that is too long."""
+        ...
+
+    def class_logits(self, texts: Sequence[str], /) -> FloatArray:
+        """Logits `(m, k)`."""
+        ...
+
+    def identity(self) -> dict[str, Any]:
+        """What its logits depend on, as JSON."""
         ...

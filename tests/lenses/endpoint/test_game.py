@@ -248,7 +248,7 @@ def llama():
 
 @pytest.mark.real_model
 def test_llama_cpp_agrees_with_the_same_model_in_transformers(llama):
-    from spexlens.lenses.text.prompt import prompt_game
+    from spexlens.lenses.text.game import prompt_game
     from spexlens.models.zoo import load_model
 
     lens = PromptLens(REVIEW, TEMPLATE)

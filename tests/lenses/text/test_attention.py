@@ -6,7 +6,8 @@ import torch
 
 from spexlens.core.masks import all_masks
 from spexlens.errors import InvalidInputError
-from spexlens.lenses.text.attention import AttentionLens, attention_game
+from spexlens.lenses.text.attention import AttentionLens
+from spexlens.lenses.text.game import prompt_game
 from spexlens.lenses.text.prompt import PromptLens
 from spexlens.lenses.text.response_scores import KLFromFull, ResponseLogProbability, TextFunction
 from spexlens.models.pretrained.causal_lm import CausalLM
@@ -32,7 +33,7 @@ def test_every_token_has_the_player_its_characters_belong_to():
 @pytest.mark.parametrize("architecture", ["llama", "gpt2", "qwen2", "gpt_neox"])
 def test_values_equal_a_pass_without_the_tokens_at_their_old_positions(architecture):
     lm = tiny(architecture)
-    game = attention_game(lm, "not good", TEMPLATE, answers=("yes", "no"))
+    game = prompt_game(lm, "not good", TEMPLATE, answers=("yes", "no"), absent="hide")
     masks = all_masks(2)
     ids = torch.tensor([lm.encode(game.lens.pieces.prompt)])
     yes, no = VOCABULARY.index("yes"), VOCABULARY.index("no")
@@ -50,11 +51,11 @@ def test_values_equal_a_pass_without_the_tokens_at_their_old_positions(architect
 @pytest.mark.parametrize("architecture", ["opt", "mamba", "lfm2"])
 def test_models_that_look_back_or_count_otherwise_are_refused(architecture):
     with pytest.raises(InvalidInputError, match="use the ablation 'remove'"):
-        attention_game(tiny(architecture), "not good", TEMPLATE, answers=("yes", "no"))
+        prompt_game(tiny(architecture), "not good", TEMPLATE, answers=("yes", "no"), absent="hide")
 
 
 def test_a_hidden_token_still_sees_itself():
-    game = attention_game(tiny(), "film", "Review: {text}", answers=("yes", "no"))
+    game = prompt_game(tiny(), "film", "Review: {text}", answers=("yes", "no"), absent="hide")
     values = game(all_masks(1))
     assert values[0] == pytest.approx(values[1], abs=1e-6)
 
@@ -62,7 +63,9 @@ def test_a_hidden_token_still_sees_itself():
 def test_a_response_is_scored_with_tokens_hidden():
     lm = tiny()
     response = "very good fun ."
-    game = attention_game(lm, "not good", TEMPLATE, score=ResponseLogProbability(response))
+    game = prompt_game(
+        lm, "not good", TEMPLATE, score=ResponseLogProbability(response), absent="hide"
+    )
     full = game(np.ones((1, 2), dtype=bool))
     ids = lm.encode(response, special_tokens=False)
     plain = lm.continuation_log_probabilities([game.lens.pieces.prompt], ids).sum()
@@ -75,12 +78,12 @@ def test_a_response_is_scored_with_tokens_hidden():
     [(KLFromFull(), "reads another prompt"), (TextFunction(len, "n"), "generated")],
 )
 def test_scores_that_cannot_be_read_so_are_errors(score, message):
-    game = attention_game(tiny(), "not good", TEMPLATE, score=score)
+    game = prompt_game(tiny(), "not good", TEMPLATE, score=score, absent="hide")
     with pytest.raises(InvalidInputError, match=message):
         game(np.ones((1, 2), dtype=bool))
 
 
 def test_its_identity_is_not_that_of_removal():
-    game = attention_game(tiny(), "not good", TEMPLATE, answers=("yes", "no"))
+    game = prompt_game(tiny(), "not good", TEMPLATE, answers=("yes", "no"), absent="hide")
     assert game.identity()["lens"]["lens"] == "attention"
     assert game.describe()["tokens"] == 6

@@ -40,7 +40,7 @@ def test_pieces_of_messages_are_cut_in_place():
     assert lens.places == ((0, 0, 3), (0, 4, 8), (2, 0, 3), (2, 9, 13))
     (left,) = lens.intervene(np.array([[True, False, False, True]])).inputs
     assert left == "<s>user: the\nassistant: good\nuser: very good\nReview :"
-    replaced = ChatLens(tokenizer(), CHAT, "words", ablation="replace", fillers="_")
+    replaced = ChatLens(tokenizer(), CHAT, "words", absent="replace", fillers="_")
     (left,) = replaced.intervene(np.zeros((1, 3), dtype=bool)).inputs
     assert left.endswith("user: _ _ _\nReview :")
 
@@ -75,7 +75,7 @@ def test_the_game_scores_the_next_turn():
         ({"within": [3]}, "0 to 2"),
         ({"within": []}, "at least one"),
         ({"pinned": [0, 1]}, "all 2 pieces are pinned"),
-        ({"ablation": "burn"}, "known: remove"),
+        ({"absent": "burn"}, "known: remove"),
         ({"tokenizer": tiny_tokenizer()}, "no chat template"),
     ],
 )

@@ -7,11 +7,13 @@ from transformers import BertConfig, BertForSequenceClassification, BertModel
 
 import spexlens as sx
 from spexlens.core.masks import all_masks
-from spexlens.errors import InvalidInputError
-from spexlens.lenses.text.classifier import ClassMargin, classifier_game
+from spexlens.errors import InvalidInputError, UnknownNameError
+from spexlens.lenses.text.classifier import ClassMargin
+from spexlens.lenses.text.game import prompt_game
+from spexlens.models.pretrained.causal_lm import CausalLM
 from spexlens.models.pretrained.classifier import SequenceClassifier, embeddings, fit_probe
 from spexlens.models.pretrained.encoder import Encoder
-from tests.tiny_models import VOCABULARY, tiny_tokenizer
+from tests.tiny_models import VOCABULARY, tiny_model, tiny_tokenizer
 
 TEXTS = ("good film", "bad", "the plot was not very good , no fun", "good film")
 
@@ -79,7 +81,7 @@ def test_a_probe_learns_and_its_two_logits_are_halves_of_the_log_odds(encoder):
     assert right.mean() > 0.7
     other = fit_probe(encoder, words, labels[::-1])
     assert str(probe.identity()) != str(other.identity())
-    game = classifier_game(probe, "good film", label="yes")
+    game = prompt_game(probe, "good film", label="yes")
     ((value,),) = [game(np.ones((1, 2), dtype=bool))]
     assert value == pytest.approx(2 * probe.class_logits(["good film"])[0, 1])
     for texts, given in (
@@ -101,16 +103,16 @@ def test_margins():
     np.testing.assert_allclose(shifted, ClassMargin("b").values(logits, names))
 
 
-@pytest.mark.parametrize("ablation", ["remove", "mask"])
-def test_the_game_scores_edited_texts(classifier, ablation):
-    game = classifier_game(
-        classifier, "not good", "the {text} film", label="good", against="bad", ablation=ablation
+@pytest.mark.parametrize("absent", ["remove", "mask"])
+def test_the_game_scores_edited_texts(classifier, absent):
+    game = prompt_game(
+        classifier, "not good", "the {text} film", label="good", against="bad", absent=absent
     )
     written = {
         "remove": ("the  film", "the not film", "the good film", "the not good film"),
         "mask": ("the <unk> <unk> film", "the not <unk> film", "the <unk> good film",
                  "the not good film"),
-    }[ablation]  # fmt: skip
+    }[absent]  # fmt: skip
     logits = classifier.class_logits(written)
     np.testing.assert_allclose(game(all_masks(2)), logits[:, 1] - logits[:, 0], atol=1e-5)
     assert sx.explain(game, 4).full_value == pytest.approx(logits[3, 1] - logits[3, 0], abs=1e-5)
@@ -129,7 +131,20 @@ def test_the_game_scores_edited_texts(classifier, ablation):
 def test_what_does_not_fit_is_told_before_any_pass(classifier, given, message):
     arguments = {"text": "good", "label": "good", **given}
     with pytest.raises(InvalidInputError, match=message):
-        classifier_game(classifier, **arguments)
+        prompt_game(classifier, **arguments)
+
+
+def test_a_classifier_is_asked_for_a_class_and_a_language_model_for_answers(classifier):
+    for given in ({}, {"label": "good", "answers": ("yes", "no")}):
+        with pytest.raises(InvalidInputError, match="tiny is a classifier; needed label="):
+            prompt_game(classifier, "good", **given)
+    model = CausalLM(tiny_model(), tiny_tokenizer(), "llama")
+    with pytest.raises(InvalidInputError, match="llama is a language model: needed answers"):
+        prompt_game(model, "good", label="good")
+    with pytest.raises(UnknownNameError, match=r"known: remove, replace.*hide"):
+        prompt_game(model, "good", answers=("yes", "no"), absent="blacken")
+    with pytest.raises(InvalidInputError, match="hidden pieces stay as they are"):
+        prompt_game(model, "good", answers=("yes", "no"), absent="hide", fillers="_")
 
 
 def test_a_saved_classifier_loads_and_a_headless_model_is_refused(classifier, encoder, tmp_path):

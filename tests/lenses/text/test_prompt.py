@@ -9,7 +9,8 @@ from hypothesis import strategies as st
 from spexlens.core.masks import all_masks, sample_masks
 from spexlens.errors import InvalidInputError, SpexlensWarning, UnknownNameError
 from spexlens.lenses.text.ablations import ABLATIONS
-from spexlens.lenses.text.prompt import PromptLens, prompt_game, question_template, with_slots
+from spexlens.lenses.text.game import prompt_game
+from spexlens.lenses.text.prompt import PromptLens, question_template, with_slots
 from spexlens.models.pretrained.causal_lm import CausalLM
 from tests.tiny_models import POSITIONS, VOCABULARY, spaced_tokenizer, tiny_model, tiny_tokenizer
 
@@ -110,16 +111,16 @@ class Unrunnable:
         ({"answers": ("yes", "yes")}, "needed two different answers"),
         ({"answers": ("yes", b"no")}, "the answer is of type bytes"),
         ({"answers": ("yes", "n\udcff")}, "the answer holds"),
-        ({"ablation": "replace", "fillers": b"_"}, "the filler is of type bytes"),
-        ({"ablation": "replace", "fillers": ["_", "\udcff"]}, "the filler holds"),
+        ({"absent": "replace", "fillers": b"_"}, "the filler is of type bytes"),
+        ({"absent": "replace", "fillers": ["_", "\udcff"]}, "the filler holds"),
         ({"answers": ("yes", "")}, "answer"),
         ({"answers": "yes"}, "needed two"),
         ({"answers": ("yes", "no", "a")}, "needed two"),
         ({"segmenter": "chapters"}, "known: words"),
         ({"segmenter": "list_items"}, "finds no player"),
         ({"segmenter": [(0, 4), (2, 5)]}, "overlaps"),
-        ({"ablation": "burn"}, "known: remove"),
-        ({"ablation": "mask"}, "mask token"),
+        ({"absent": "burn"}, "known: remove"),
+        ({"absent": "mask"}, "mask token"),
         ({"pinned": ["good", "film"]}, "all 2 pieces are pinned"),
         ({"pinned": [2]}, "none of the 2 pieces"),
         ({"pinned": "good"}, r"such as \['good'\]"),
@@ -153,7 +154,7 @@ def test_pinned_pieces_are_always_there_and_no_players():
 
 def test_every_ablation_makes_another_identity_and_the_same_full_prompt():
     ways = [
-        PromptLens("not bad at all", ablation=name, fillers="_" if name == "mask" else None)
+        PromptLens("not bad at all", absent=name, fillers="_" if name == "mask" else None)
         for name in ABLATIONS
     ]
     assert {lens.prompt for lens in ways} == {"not bad at all"}

@@ -5,7 +5,7 @@ import pytest
 
 import spexlens as sx
 from spexlens.errors import InvalidInputError
-from spexlens.lenses.text.prompt import prompt_game
+from spexlens.lenses.text.game import prompt_game
 from spexlens.lenses.text.response_scores import (
     KLFromFull,
     LogitFunction,

@@ -15,8 +15,7 @@ from transformers import (
 
 from spexlens.core.masks import all_masks
 from spexlens.errors import InvalidInputError
-from spexlens.lenses.text.attention import attention_classifier_game
-from spexlens.lenses.text.classifier import classifier_game
+from spexlens.lenses.text.game import prompt_game
 from spexlens.models.hiding.classifier import HiddenFromClassifier
 from spexlens.models.pretrained.classifier import ProbedEncoder, SequenceClassifier
 from spexlens.models.pretrained.encoder import Encoder
@@ -61,7 +60,7 @@ def logits_of_the_others(model, ids, seen):
 
 @pytest.mark.parametrize("model", [classifier(), probe()], ids=["head", "probe"])
 def test_values_equal_a_pass_of_the_other_tokens_at_their_positions(model):
-    game = attention_classifier_game(model, "not, very good", TEMPLATE, label="good")
+    game = prompt_game(model, "not, very good", TEMPLATE, label="good", absent="hide")
     (ids,) = model.token_ids([game.lens.pieces.prompt])
     owned = [-1, -1, 0, 0, 1, 2, -1, -1]
     masks = all_masks(3)
@@ -74,8 +73,8 @@ def test_values_equal_a_pass_of_the_other_tokens_at_their_positions(model):
 
 def test_the_full_text_is_worth_the_same_and_the_identity_is_another():
     model, arguments = classifier(), ("not good", TEMPLATE)
-    hidden = attention_classifier_game(model, *arguments, label="good")
-    removed = classifier_game(model, *arguments, label="good")
+    hidden = prompt_game(model, *arguments, label="good", absent="hide")
+    removed = prompt_game(model, *arguments, label="good")
     masks = all_masks(2)
     assert hidden(masks[-1:]) == pytest.approx(removed(masks[-1:]), abs=1e-6)
     assert np.abs(hidden(masks[:-1]) - removed(masks[:-1])).min() > 1e-3
@@ -107,12 +106,12 @@ def test_the_full_text_is_worth_the_same_and_the_identity_is_another():
 )
 def test_what_would_not_be_hidden_is_refused(model, template, message):
     with pytest.raises(InvalidInputError, match=message):
-        attention_classifier_game(model, "not good", template, label="good")
+        prompt_game(model, "not good", template, label="good", absent="hide")
 
 
 def test_a_template_around_the_text_is_enough_for_a_model_that_reads_the_last_token():
     model = classifier(GPT2ForSequenceClassification, GPT2Config(**SIZES))
-    game = attention_classifier_game(model, "not good", TEMPLATE, label="good")
+    game = prompt_game(model, "not good", TEMPLATE, label="good", absent="hide")
     assert np.ptp(game(all_masks(2))) > 1e-3
 
 
@@ -125,4 +124,4 @@ def test_rows_are_of_one_text(texts):
 
 def test_a_text_that_is_too_long_is_told():
     with pytest.raises(InvalidInputError, match="8 more than the 16 positions"):
-        attention_classifier_game(classifier(), "good " * 20, TEMPLATE, label="good")
+        prompt_game(classifier(), "good " * 20, TEMPLATE, label="good", absent="hide")

@@ -10,9 +10,11 @@ import pytest
 import torch
 
 from spexlens.core.game import fingerprint
+from spexlens.core.interventions import Needs
 from spexlens.errors import InvalidInputError
 from spexlens.lenses.base import LensGame
-from spexlens.lenses.text.prompt import PromptLens, prompt_game
+from spexlens.lenses.text.game import prompt_game
+from spexlens.lenses.text.prompt import PromptLens
 from spexlens.lenses.text.scores import ScoredLM, TokenScore
 from spexlens.models.pretrained.causal_lm import CausalLM
 from spexlens.models.pretrained.identity import model_identity, tokenizer_hash, weights_hash
@@ -72,6 +74,7 @@ def test_every_architecture_has_an_identity(architecture):
 PROGRAM = """
 from tests.models.pretrained.test_identity import tiny_game
 from spexlens.core.game import fingerprint
+from spexlens.core.interventions import Needs
 print(fingerprint(tiny_game("elsewhere")))
 """
 
@@ -108,8 +111,12 @@ def test_every_part_of_a_prompt_game_counts():
 
 def test_a_part_without_identity_is_told():
     class Silent:
+        needs = Needs({"inputs": ()})
+
         def evaluate(self, interventions):
             raise AssertionError("the subject was run")
+
+        describe = evaluate
 
     game = LensGame(PromptLens("not bad"), Silent())
     with pytest.raises(InvalidInputError, match="Silent does not say"):

@@ -23,6 +23,8 @@ def endpoint_game(
     chat: bool = False,
     system: str | None = None,
     segmenter: str = "words",
+    absent: str = "remove",
+    fillers: str | Sequence[str] | None = None,
     key_variable: str | None = "OPENAI_API_KEY",
     prices: tuple[float, float] | None = None,
     concurrency: int = 8,
@@ -49,8 +51,8 @@ def endpoint_game(
         Another score: `ResponseLogProbability`, `Samples`, `answer_share(…)`.
     chat, system, key_variable, concurrency
         See `Endpoint`.
-    segmenter : str, default "words"
-        How the text is cut; a key of `spexlens.lenses.text.segmenters.SEGMENTERS`.
+    segmenter, absent, fillers
+        See `PromptLens`.
     prices : (float, float), optional
         Money for a million tokens of the prompt, and of the answer.
 
@@ -65,7 +67,7 @@ def endpoint_game(
     EndpointError
         When the endpoint cannot be reached, or refuses.
     """
-    lens = PromptLens(text, template, segmenter)
+    lens = PromptLens(text, template, segmenter, absent, fillers)
     if (answers is None) == (score is None):
         raise InvalidInputError(
             "needed either answers=(positive, negative) or a score, and not both."

@@ -10,6 +10,7 @@ from __future__ import annotations
 import re
 from collections import defaultdict
 from collections.abc import Callable, Sequence
+from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
@@ -96,24 +97,37 @@ def neutral(text: str, spans: Sequence[Span], keep: Any, fillers: Sequence[str])
     return "".join([*pieces, text[done:]])
 
 
-ABLATIONS: dict[str, Ablate] = {
-    "remove": remove,
-    "replace": replace,
-    "neutral": neutral,
-    "mask": replace,  # by an encoder's mask token
-    "resample": replace,  # by words drawn from a corpus
-}
-_USUAL = {"remove": "", "replace": "_", "neutral": "…"}
+@dataclass(frozen=True)
+class Ablation:
+    """A way of being absent: called with `(text, spans, keep, fillers)`, it gives the edited text.
+
+    Attributes
+    ----------
+    edit : callable
+    fillers : str, callable or None
+        What stands for absent pieces by default: one string for all, a function from the text and
+        its spans to one for each, or None where they must be given.
+    description : str
+        For people: what is in the place of an absent piece.
+    """
+
+    edit: Ablate
+    fillers: str | Callable[[str, Sequence[Span]], Sequence[str]] | None
+    description: str
+
+    def __call__(self, text: str, spans: Sequence[Span], keep: Any, fillers: Sequence[str]) -> str:
+        """The text with what is not kept absent."""
+        return self.edit(text, spans, keep, fillers)
 
 
 def fillers_for(
-    ablation: str, text: str, spans: Sequence[Span], fillers: str | Sequence[str] | None
+    absent: str, text: str, spans: Sequence[Span], fillers: str | Sequence[str] | None
 ) -> tuple[str, ...]:
-    """One filler for each span: those given, or what is usual for the ablation.
+    """One filler for each span: those given, or what is usual for a way of being absent.
 
     Parameters
     ----------
-    ablation : str
+    absent : str
         A key of `ABLATIONS`.
     text : str
     spans : sequence of (start, end)
@@ -126,14 +140,15 @@ def fillers_for(
     InvalidInputError
         For another number of fillers than spans, and for "mask" without any.
     """
-    if fillers is None and ablation == "resample":
-        return resampled(text, spans, rng=0)
-    if fillers is None and ablation not in _USUAL:
+    usual = ABLATIONS[absent].fillers
+    given = usual if fillers is None else fillers
+    if given is None:
         raise InvalidInputError(
-            f"the ablation {ablation!r} was given no fillers; needed the model's mask token: "
+            f"absent = {absent!r} was given no fillers; needed the model's mask token: "
             "fillers=tokenizer.mask_token."
         )
-    given = _USUAL[ablation] if fillers is None else fillers
+    if callable(given):
+        given = given(text, spans)
     single = isinstance(given, (str, bytes))  # as_text tells bytes
     chosen = tuple(as_text(one, "filler") for one in ([given] * len(spans) if single else given))
     if len(chosen) != len(spans):
@@ -240,3 +255,16 @@ def _joint(text: str, spans: Sequence[Span], first: int, last: int) -> str:
     if closing:
         return gaps[-1]
     return min(gaps, key=lambda gap: (-gap.count(","), -gap.count("\n"), not gap, len(gap)))
+
+
+ABLATIONS: dict[str, Ablation] = {
+    "remove": Ablation(remove, "", "nothing"),
+    "replace": Ablation(replace, "_", "one filler for each piece"),
+    "neutral": Ablation(neutral, "…", "one filler for each run of pieces"),
+    "mask": Ablation(replace, None, "an encoder's mask token"),
+    "resample": Ablation(
+        replace, lambda text, spans: resampled(text, spans, rng=0), "other words of its kind"
+    ),
+}
+HIDE = "hide"
+"""Absent pieces stay in the text and are hidden from attention: `lenses.text.attention`."""

@@ -2,24 +2,18 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable
 from dataclasses import dataclass, replace
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 import numpy as np
 
 from spexlens.core.interventions import Interventions, Needs
 from spexlens.core.masks import BoolArray, FloatArray, IntArray, as_masks
-from spexlens.lenses.base import LensGame
-from spexlens.lenses.text.classifier import ClassMargin, ScoredClassifier
-from spexlens.lenses.text.prompt import SLOT, PromptLens, chosen_score
-from spexlens.lenses.text.scores import Score, ScoredLM
-from spexlens.lenses.text.segmenters import Segmenter, tokens
-from spexlens.lenses.text.spans import Span
-
-if TYPE_CHECKING:
-    from spexlens.models.hiding.classifier import HidingClassifier
-    from spexlens.models.pretrained.causal_lm import CausalLM
+from spexlens.lenses.text.classifier import ScoredClassifier
+from spexlens.lenses.text.prompt import SLOT, PromptLens
+from spexlens.lenses.text.scores import ScoredLM
+from spexlens.lenses.text.segmenters import tokens
 
 
 @dataclass(frozen=True)
@@ -29,7 +23,7 @@ class AttentionLens:
     Parameters
     ----------
     pieces : PromptLens
-        Text, template and players; its ablation is not used.
+        Text, template and players; what it says of absent ones is not used.
     owners : int array (t,)
         For every token of the full prompt, the player it belongs to, -1 for none.
     """
@@ -103,65 +97,6 @@ class Attending:
     def identity(self) -> dict[str, Any]:
         """What the subject says of itself, and that tokens are hidden."""
         return {"subject": "hidden tokens", **self.subject.identity()}
-
-
-def attention_game(
-    model: CausalLM,
-    text: str,
-    template: str = SLOT,
-    *,
-    answers: tuple[str, str] | None = None,
-    score: Score | None = None,
-    segmenter: str | Segmenter | Sequence[Span] = "words",
-    pinned: Sequence[int | str] = (),
-) -> LensGame:
-    """The game of hiding words of a text from attention; parameters as in `prompt_game`.
-
-    The prompt keeps its tokens and positions, so that no tokens merge and nothing moves. What it
-    costs is that the model is run in a state it was never trained in.
-
-    Raises
-    ------
-    InvalidInputError
-        As `prompt_game`, and for a model that does not read such masks, found by a short trial.
-    """
-    from spexlens.models.hiding.language_model import HiddenTokens, check_hiding
-
-    lens = PromptLens(text, template, segmenter, pinned=pinned)
-    model.count_tokens([lens.prompt])  # an error for one that cannot be run
-    check_hiding(model)
-    resolved = chosen_score(answers, score).resolve(model, lens.prompt)
-    subject = Attending(ScoredLM(model, resolved), HiddenTokens)
-    return LensGame(AttentionLens.of(lens, model.tokenizer), subject)
-
-
-def attention_classifier_game(
-    model: HidingClassifier,
-    text: str,
-    template: str = SLOT,
-    *,
-    label: str,
-    against: str | None = None,
-    segmenter: str | Segmenter | Sequence[Span] = "words",
-    pinned: Sequence[int | str] = (),
-) -> LensGame:
-    """The game of hiding words of a text from a classifier; parameters as in `classifier_game`.
-
-    A probe's mean over the tokens leaves the hidden ones out as well.
-
-    Raises
-    ------
-    InvalidInputError
-        As `classifier_game`, and for a model that does not read such masks, found by a short trial.
-    """
-    from spexlens.models.hiding.classifier import HiddenFromClassifier, check_hiding_from
-
-    margin = ClassMargin(label, against)
-    margin.check(model.labels)
-    pieces = PromptLens(text, template, segmenter, pinned=pinned)
-    lens = AttentionLens.of(pieces, model.tokenizer)
-    check_hiding_from(model, pieces.prompt, lens.owners >= 0)
-    return LensGame(lens, Attending(ScoredClassifier(model, margin), HiddenFromClassifier))
 
 
 def _most(players: IntArray) -> int:

@@ -13,9 +13,10 @@ from spexlens.core.masks import BoolArray, as_masks
 from spexlens.errors import InvalidInputError, UnknownNameError
 from spexlens.lenses.base import LensGame
 from spexlens.lenses.text.ablations import ABLATIONS, fillers_for
-from spexlens.lenses.text.prompt import chosen_score, free_pieces
+from spexlens.lenses.text.prompt import free_pieces
 from spexlens.lenses.text.scores import Score, ScoredLM
 from spexlens.lenses.text.segmenters import Segmenter, segment
+from spexlens.lenses.text.sequence_scores import chosen_score
 from spexlens.lenses.text.spans import Span, as_text
 from spexlens.models.base import LanguageModel
 
@@ -46,7 +47,7 @@ class ChatLens:
     within : sequence of int, optional
         Numbers of the messages that are ablated; the others are always present. By default all but
         the last for "turns", and the last one for anything else.
-    ablation, fillers
+    absent, fillers
         See `PromptLens`; they apply to pieces of messages. Turns are removed.
     pinned : sequence of int or str
         Players that are always present after all, by number or text.
@@ -61,7 +62,7 @@ class ChatLens:
     messages: Sequence[Message]
     segmenter: str | Segmenter = "turns"
     within: Sequence[int] | None = None
-    ablation: str = "remove"
+    absent: str = "remove"
     fillers: str | None = None
     pinned: Sequence[int | str] = ()
     places: tuple[tuple[int, int, int], ...] = field(init=False, repr=False)
@@ -77,8 +78,8 @@ class ChatLens:
                 f"the tokenizer {type(self.tokenizer).__name__} has no chat template; use "
                 "prompt_game with a template of your own, or a model tuned for chats."
             )
-        if self.ablation not in ABLATIONS:
-            raise UnknownNameError("ablation", self.ablation, ABLATIONS)
+        if self.absent not in ABLATIONS:
+            raise UnknownNameError("value of absent", self.absent, ABLATIONS)
         cut = tuple((i, self._pieces(contents[i])) for i in self._chosen(len(contents)))
         places = [(i, *span) for i, spans in cut for span in spans]
         free = free_pieces([contents[i][start:end] for i, start, end in places], self.pinned)
@@ -117,7 +118,7 @@ class ChatLens:
             "places": [list(place) for place in self.places],
             "cut": [[i, [list(span) for span in spans]] for i, spans in self._cut],
             "turns": self.segmenter == "turns",
-            "ablation": self.ablation,
+            "ablation": self.absent,
             "fillers": self.fillers,
         }
 
@@ -149,8 +150,8 @@ class ChatLens:
                 gone |= set() if row[0] else {i}
                 continue
             content = messages[i]["content"]
-            fillers = fillers_for(self.ablation, content, spans, self.fillers)
-            messages[i]["content"] = ABLATIONS[self.ablation](content, spans, row, fillers)
+            fillers = fillers_for(self.absent, content, spans, self.fillers)
+            messages[i]["content"] = ABLATIONS[self.absent](content, spans, row, fillers)
         return self._rendered([message for i, message in enumerate(messages) if i not in gone])
 
     def _rendered(self, messages: list[Message]) -> str:
@@ -182,7 +183,7 @@ def chat_game(
     score: Score | None = None,
     segmenter: str | Segmenter = "turns",
     within: Sequence[int] | None = None,
-    ablation: str = "remove",
+    absent: str = "remove",
     fillers: str | None = None,
     pinned: Sequence[int | str] = (),
 ) -> LensGame:
@@ -195,7 +196,7 @@ def chat_game(
     messages : sequence of {"role": …, "content": …}
     answers, score
         See `prompt_game`; the answer is the assistant's next turn.
-    segmenter, within, ablation, fillers, pinned
+    segmenter, within, absent, fillers, pinned
         See `ChatLens`.
 
     Raises
@@ -204,7 +205,7 @@ def chat_game(
         Before anything is run: for messages that the template refuses, with all of them or without
         any of the players, and as `prompt_game`.
     """
-    lens = ChatLens(model.tokenizer, messages, segmenter, within, ablation, fillers, pinned)
+    lens = ChatLens(model.tokenizer, messages, segmenter, within, absent, fillers, pinned)
     nothing = lens.intervene(np.zeros((1, len(lens.places)), dtype=bool)).inputs or ()
     model.count_tokens([lens.prompt, *nothing])  # an error for one that cannot be run
     resolved = chosen_score(answers, score).resolve(model, lens.prompt)

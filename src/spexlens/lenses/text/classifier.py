@@ -1,10 +1,10 @@
-"""The game of a text that a classifier reads: class margins under the prompt lens."""
+"""The subject that reads texts with a classifier: class margins."""
 
 from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 import numpy as np
 
@@ -12,13 +12,7 @@ from spexlens.core.game import identity_of
 from spexlens.core.interventions import Interventions, Needs
 from spexlens.core.masks import FloatArray, IntArray
 from spexlens.errors import InvalidInputError, UnknownNameError
-from spexlens.lenses.base import LensGame
-from spexlens.lenses.text.prompt import SLOT, PromptLens
-from spexlens.lenses.text.segmenters import Segmenter
-from spexlens.lenses.text.spans import Span
-
-if TYPE_CHECKING:
-    from spexlens.models.pretrained.classifier import Classifier
+from spexlens.models.base import Classifier
 
 
 @dataclass(frozen=True)
@@ -114,41 +108,3 @@ class ScoredClassifier:
     def identity(self) -> dict[str, Any]:
         """What the model and the score say of themselves."""
         return {"model": identity_of(self.model), "score": self.score.description}
-
-
-def classifier_game(
-    model: Classifier,
-    text: str,
-    template: str = SLOT,
-    *,
-    label: str,
-    against: str | None = None,
-    segmenter: str | Segmenter | Sequence[Span] = "words",
-    ablation: str = "remove",
-    fillers: str | Sequence[str] | None = None,
-    pinned: Sequence[int | str] = (),
-) -> LensGame:
-    """The game of removing words from a text, or masking them: how far a class is ahead.
-
-    Parameters
-    ----------
-    model : Classifier
-        `SequenceClassifier.load(folder)`, or `fit_probe(Encoder.load("minilm"), texts, labels)`.
-    text, template, segmenter, ablation, fillers, pinned
-        See `PromptLens`; the fillers of "mask" are the model's own mask token.
-    label, against : str
-        See `ClassMargin`.
-
-    Raises
-    ------
-    InvalidInputError
-        Before anything is run: for an unknown class, a text that is too long, or "mask" for a model
-        without a mask token.
-    """
-    score = ClassMargin(label, against)
-    score.check(model.labels)
-    if ablation == "mask" and fillers is None:
-        fillers = model.mask_token
-    lens = PromptLens(text, template, segmenter, ablation, fillers, pinned)
-    model.count_tokens([lens.prompt])
-    return LensGame(lens, ScoredClassifier(model, score))

@@ -11,13 +11,9 @@ import numpy as np
 from spexlens.core.interventions import Interventions
 from spexlens.core.masks import BoolArray, as_masks
 from spexlens.errors import InvalidInputError, UnknownNameError, shown
-from spexlens.lenses.base import LensGame
 from spexlens.lenses.text.ablations import ABLATIONS, fillers_for
-from spexlens.lenses.text.scores import Score, ScoredLM
 from spexlens.lenses.text.segmenters import Segmenter, segment
-from spexlens.lenses.text.sequence_scores import AnswerScore
 from spexlens.lenses.text.spans import Span, as_text
-from spexlens.models.base import LanguageModel
 
 SLOT = "{text}"
 # The number goes up when `remove` leaves other prompts: stored values are then no longer theirs.
@@ -38,8 +34,8 @@ class PromptLens:
     segmenter : str, callable, or sequence of (start, end), default "words"
         A key of `spexlens.lenses.text.segmenters.SEGMENTERS`, a function from a text to spans such
         as `tokens(model.tokenizer)`, or the spans themselves.
-    ablation : str, default "remove"
-        A key of `spexlens.lenses.text.ablations.ABLATIONS`.
+    absent : str, default "remove"
+        What an absent piece becomes; a key of `spexlens.lenses.text.ablations.ABLATIONS`.
     fillers : str or sequence of str, optional
         What stands for an absent piece where it is replaced: one for all, or one for each piece.
     pinned : sequence of int or str
@@ -67,7 +63,7 @@ class PromptLens:
     text: str
     template: str = SLOT
     segmenter: str | Segmenter | Sequence[Span] = "words"
-    ablation: str = "remove"
+    absent: str = "remove"
     fillers: str | Sequence[str] | None = None
     pinned: Sequence[int | str] = ()
     spans: tuple[Span, ...] = field(init=False, repr=False)
@@ -86,11 +82,11 @@ class PromptLens:
             raise InvalidInputError(
                 f"the text {self.text!r} is empty; needed at least one word that can be left out."
             )
-        if self.ablation not in ABLATIONS:
-            raise UnknownNameError("ablation", self.ablation, ABLATIONS)
+        if self.absent not in ABLATIONS:
+            raise UnknownNameError("value of absent", self.absent, ABLATIONS)
         pieces = segment(self.text, self.segmenter)
         free = free_pieces([self.text[start:end] for start, end in pieces], self.pinned)
-        fillers = fillers_for(self.ablation, self.text, pieces, self.fillers)
+        fillers = fillers_for(self.absent, self.text, pieces, self.fillers)
         object.__setattr__(self, "pieces", pieces)
         object.__setattr__(self, "spans", tuple(pieces[i] for i in free))
         object.__setattr__(self, "_fillers", fillers)
@@ -117,7 +113,7 @@ class PromptLens:
         masks = as_masks(masks, len(self.spans))
         keep = np.ones((len(masks), len(self.pieces)), dtype=bool)
         keep[:, list(self._free)] = masks
-        ablate = ABLATIONS[self.ablation]
+        ablate = ABLATIONS[self.absent]
         return tuple(ablate(self.text, self.pieces, row, self._fillers) for row in keep)
 
     def identity(self) -> dict[str, Any]:
@@ -129,8 +125,8 @@ class PromptLens:
             "template": self.template,
             "spans": [list(span) for span in self.spans],
         }
-        if self.ablation != "remove":
-            facts |= {"ablation": self.ablation, "fillers": list(self._fillers)}
+        if self.absent != "remove":
+            facts |= {"ablation": self.absent, "fillers": list(self._fillers)}
         if self.spans != self.pieces:
             facts["pieces"] = [list(span) for span in self.pieces]
         return facts
@@ -216,75 +212,6 @@ def with_slots(template: str, values: Mapping[str, str]) -> tuple[str, tuple[Spa
         text += values[name]
         at = place + len(name) + 2
     return text + template[at:], tuple(spans)
-
-
-def prompt_game(
-    model: LanguageModel,
-    text: str,
-    template: str = SLOT,
-    *,
-    answers: tuple[str, str] | None = None,
-    score: Score | None = None,
-    segmenter: str | Segmenter | Sequence[Span] = "words",
-    ablation: str = "remove",
-    fillers: str | Sequence[str] | None = None,
-    pinned: Sequence[int | str] = (),
-) -> LensGame:
-    """The game of removing words from a text: how far the model prefers one answer to another.
-
-    Everything is checked here, before the first forward pass. To look at a part, compose it:
-    `LensGame(PromptLens(…), ScoredLM(model, score.resolve(model, lens.prompt)))`.
-
-    Parameters
-    ----------
-    model : LanguageModel
-        For instance `spexlens.models.pretrained.causal_lm.CausalLM.load("smollm2")`.
-    text : str
-        What is explained; its pieces are the players.
-    template : str, default "{text}"
-        The prompt around it, best ending where the answer follows: "Review: {text}\\nSentiment:".
-    answers : (positive, negative), optional
-        The value of a mask is logit(positive) - logit(negative) of the answers' first tokens, or,
-        where both begin with the same token, the log-odds of the two as whole sequences.
-    score : Score, optional
-        Any other score of `spexlens.lenses.text.scores` or
-        `spexlens.lenses.text.response_scores`, such as
-        `ResponseLogProbability(" It was fine.")`. Either this or `answers`.
-    segmenter, ablation, fillers, pinned
-        See `PromptLens`.
-
-    Returns
-    -------
-    LensGame
-
-    Raises
-    ------
-    InvalidInputError
-        For a template without its slot, an empty text, answers that cannot be told apart, or a
-        prompt the model cannot run: longer than its context, or, where the whole text is removed,
-        empty for a model without a beginning-of-text token.
-    """
-    lens = PromptLens(text, template, segmenter, ablation, fillers, pinned)
-    nothing = lens.intervene(np.zeros((1, len(lens.spans)), dtype=bool)).inputs or ()
-    model.count_tokens([lens.prompt, *nothing])  # an error for one that cannot be run
-    resolved = chosen_score(answers, score).resolve(model, lens.prompt)
-    return LensGame(lens, ScoredLM(model, resolved))
-
-
-def chosen_score(answers: tuple[str, str] | None, score: Score | None) -> Score:
-    """The score of two answers, or the one given; an error unless exactly one of them is."""
-    if (answers is None) == (score is None):
-        raise InvalidInputError(
-            "needed either answers=(positive, negative) or a score, and not both."
-        )
-    if score is not None:
-        return score
-    if answers is None or isinstance(answers, str) or len(answers) != 2:
-        raise InvalidInputError(
-            f"answers = {answers!r} given; needed two, (positive, negative), such as "
-            "('positive', 'negative')."
-        )
-    return AnswerScore(*answers)
 
 
 def question_template(question: str, *, context: str = "Context", answer: str = "Answer") -> str:

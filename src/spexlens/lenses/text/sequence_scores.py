@@ -7,7 +7,7 @@ from typing import Any
 
 from spexlens.core.masks import FloatArray
 from spexlens.errors import InvalidInputError
-from spexlens.lenses.text.scores import LogitDifference, ResolvedScore, answer_tokens
+from spexlens.lenses.text.scores import LogitDifference, ResolvedScore, Score, answer_tokens
 from spexlens.models.base import LanguageModel
 
 
@@ -96,3 +96,19 @@ class AnswerScore:
         first, second = (answer_tokens(model, prompt, answer, self.separator) for answer in answers)
         score = AnswerLogOdds if first[0] == second[0] else LogitDifference
         return score(*answers, self.separator).resolve(model, prompt)
+
+
+def chosen_score(answers: tuple[str, str] | None, score: Score | None) -> Score:
+    """The score of two answers, or the one given; an error unless exactly one of them is."""
+    if (answers is None) == (score is None):
+        raise InvalidInputError(
+            "needed either answers=(positive, negative) or a score, and not both."
+        )
+    if score is not None:
+        return score
+    if answers is None or isinstance(answers, str) or len(answers) != 2:
+        raise InvalidInputError(
+            f"answers = {answers!r} given; needed two, (positive, negative), such as "
+            "('positive', 'negative')."
+        )
+    return AnswerScore(*answers)

@@ -10,7 +10,7 @@ import numpy as np
 
 from spexlens.core.masks import BoolArray, FloatArray, IntArray
 from spexlens.errors import InvalidInputError
-from spexlens.models.pretrained.classifier import Classifier
+from spexlens.models.base import Classifier
 
 _ROUNDING = 1e-5  # of float32 logits, as a share of the largest
 

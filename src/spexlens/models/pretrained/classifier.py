@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any, Protocol
+from typing import Any
 
 import numpy as np
 
@@ -22,37 +22,6 @@ except ImportError as error:
     raise MissingExtraError("a text classifier", "torch", "llm") from error
 
 _FEWEST = 8  # texts a probe is fitted to
-
-
-class Classifier(Protocol):
-    """What the classifier lens asks of a model: class logits of texts."""
-
-    @property
-    def name(self) -> str:
-        """For reports."""
-        ...
-
-    @property
-    def labels(self) -> tuple[str, ...]:
-        """Names of the k classes."""
-        ...
-
-    @property
-    def mask_token(self) -> str | None:
-        """The text of the token that stands for an unknown word; None where there is none."""
-        ...
-
-    def count_tokens(self, texts: Sequence[str], /) -> IntArray:
-        """Tokens `(m,)` of texts; an error for one that is too long."""
-        ...
-
-    def class_logits(self, texts: Sequence[str], /) -> FloatArray:
-        """Logits `(m, k)`."""
-        ...
-
-    def identity(self) -> dict[str, Any]:
-        """What its logits depend on, as JSON."""
-        ...
 
 
 @dataclass(frozen=True, eq=False)
