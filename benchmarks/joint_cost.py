@@ -74,7 +74,7 @@ def cost(name: str, seed: int) -> None:
     unseen = np.random.default_rng(1000 + seed).random((UNSEEN, n)) < p
     truth = sx.measure(game, unseen, batch_size=UNSEEN).values
     split = sx.SplitPlot(game.players_of(DEAR[name]), repeats=REPEATS)(n, count, rng, p)
-    whole = sx.KernelSPEX(p=p).design(n, count, rng)
+    whole = sx.random_design(n, count, rng, p)
     lines = []
     for label, plan, batch, shares in (
         ("split-plot", split, count, (1.0,)),
@@ -87,7 +87,7 @@ def cost(name: str, seed: int) -> None:
         for share in shares:
             budget = round(share * count)
             part = plan.take(np.arange(budget))
-            spectrum = sx.KernelSPEX(p=p, folds=0).recover(part, values[:budget]).spectrum
+            spectrum = sx.KernelSPEX(folds=0).recover(part, values[:budget]).spectrum
             lines.append({
                 "game": name, "seed": seed, "design": label, "ablations": budget,
                 "seconds": seconds * share, "r2": r2_score(truth, spectrum(unseen)),

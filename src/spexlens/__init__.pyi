@@ -29,11 +29,12 @@ from spexlens.algorithms import ProxySPEX as ProxySPEX
 from spexlens.algorithms import Recovery as Recovery
 from spexlens.algorithms import SPEX as SPEX
 from spexlens.algorithms import find_algorithm as find_algorithm
+from spexlens.algorithms.base import FitCost as FitCost
+from spexlens.algorithms.base import MaskDesign as MaskDesign
 from spexlens.algorithms.base import random_design as random_design
 from spexlens.algorithms.greedy import greedy_calls as greedy_calls
 from spexlens.algorithms.minimal_sets import MinimalSet as MinimalSet
 from spexlens.algorithms.minimal_sets import minimal_set as minimal_set
-from spexlens.algorithms.split_plot import MaskDesign as MaskDesign
 from spexlens.algorithms.split_plot import SplitPlot as SplitPlot
 from spexlens.core.cross_lens import across as across
 from spexlens.core.cross_lens import energy_by_lenses as energy_by_lenses

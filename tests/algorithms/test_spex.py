@@ -234,6 +234,9 @@ def test_what_the_tables_do_not_hold_is_an_error():
         SPEX(order=11).design(100, 10**6, rng)
     with pytest.raises(InvalidInputError, match=r"b = 20 given"):
         SPEX(b=20).design(100, 10**6, rng)
+    for p in (0.9, np.linspace(0.4, 0.6, 100)):
+        with pytest.raises(InvalidInputError, match="'spex' is defined for p = 1/2 only"):
+            SPEX().design(100, 10**6, rng, p)
 
 
 def test_values_and_designs_that_do_not_fit_are_errors():

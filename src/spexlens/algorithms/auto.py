@@ -8,7 +8,7 @@ from typing import Any, ClassVar
 
 import numpy as np
 
-from spexlens.algorithms.base import Algorithm, Design, Recovery, random_design
+from spexlens.algorithms.base import Algorithm, Design, FitCost, Recovery, random_design
 from spexlens.algorithms.kernelspex import KernelSPEX
 from spexlens.algorithms.proxyspex import ProxySPEX
 from spexlens.algorithms.regression import Lasso, Pairwise
@@ -37,8 +37,6 @@ class Auto:
         Each must give out-of-fold predictions. The weights are drawn towards the first.
     weights : tuple of float, optional
         Fixed weights instead of fitted ones.
-    p : float or float array (n,), default 0.5
-        Keep probability of the masks.
     """
 
     candidates: tuple[Algorithm, ...] = (
@@ -48,14 +46,12 @@ class Auto:
         Lasso(),
     )
     weights: tuple[float, ...] | None = None
-    p: float | FloatArray = 0.5
 
     name: ClassVar[str] = "auto"
     any_masks: ClassVar[bool] = True
+    exact: ClassVar[bool] = False
 
-    def design(self, n: int, budget: int, rng: np.random.Generator) -> Design:
-        """Random masks."""
-        return random_design(n, budget, rng, self.p)
+    design = staticmethod(random_design)
 
     def recover(self, design: Design, values: FloatArray) -> Recovery:
         """The stacked spectrum."""
@@ -84,6 +80,11 @@ class Auto:
             weights=tuple(weights[used].tolist()),
         )
         return Recovery(spectrum, tuned, chosen, notes, out_of_fold)
+
+    def fit_cost(self, n: int, ablations: int) -> FitCost:
+        """Add up the candidates' seconds; their memory is needed one after the other."""
+        costs = [candidate.fit_cost(n, ablations) for candidate in self.candidates]
+        return FitCost(sum(c.seconds for c in costs), max(c.memory for c in costs))
 
 
 def stacking_weights(predictions: FloatArray, values: FloatArray) -> FloatArray:

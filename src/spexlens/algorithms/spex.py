@@ -7,7 +7,7 @@ from typing import ClassVar
 
 import numpy as np
 
-from spexlens.algorithms.base import Design, Recovery, draw_seed
+from spexlens.algorithms.base import Design, FitCost, Recovery, draw_seed
 from spexlens.algorithms.peeling import peel
 from spexlens.algorithms.refit import Refit, Regression, fold_moments, refit
 from spexlens.algorithms.sweeping import scores
@@ -144,9 +144,12 @@ class SPEX:
 
     name: ClassVar[str] = "spex"
     any_masks: ClassVar[bool] = False
+    exact: ClassVar[bool] = False
 
-    def design(self, n: int, budget: int, rng: np.random.Generator) -> Design:
-        """The masks `M_c l + d`, then random ones for the refit, then those held out.
+    def design(
+        self, n: int, budget: int, rng: np.random.Generator, p: float | FloatArray = 0.5
+    ) -> Design:
+        """Make the masks `M_c l + d`, then random ones for the refit, then those held out.
 
         Parameters
         ----------
@@ -155,13 +158,20 @@ class SPEX:
         budget : int
             Never exceeded.
         rng : numpy.random.Generator
+        p : float or float array (n,), default 0.5
+            No other: the code is linear, so that it keeps every player in half of the masks.
 
         Raises
         ------
         InvalidInputError
-            When the budget holds no step (the message lists the feasible ones), or n or `order`
-            exceed what the code tables hold.
+            When the budget holds no step (the message lists the feasible ones), p is not 1/2, or n
+            or `order` exceed what the code tables hold.
         """
+        if np.any(np.asarray(p) != 0.5):
+            raise InvalidInputError(
+                f"keep probability p = {p} given, but {self.name!r} is defined for p = 1/2 only; "
+                "choose another algorithm or p = 0.5."
+            )
         step = self.choose(n, budget)
         code = bch_code(n, step.t)
         seeds = rng.integers(2**63, size=self.groups + 2)
@@ -285,6 +295,10 @@ class SPEX:
         )
         spectrum = FourierSpectrum(supports, coefficients, errors)
         return Recovery(spectrum, tuned=self, chosen=chosen, notes=notes if empty else ())
+
+    def fit_cost(self, n: int, ablations: int) -> FitCost:
+        """Count nothing: a fit takes seconds."""
+        return FitCost()
 
 
 def with_singles(sets: IntArray, n: int) -> IntArray:

@@ -9,7 +9,6 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 from numbers import Integral
-from typing import Protocol
 
 import numpy as np
 
@@ -17,16 +16,6 @@ from spexlens.algorithms.base import MIN_MASKS, Design, draw_seed
 from spexlens.core.masks import FloatArray, sample_masks
 from spexlens.core.spectrum import keep_probabilities
 from spexlens.errors import InvalidInputError
-
-
-class MaskDesign(Protocol):
-    """How masks are drawn, for algorithms that take any."""
-
-    def __call__(
-        self, n: int, budget: int, rng: np.random.Generator, p: float | FloatArray, /
-    ) -> Design:
-        """At most `budget` distinct masks over n players at keep probability p."""
-        ...
 
 
 @dataclass(frozen=True)
@@ -45,7 +34,7 @@ class SplitPlot:
 
     Examples
     --------
-    >>> design = SplitPlot(dear=(0, 1, 2), repeats=5)(8, 20, np.random.default_rng(0), 0.5)
+    >>> design = SplitPlot(dear=(0, 1, 2), repeats=5)(8, 20, np.random.default_rng(0))
     >>> len(np.unique(design.masks[:, :3], axis=0)), len(design.masks)
     (4, 20)
     """
@@ -62,9 +51,9 @@ class SplitPlot:
             )
 
     def __call__(
-        self, n: int, budget: int, rng: np.random.Generator, p: float | FloatArray
+        self, n: int, budget: int, rng: np.random.Generator, p: float | FloatArray = 0.5
     ) -> Design:
-        """Masks `(m, n)`, `repeats` in a row with equal dear parts."""
+        """Draw masks `(m, n)`, `repeats` in a row with equal dear parts."""
         dear = np.zeros(n, dtype=bool)
         if max(self.dear) >= n or min(self.dear) < 0 or len(self.dear) >= n:
             raise InvalidInputError(

@@ -38,7 +38,7 @@ def check_options(options: ShowOptions) -> None:
 
     find_index(options.index)
     if isinstance(options, RunOptions):
-        find_algorithm(options.algorithm, options.p)
+        find_algorithm(options.algorithm)
         _budget(options)
         _until(options)
     if options.out is not None:

@@ -17,9 +17,8 @@ from spexlens.ablation.evaluate import BATCH_SIZE, Progress
 from spexlens.ablation.meter import Meter
 from spexlens.ablation.progress import ProgressBar
 from spexlens.ablation.store import Store
-from spexlens.algorithms.base import MIN_MASKS, Algorithm, Design, suggested_budget
+from spexlens.algorithms.base import MIN_MASKS, Algorithm, Design, MaskDesign, suggested_budget
 from spexlens.algorithms.exact import Exact
-from spexlens.algorithms.split_plot import MaskDesign
 from spexlens.algorithms.table import find_algorithm
 from spexlens.core.game import (
     Described,
@@ -93,7 +92,7 @@ def explain(
         Seeds everything; the same seed gives the same result.
     p : float or float array (n,), optional
         Keep probability of the masks, if other than the game's own (`game.p`, of joint games) or
-        the algorithm's.
+        1/2.
     holdout : float, default 0
         Share of the budget kept out of the fit to judge it. 0 judges by cross-validation and
         spends every ablation on the fit.
@@ -139,11 +138,10 @@ def explain(
             "callable: spexlens.FunctionGame(function, players=[…])."
         )
     n = len(player_names(game.players))
-    if p is None and isinstance(game, HasKeepProbability) and _leaves_p_open(algorithm):
-        p = game.p
-    chosen = find_algorithm(algorithm, p)
-    if p is not None:
-        keep_probabilities(p, n)
+    if p is None:
+        p = game.p if isinstance(game, HasKeepProbability) else 0.5
+    keep_probabilities(p, n)
+    chosen = find_algorithm(algorithm)
     allowed, rule = allowed_calls(budget, until, chosen, n)
     chosen, notes = exact_if_affordable(chosen, n, allowed) if rule is None else (chosen, ())
     if design is not None and (not chosen.any_masks or holdout):
@@ -153,20 +151,18 @@ def explain(
         )
     anchored = allowed >= _ANCHORED_BUDGET
     reserved = 2 if anchored and chosen.any_masks and not enumerable(n, allowed) else 0
-    if design is None:
-        plan = chosen.design(n, allowed - reserved, generator)
-    else:
-        plan = design(n, allowed - reserved, generator, getattr(chosen, "p", 0.5))
-    if not isinstance(chosen, Exact) and not plan.held_out:
-        plan = replace(plan, held_out=held_out_rows(holdout, len(plan.masks)))
+    draw = chosen.design if design is None else design
+    drawn = draw(n, allowed - reserved, generator, p)
+    if not chosen.exact and not drawn.held_out:
+        drawn = replace(drawn, held_out=held_out_rows(holdout, len(drawn.masks)))
 
-    warn_of_a_long_fit(chosen, n, len(plan.masks))
+    warn_of_a_long_fit(chosen, n, len(drawn.masks))
     limits = budget if isinstance(budget, Budget) else Budget()
     meter = Meter(
-        game, limits, len(plan.masks), batch_size=batch_size, engine=engine, store=store,
+        game, limits, len(drawn.masks), batch_size=batch_size, engine=engine, store=store,
         progress=ProgressBar() if progress is True else progress or None,
     )  # fmt: skip
-    rounds, reason = run_rounds(plan, chosen, meter, rule)
+    rounds, reason = run_rounds(drawn, chosen, meter, rule)
     last = _exact_if_complete(rounds[-1]) if len(rounds) > 1 else rounds[-1]
     curve = None if rule is None else curve_of(rounds)
     if rule is not None or reason is not None:
@@ -226,7 +222,7 @@ def fit(
     names = player_names(masks.shape[1] if players is None else players)
     as_masks(masks, len(names))
     array = as_values(values, masks)
-    chosen = find_algorithm(algorithm, p)
+    chosen = find_algorithm(algorithm)
     seed = int(as_generator(rng).integers(2**31, dtype=np.int64))
     if not len(masks):
         raise InvalidInputError(f"0 masks given; needed at least {MIN_MASKS} to fit.")
@@ -234,8 +230,8 @@ def fit(
     given = len(masks)
     masks, array = _merged(masks, array)
     full = _all_measured(masks)
-    if full is not None and algorithm in ("auto", "exact"):
-        masks, array, chosen = masks[full], array[full], Exact(p)
+    if full is not None and (chosen.exact or algorithm == "auto"):
+        masks, array, chosen = masks[full], array[full], Exact()
     elif not chosen.any_masks:
         raise InvalidInputError(
             f"algorithm {chosen.name!r} needs masks of its own design and cannot be fitted to "
@@ -243,7 +239,7 @@ def fit(
         )
     elif len(masks) < MIN_MASKS:
         raise InvalidInputError(f"{len(masks)} masks given; needed at least {MIN_MASKS} to fit.")
-    held_out = 0 if isinstance(chosen, Exact) else held_out_rows(holdout, len(masks))
+    held_out = 0 if chosen.exact else held_out_rows(holdout, len(masks))
     design = Design(masks, p=p, seed=seed, held_out=held_out)
     last = fit_round(chosen, design, array)
     anchors = measured_anchors(last)
@@ -260,7 +256,7 @@ def _explained(
     curve: LearningCurve | None = None,
 ) -> Explanation:
     design, recovery = last.design, last.recovery
-    told = fidelity_notes(last.fidelity, exact=isinstance(recovery.tuned, Exact))
+    told = fidelity_notes(last.fidelity, exact=recovery.tuned.exact)
     missed = anchor_notes(recovery.spectrum, anchors, score_column(last.values))
     notes = (*design.notes, *notes, *recovery.notes, *told, *missed)
     return Explanation(
@@ -317,9 +313,4 @@ def _exact_if_complete(last: Round) -> Round:
     if full is None:
         return last
     design = last.design.take(full)
-    return fit_round(Exact(design.p), design, last.values[full])
-
-
-def _leaves_p_open(algorithm: str | Algorithm) -> bool:
-    """Whether an algorithm is a name, or has the keep probability that it has by default."""
-    return isinstance(algorithm, str) or bool(np.all(getattr(algorithm, "p", None) == 0.5))
+    return fit_round(Exact(), design, last.values[full])

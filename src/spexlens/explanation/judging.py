@@ -5,7 +5,6 @@ from __future__ import annotations
 import numpy as np
 
 from spexlens.algorithms.base import Design, Recovery
-from spexlens.algorithms.exact import Exact
 from spexlens.algorithms.regression import Lasso
 from spexlens.core.game import score_column
 from spexlens.core.masks import BoolArray, FloatArray, unique_masks
@@ -19,7 +18,7 @@ _FEW_JUDGED = 30
 def judge(recovery: Recovery, design: Design, values: FloatArray) -> Fidelity:
     """Fidelity on held-out masks where the design has some, else by cross-validation."""
     score = score_column(values)
-    if isinstance(recovery.tuned, Exact):
+    if recovery.tuned.exact:
         energy = recovery.spectrum.energy_by_order()
         share = float(energy[1:2].sum() / max(energy[1:].sum(), np.finfo(float).tiny))
         return exact_fidelity(values, share, len(score))

@@ -16,7 +16,7 @@ from spexlens.core.supports import Supports, collect_terms, term_matrix
 from spexlens.proxies.folds import fold_rows
 
 MAX_FEATURES = 20_000
-_MAX_ENTRIES = 4e7  # masks x features; the LASSO holds about three such matrices of 320 MB
+MAX_ENTRIES = 4e7  # masks x features; the LASSO holds about three such matrices of 320 MB
 _SCREENED_ROWS = 256
 
 
@@ -153,7 +153,7 @@ class _Features:
 def _features(
     masks: BoolArray, values: FloatArray, order: int, p: float | FloatArray, limit: int
 ) -> _Features:
-    limit = max(masks.shape[1], min(limit, int(_MAX_ENTRIES / max(len(masks), 1))))
+    limit = max(masks.shape[1], min(limit, int(MAX_ENTRIES / max(len(masks), 1))))
     supports = candidate_terms(masks, values, order, p, limit)
     features = term_matrix(supports, fourier_basis(masks, p))
     centre = features.mean(axis=0)
