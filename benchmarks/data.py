@@ -41,6 +41,7 @@ from sklearn.linear_model import LogisticRegression
 from sklearn.preprocessing import scale
 
 import spexlens as sx
+from spexlens.core.bootstrap import bootstrap
 from spexlens.lenses.training.game import training_game
 from spexlens.lenses.training.metrics import agreement, auroc
 from spexlens.lenses.training.pairs import PairDifferences
@@ -243,18 +244,18 @@ def report(name: str, count: int, scores: dict[str, np.ndarray]) -> None:
 
 
 def interval(differences: np.ndarray) -> str:
-    return "{:+.3f} [{:+.3f}, {:+.3f}]".format(*bootstrap(differences))
+    return "{:+.3f} [{:+.3f}, {:+.3f}]".format(*mean_bounds(differences))
 
 
 def mean_interval(values: np.ndarray) -> str:
-    return "{:.3f} [{:.3f}, {:.3f}]".format(*bootstrap(values))
+    return "{:.3f} [{:.3f}, {:.3f}]".format(*mean_bounds(values))
 
 
-def bootstrap(values: np.ndarray) -> tuple[float, float, float]:
+def mean_bounds(values: np.ndarray) -> tuple[float, float, float]:
     """Mean and its 90 % interval."""
-    rows = np.random.default_rng(0).integers(len(values), size=(4000, len(values)))
-    lower, upper = np.quantile(values[rows].mean(axis=1), [0.05, 0.95])
-    return float(values.mean()), lower, upper
+    rng = np.random.default_rng(0)
+    bounds = bootstrap(lambda rows: float(values[rows].mean()), len(values), rng, resamples=4000)
+    return float(values.mean()), *bounds
 
 
 def duplicates(options: argparse.Namespace, tables: dict[str, Callable[[], Table]]) -> None:

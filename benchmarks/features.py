@@ -38,6 +38,7 @@ import spexlens as sx
 from feature_tasks import TASKS, TEXTS, games
 from spexlens.ablation.evaluate import measure
 from spexlens.algorithms.influential_sets import flipped, influential_set
+from spexlens.core.bootstrap import bootstrap
 from spexlens.proxies.folds import r2_score
 from spexlens.transforms.moebius import moebius_to_fourier
 
@@ -232,9 +233,8 @@ def effect_of(found: dict, k: int = REMOVED) -> float:
 
 def bounds(values: np.ndarray) -> tuple[float, float]:
     """The 90 % bootstrap interval of a mean."""
-    draws = np.random.default_rng(0).integers(len(values), size=(4000, len(values)))
-    low, high = np.quantile(values[draws].mean(axis=1), [0.05, 0.95])
-    return float(low), float(high)
+    rng = np.random.default_rng(0)
+    return bootstrap(lambda rows: float(values[rows].mean()), len(values), rng, resamples=4000)
 
 
 def interval(values: np.ndarray) -> str:

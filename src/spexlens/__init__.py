@@ -68,6 +68,7 @@ _HOMES = {
     "spexlens.lenses.training.surrogates": ("surrogate_game",),
     "spexlens.models.zoo": ("load_model",),
     "spexlens.proxies.boosted_trees": ("TreeGrid",),
+    "spexlens.proxies.regressors": ("pair_scores",),
     "spexlens.studies.keep_probability": ("keep_probability",),
     "spexlens.studies.levels": ("explain_by_levels",),
     "spexlens.studies.pruning": ("pruning_curve",),

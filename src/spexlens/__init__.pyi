@@ -78,6 +78,7 @@ from spexlens.lenses.training.game import training_game as training_game
 from spexlens.lenses.training.surrogates import surrogate_game as surrogate_game
 from spexlens.models.zoo import load_model as load_model
 from spexlens.proxies.boosted_trees import TreeGrid as TreeGrid
+from spexlens.proxies.regressors import pair_scores as pair_scores
 from spexlens.studies.keep_probability import keep_probability as keep_probability
 from spexlens.studies.levels import explain_by_levels as explain_by_levels
 from spexlens.studies.pruning import pruning_curve as pruning_curve

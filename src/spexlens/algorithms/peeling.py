@@ -26,7 +26,7 @@ import scipy  # its submodules load on first use
 from spexlens.algorithms.sweeping import evidence, low_orders, neighbours, stands_out, sweep
 from spexlens.core.masks import BoolArray, FloatArray, IntArray
 from spexlens.core.supports import row_keys
-from spexlens.transforms.chase import chase_candidates
+from spexlens.transforms.chase import chase_candidates, likeliest
 from spexlens.transforms.hashing import Hashing
 
 NOISE_QUANTILE = 0.1  # bins this quiet are taken for noise
@@ -173,9 +173,7 @@ def _decode(hashing: Hashing, residual: FloatArray, noise: float, patterns: int)
     word, sets = chase_candidates(hashing.code, observed, 2 * hashing.code.t, patterns)
     home = hashing.bins(sets)[group[word], np.arange(len(word))] == at[word]
     word, sets = word[home], sets[home]
-    match = np.abs(np.einsum("kd,kd->k", observed[word], hashing.signs(sets)))
-    order = np.lexsort((-match, word))
-    best = order[np.unique(word[order], return_index=True)[1]]  # the likeliest a bin
+    best = likeliest(word, np.einsum("kd,kd->k", observed[word], hashing.signs(sets)))
     _, first, inverse = np.unique(
         row_keys(sets[best], hashing.code.n + 1), return_index=True, return_inverse=True
     )

@@ -14,11 +14,11 @@ import numpy as np
 import scipy  # its submodules load on first use
 
 from spexlens.core.masks import BoolArray, FloatArray, IntArray
+from spexlens.proxies.folds import FOLDS
 from spexlens.transforms.hashing import Hashing
 
 Regression = Literal["best", "lasso", "ridge", "none"]
 
-FOLDS = 5
 RIDGES = (0.0, 1e-3, 3e-3, 1e-2, 3e-2, 0.1, 0.3, 1.0, 3.0)  # relative to the number of masks
 LASSOS = 25
 _CHUNK_MASKS = 2048

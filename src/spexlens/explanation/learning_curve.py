@@ -8,13 +8,13 @@ from typing import Any
 
 import numpy as np
 
+from spexlens.core.interactions import Z90
 from spexlens.core.masks import FloatArray
 from spexlens.errors import InvalidInputError
 from spexlens.explanation.fidelity import Fidelity
 
 _EXPONENTS = np.linspace(0.2, 1.5, 14)
 _MIN_STEPS = 3
-_Z90 = 1.645
 
 
 @dataclass(frozen=True)
@@ -79,7 +79,7 @@ class LearningCurve:
             return math.nan
         at = np.array([step.ablations for step in known], dtype=np.float64)
         r2 = np.array([step.r2 for step in known])
-        error = np.array([(step.r2_upper - step.r2_lower) / (2 * _Z90) for step in known])
+        error = np.array([(step.r2_upper - step.r2_lower) / (2 * Z90) for step in known])
         # The steps are nested, so that their errors move together: what counts for the shape is how
         # they differ, and a hundredth is about as well as a step is known.
         predictions, losses = zip(

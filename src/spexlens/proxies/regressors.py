@@ -66,7 +66,7 @@ def read_regressor(
 
 
 def pair_scores(predict: Predict, n: int, among: FloatArray | None = None) -> FloatArray:
-    """Every pair's deviation from additivity: `f(i, j) - f(i) - f(j) + f(none)`.
+    """Score every pair by its deviation from additivity: `f(i, j) - f(i) - f(j) + f(none)`.
 
     Zero for every pair of an additive proxy. All pairs are asked in chunks of bounded memory; for a
     spectrum, `compute_index(spectrum, "STII", 2)` gives the same without asking anything.

@@ -17,6 +17,7 @@ import numpy as np
 
 from spexlens.ablation.evaluate import Progress, evaluate
 from spexlens.ablation.store import Store
+from spexlens.core.bootstrap import bootstrap
 from spexlens.core.game import Game, score_column
 from spexlens.core.masks import BoolArray, FloatArray, Rng, as_generator, masks_from_sets
 from spexlens.core.spectrum import FourierSpectrum
@@ -281,6 +282,5 @@ def linear_effects(explanation: Explanation) -> FloatArray:
 
 def _interval(values: FloatArray, rng: np.random.Generator) -> tuple[float, float, float]:
     """Mean of `values` `(P,)`, and its 90 % percentile bootstrap."""
-    means = values[rng.integers(len(values), size=(_RESAMPLES, len(values)))].mean(axis=1)
-    lower, upper = np.quantile(means, [0.05, 0.95]).tolist()
+    lower, upper = bootstrap(lambda rows: float(values[rows].mean()), len(values), rng, _RESAMPLES)
     return float(values.mean()), lower, upper

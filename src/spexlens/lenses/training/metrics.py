@@ -12,10 +12,17 @@ from dataclasses import dataclass
 import numpy as np
 import scipy  # its submodules load on first use
 
-from spexlens.core.masks import BoolArray, FloatArray, Rng, as_generator, as_masks, read_only
+from spexlens.core.bootstrap import bootstrap
+from spexlens.core.masks import (
+    BoolArray,
+    FloatArray,
+    IntArray,
+    Rng,
+    as_generator,
+    as_masks,
+    read_only,
+)
 from spexlens.errors import InvalidInputError
-
-_RESAMPLES = 1000
 
 
 @dataclass(frozen=True, eq=False)
@@ -74,24 +81,13 @@ def agreement(predicted: FloatArray, actual: FloatArray, rng: Rng = 0) -> Agreem
             f"predicted values of shape {left.shape} and actual ones of {right.shape} given; "
             "needed the same shape, of at least 3 subsets."
         )
-    generator = as_generator(rng)
-    means = []
-    for _ in range(_RESAMPLES):
-        rows = generator.integers(len(left), size=len(left))
-        drawn = _spearman(left[rows], right[rows])
-        if np.isfinite(drawn).any():
-            means.append(np.nanmean(drawn))
-    spearman = _spearman(left, right)
-    known = np.isfinite(spearman).any()
-    lower, upper = np.quantile(means, [0.05, 0.95]).tolist() if means else (np.nan, np.nan)
-    return Agreement(
-        spearman,
-        _pearson(left, right),
-        float(np.nanmean(spearman)) if known else np.nan,
-        lower,
-        upper,
-        len(left),
-    )
+
+    def mean_of(rows: IntArray) -> float:
+        return _mean_known(_spearman(left[rows], right[rows]))
+
+    lower, upper = bootstrap(mean_of, len(left), as_generator(rng))
+    spearman, pearson = _spearman(left, right), _pearson(left, right)
+    return Agreement(spearman, pearson, _mean_known(spearman), lower, upper, len(left))
 
 
 @dataclass(frozen=True, eq=False)
@@ -195,6 +191,12 @@ def _pearson(left: FloatArray, right: FloatArray) -> FloatArray:
     with np.errstate(invalid="ignore", divide="ignore"):
         correlation: FloatArray = np.where(scale > 0, (left * right).sum(axis=0) / scale, np.nan)
     return correlation
+
+
+def _mean_known(correlations: FloatArray) -> float:
+    """The mean without those of constant columns; NaN where there are no others."""
+    known = np.isfinite(correlations)
+    return float(correlations[known].mean()) if known.any() else float("nan")
 
 
 def _spearman(left: FloatArray, right: FloatArray) -> FloatArray:
