@@ -283,14 +283,14 @@ def doubled(table: Table, seed: int) -> dict[tuple[str, int], float]:
     twins = np.vstack([data.features, data.features[:6]]), np.append(data.labels, data.labels[:6])
     game = training_game(Logistic(), TrainingData(*twins, *test))
     masks = rng.random((600, 40)) < 0.5
-    plan = PairDifferences.of(masks[:10])
-    effects = plan.effects(game(plan.masks))
+    pairs = PairDifferences.of(masks[:10])
+    effects = pairs.effects(game(pairs.masks))
     truth = effects.second - effects.first == 34
     fitted = [pair_effects(masks, values) for values in game(masks).T[:6]]
     scores = {
         ("pairwise: least effect, near", 600): -np.min(fitted, axis=0),
-        ("measured: least effect, near", len(plan.masks)): -effects.pairs[:, :6].min(axis=1),
-        ("measured: least effect, others", len(plan.masks)): -effects.pairs[:, 6:].min(axis=1),
+        ("measured: least effect, near", len(pairs.masks)): -effects.pairs[:, :6].min(axis=1),
+        ("measured: least effect, others", len(pairs.masks)): -effects.pairs[:, 6:].min(axis=1),
     }
     others = replace(
         effects,
@@ -298,8 +298,8 @@ def doubled(table: Table, seed: int) -> dict[tuple[str, int], float]:
         pairs=effects.pairs[:, 6:],
         joint=effects.joint[:, 6:],
     )
-    scores["measured: likeness, others", len(plan.masks)] = others.likeness()
-    scores["measured: redundancy, others", len(plan.masks)] = others.redundancy()
+    scores["measured: likeness, others", len(pairs.masks)] = others.likeness()
+    scores["measured: redundancy, others", len(pairs.masks)] = others.redundancy()
     return {score: auroc(values, truth) for score, values in scores.items()}
 
 

@@ -1,4 +1,4 @@
-"""Feature lens on real texts: faithfulness and removal, against ProxySPEX and LASSO.
+"""Feature lens on real texts: fidelity and removal, against ProxySPEX and LASSO.
 
     python benchmarks/features.py record --reviews FILE --questions WHEEL --seconds 160
     python benchmarks/features.py fit --seconds 160        (where the rivals are installed)
@@ -97,13 +97,13 @@ def contextcite(masks: np.ndarray, values: np.ndarray) -> sx.FourierSpectrum:
 
 
 def shapiq(masks: np.ndarray, values: np.ndarray) -> sx.FourierSpectrum:
-    from faithfulness import shapiq as published
+    from fidelity import shapiq as published
 
     return moebius_to_fourier(published(masks, values, 0.5))
 
 
 def spectralexplain(masks: np.ndarray, values: np.ndarray) -> sx.FourierSpectrum:
-    from faithfulness import spectralexplain as published
+    from fidelity import spectralexplain as published
 
     return published(masks, values, 0.5)
 

@@ -20,7 +20,7 @@ _MODULES = ("errors", "lenses", "models", "plots", "studies", "trainers")
 _HOMES = {
     "spexlens.ablation.budget": ("Budget",),
     "spexlens.ablation.engines": ("ENGINES", "Batch", "Engine", "Local", "Ray", "Threads"),
-    "spexlens.ablation.estimate": ("Plan", "plan"),
+    "spexlens.ablation.plan": ("Plan", "plan"),
     "spexlens.ablation.evaluate": ("Measured", "measure"),
     "spexlens.ablation.progress": ("ProgressBar",),
     "spexlens.ablation.store": ("Store",),

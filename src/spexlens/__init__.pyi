@@ -11,10 +11,10 @@ from spexlens.ablation.engines import Engine as Engine
 from spexlens.ablation.engines import Local as Local
 from spexlens.ablation.engines import Ray as Ray
 from spexlens.ablation.engines import Threads as Threads
-from spexlens.ablation.estimate import Plan as Plan
-from spexlens.ablation.estimate import plan as plan
 from spexlens.ablation.evaluate import Measured as Measured
 from spexlens.ablation.evaluate import measure as measure
+from spexlens.ablation.plan import Plan as Plan
+from spexlens.ablation.plan import plan as plan
 from spexlens.ablation.progress import ProgressBar as ProgressBar
 from spexlens.ablation.store import Store as Store
 from spexlens.algorithms import ALGORITHMS as ALGORITHMS

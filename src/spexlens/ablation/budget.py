@@ -94,7 +94,7 @@ def tokens_of(game: Game, masks: BoolArray) -> np.ndarray:
     return np.asarray(tokens)
 
 
-class Gate:
+class Deadline:
     """Lets batches start while they should end in time, and none after `stop`."""
 
     def __init__(self, seconds: float | None) -> None:

@@ -43,8 +43,8 @@ class Design:
         Seeds every random choice of `recover` (folds, trees).
     held_out : int
         The last so many masks are kept from `recover`, to judge its result.
-    plan : object, optional
-        What the algorithm needs to know of a structured design.
+    structure : object, optional
+        What the algorithm needs to know of the masks it made.
     notes : tuple of str
         Choices a user should hear of.
     groups : int array (m,), optional
@@ -55,7 +55,7 @@ class Design:
     p: float | FloatArray = 0.5
     seed: int = 0
     held_out: int = 0
-    plan: Any = None
+    structure: Any = None
     notes: tuple[str, ...] = ()
     groups: IntArray | None = None
 
@@ -86,9 +86,10 @@ class Design:
         return None if self.groups is None else self.groups[self.fitted]
 
     def take(self, rows: IntArray, held_out: int = 0) -> Design:
-        """The same design with only the masks of `rows`; its plan holds no longer."""
+        """Return the design with only the masks of `rows`; its structure holds no longer."""
         groups = None if self.groups is None else self.groups[rows]
-        return replace(self, masks=self.masks[rows], held_out=held_out, plan=None, groups=groups)
+        masks = self.masks[rows]
+        return replace(self, masks=masks, held_out=held_out, structure=None, groups=groups)
 
 
 @dataclass(frozen=True, eq=False)

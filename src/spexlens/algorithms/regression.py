@@ -63,7 +63,7 @@ class Pairwise:
     folds, alphas : int
         Folds of the cross-validation and number of penalties on its path.
     pair_factors : tuple of float
-        Candidates for how much dearer a pair is.
+        Candidates for how many times a single's penalty a pair pays.
     max_pairs : int
         More pairs than these are screened.
     penalty : Penalty, optional

@@ -62,7 +62,7 @@ class Step:
 
 
 @dataclass(frozen=True, eq=False)
-class SpexPlan:
+class SpexStructure:
     """What `SPEX.recover` must know of its design.
 
     Attributes
@@ -190,7 +190,7 @@ class SPEX:
         judged = fresh_masks(n, held_out, packed, np.random.default_rng(seeds[0]))
         taken = np.concatenate([packed, judged])
         spare = fresh_masks(n, left - held_out, taken, np.random.default_rng(seeds[1]))
-        plan = SpexPlan(
+        structure = SpexStructure(
             step,
             hashing,
             rows=read_only(rank[inverse.ravel()].reshape(self.groups, code.r + 1, 2**step.b)),
@@ -205,7 +205,7 @@ class SPEX:
             unpacked([packed, spare, judged], n),
             seed=seed,
             held_out=held_out,
-            plan=plan,
+            structure=structure,
             notes=(note + (lowered if step.t < min(self.order, n) else ""),),
         )
 
@@ -244,15 +244,15 @@ class SPEX:
 
     def recover(self, design: Design, values: FloatArray) -> Recovery:
         """The sparse spectrum behind `values` `(m,)` or `(m, q)`; see `Algorithm.recover`."""
-        plan = design.plan
-        if not isinstance(plan, SpexPlan):
+        structure = design.structure
+        if not isinstance(structure, SpexStructure):
             raise InvalidInputError(
                 "these masks were not designed by SPEX, which cannot use others. Use its own "
                 "design, or an algorithm for any masks (proxyspex, pairwise, lasso)."
             )
         measured = score_column(as_values(values, design.masks))
-        hashing = plan.hashing
-        bins = hashing.transform(measured[plan.rows])
+        hashing = structure.hashing
+        bins = hashing.transform(measured[structure.rows])
         peeled = peel(
             hashing,
             bins,
@@ -260,7 +260,7 @@ class SPEX:
             patterns=self.patterns,
             sweep_order=self.sweep_order,
         )
-        extra = slice(plan.distinct, design.fitted.stop)
+        extra = slice(structure.distinct, design.fitted.stop)
         values_there = design.masks[extra], measured[extra]
 
         def fit(sets: IntArray) -> Refit:
@@ -280,9 +280,9 @@ class SPEX:
         supports, coefficients = _spectrum_terms(design.n, sets, fitted.coefficients[keep])
         errors = _spectrum_terms(design.n, sets, fitted.std_errors[keep])[1]
         chosen = {
-            "b": plan.step.b,
-            "t": plan.step.t,
-            "C": plan.step.groups,
+            "b": structure.step.b,
+            "t": structure.step.t,
+            "C": structure.step.groups,
             "noise_sd": peeled.noise_sd,
             "rounds": peeled.rounds,
             "regression": fitted.chosen,
@@ -291,7 +291,7 @@ class SPEX:
         empty = len(supports) == 1 and float(np.ptp(measured[design.fitted])) > 0
         notes = (
             "SPEX found no interaction above the noise: the function is not sparse at this "
-            f"budget ({plan.step}). Raise the budget, or compare with proxyspex.",
+            f"budget ({structure.step}). Raise the budget, or compare with proxyspex.",
         )
         spectrum = FourierSpectrum(supports, coefficients, errors)
         return Recovery(spectrum, tuned=self, chosen=chosen, notes=notes if empty else ())

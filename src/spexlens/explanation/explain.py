@@ -42,9 +42,9 @@ from spexlens.core.masks import (
 )
 from spexlens.core.spectrum import keep_probabilities
 from spexlens.errors import InvalidInputError
-from spexlens.explanation.baselines import measure_anchors, measured_anchors
+from spexlens.explanation.baselines import measure_baselines, measured_baselines
 from spexlens.explanation.fidelity import Fidelity
-from spexlens.explanation.judging import anchor_notes, fidelity_notes, noise_notes
+from spexlens.explanation.judging import baseline_notes, fidelity_notes, noise_notes
 from spexlens.explanation.learning_curve import LearningCurve
 from spexlens.explanation.planning import (
     allowed_calls,
@@ -57,7 +57,7 @@ from spexlens.explanation.result import Explanation
 from spexlens.explanation.rounds import SPENT, fit_round, run_rounds
 from spexlens.explanation.stopping import Round, StoppingRule, curve_of
 
-_ANCHORED_BUDGET = 32  # from here on, two calls go to the full and the empty input
+_BASELINE_BUDGET = 32  # from here on, two calls go to the full and the empty input
 
 
 def explain(
@@ -101,8 +101,8 @@ def explain(
         `Stable(top=10)` once the strongest interactions stay the same, `Plateau()` once more
         ablations would add little. The learning curve is kept in `Explanation.curve`.
     design : MaskDesign, optional
-        How masks are drawn, if not independently: `SplitPlot` where some players are dear to
-        change.
+        How masks are drawn, if not independently: `SplitPlot` where some players
+        are hard to change.
     store : Store, optional
         Values it holds are not measured again, new ones are added at once: an interrupted run goes
         on where it was, another algorithm or a larger budget reuses all.
@@ -149,8 +149,8 @@ def explain(
             f"design = {design!r} given with algorithm {chosen.name!r} and holdout = {holdout}; "
             "needed an algorithm that takes any masks, and holdout = 0."
         )
-    anchored = allowed >= _ANCHORED_BUDGET
-    reserved = 2 if anchored and chosen.any_masks and not enumerable(n, allowed) else 0
+    affords = allowed >= _BASELINE_BUDGET
+    reserved = 2 if affords and chosen.any_masks and not enumerable(n, allowed) else 0
     draw = chosen.design if design is None else design
     drawn = draw(n, allowed - reserved, generator, p)
     if not chosen.exact and not drawn.held_out:
@@ -167,8 +167,8 @@ def explain(
     curve = None if rule is None else curve_of(rounds)
     if rule is not None or reason is not None:
         notes += _stopping_notes(curve_of(rounds), reason, allowed)
-    spare = allowed - last.ablations if anchored and reason != SPENT else 0
-    anchors, missing = measure_anchors(meter, last, spare)
+    spare = allowed - last.ablations if affords and reason != SPENT else 0
+    baselines, missing = measure_baselines(meter, last, spare)
     if meter.reused:
         notes += (f"{meter.reused} values were found in the store, {meter.calls} measured.",)
     if last.ablations < n:
@@ -180,7 +180,7 @@ def explain(
         notes += game.notes()
     counts = allowed, meter.calls
     manifest = _manifest(game.describe() if isinstance(game, Described) else {})
-    return _explained(game.players, last, notes + missing, counts, anchors, manifest, curve)
+    return _explained(game.players, last, notes + missing, counts, baselines, manifest, curve)
 
 
 def fit(
@@ -242,8 +242,8 @@ def fit(
     held_out = 0 if chosen.exact else held_out_rows(holdout, len(masks))
     design = Design(masks, p=p, seed=seed, held_out=held_out)
     last = fit_round(chosen, design, array)
-    anchors = measured_anchors(last)
-    return _explained(names, last, notes, (given, given), anchors, _manifest({}))
+    baselines = measured_baselines(last)
+    return _explained(names, last, notes, (given, given), baselines, _manifest({}))
 
 
 def _explained(
@@ -251,19 +251,19 @@ def _explained(
     last: Round,
     notes: tuple[str, ...],
     calls: tuple[int, int],
-    anchors: dict[str, float],
+    baselines: dict[str, float],
     manifest: dict[str, Any],
     curve: LearningCurve | None = None,
 ) -> Explanation:
     design, recovery = last.design, last.recovery
     told = fidelity_notes(last.fidelity, exact=recovery.tuned.exact)
-    missed = anchor_notes(recovery.spectrum, anchors, score_column(last.values))
+    missed = baseline_notes(recovery.spectrum, baselines, score_column(last.values))
     notes = (*design.notes, *notes, *recovery.notes, *told, *missed)
     return Explanation(
         players=tuple(players), masks=design.masks, values=last.values,
         spectrum=recovery.spectrum, fidelity=last.fidelity, algorithm=recovery.tuned.name,
         chosen=recovery.chosen, notes=notes, budget=calls[0], calls=calls[1],
-        full_value=anchors.get("full"), empty_value=anchors.get("empty"), seed=design.seed,
+        full_value=baselines.get("full"), empty_value=baselines.get("empty"), seed=design.seed,
         curve=curve, manifest=manifest,
     )  # fmt: skip
 

@@ -54,13 +54,13 @@ def fidelity_notes(fidelity: Fidelity, *, exact: bool) -> tuple[str, ...]:
     return few
 
 
-def anchor_notes(
-    spectrum: FourierSpectrum, anchors: dict[str, float], values: FloatArray
+def baseline_notes(
+    spectrum: FourierSpectrum, baselines: dict[str, float], values: FloatArray
 ) -> tuple[str, ...]:
     """Tell where the spectrum misses the full or the empty input by more than the values spread."""
     spread = float(values.std())
     notes = []
-    for name, value in anchors.items():
+    for name, value in baselines.items():
         predicted = float(spectrum(np.full((1, spectrum.n), name == "full"))[0])
         if abs(predicted - value) > max(2 * spread, 1e-9 * abs(value)):
             notes.append(

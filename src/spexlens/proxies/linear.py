@@ -22,7 +22,7 @@ _SCREENED_ROWS = 256
 
 @dataclass(frozen=True)
 class Penalty:
-    """The two knobs of the LASSO: its strength, and how much dearer a pair is than a single."""
+    """The two knobs of the LASSO: its strength for singles, and how many times that for pairs."""
 
     alpha: float
     pair_factor: float = 1.0
@@ -162,7 +162,7 @@ def _features(
 
 
 def _scale(supports: Supports, pair_factor: float) -> FloatArray:
-    """Dividing a feature by a factor makes its coefficient that many times dearer."""
+    """Dividing a feature by a factor multiplies the penalty of its coefficient by it."""
     return np.where(supports.orders() == 2, pair_factor, 1.0)
 
 

@@ -1,6 +1,6 @@
 """How well an explanation of training data holds: pure functions of masks and values.
 
-Each check is a plan of masks and a comparison; measuring the masks is left to
+Each check says which masks to measure and compares; measuring them is left to
 `spexlens.ablation.evaluate`, which keeps budgets and stores.
 """
 
@@ -105,10 +105,10 @@ class Removals:
 
     Examples
     --------
-    >>> plan = Removals.of([(0, 1)], np.array([[True, True, True]]))
-    >>> plan.masks.astype(int).tolist()
+    >>> removals = Removals.of([(0, 1)], np.array([[True, True, True]]))
+    >>> removals.masks.astype(int).tolist()
     [[1, 1, 1], [0, 0, 1]]
-    >>> plan.effects(np.array([5.0, 2.0])).tolist()
+    >>> removals.effects(np.array([5.0, 2.0])).tolist()
     [3.0]
     """
 
@@ -118,7 +118,7 @@ class Removals:
 
     @staticmethod
     def of(sets: Sequence[Sequence[int]], contexts: BoolArray) -> Removals:
-        """Plan the removal of each of `sets` in each of `contexts` `(c, n)`."""
+        """Choose the masks for the removal of each of `sets` in each of `contexts` `(c, n)`."""
         contexts = as_masks(contexts)
         chosen = tuple(tuple(int(player) for player in players) for players in sets)
         if not chosen or not len(contexts) or not all(chosen):
