@@ -66,7 +66,7 @@ def evaluate(
     store: Store | None = None,
     budget: Budget | None = None,
 ) -> FloatArray:
-    """Values `(m,)` or `(m, q)` of a game at masks `(m, n)`; see `measure`."""
+    """Return the values `(m,)` or `(m, q)` of a game at masks `(m, n)`; see `measure`."""
     return measure(
         game, masks, batch_size=batch_size, progress=progress, engine=engine, store=store,
         budget=budget,
@@ -165,7 +165,7 @@ class _Run:
             self.reused = len(found)
 
     def missing(self) -> IntArray:
-        """Rows that have no value yet."""
+        """Return the rows that have no value yet."""
         return np.flatnonzero(~self.known)
 
     def measure(self, rows: IntArray, engine: Engine, batch_size: int, deadline: Deadline) -> None:
@@ -208,12 +208,12 @@ class _Run:
         return int(self.known.sum()) - self.reused
 
     def error(self, kind: type[AblationError], message: str) -> AblationError:
-        """An error that carries all there is."""
+        """Return an error that carries all there is."""
         values = self.values[self.known] if self.known.any() else np.zeros(0)
         return kind(message, self.masks[self.known], values, self.calls, self.reused)
 
     def kept(self) -> str:
-        """Where the values are, for messages."""
+        """Say where the values are, for messages."""
         return (
             f"The {int(self.known.sum())} values measured before are on this error as .masks and "
             ".values; spexlens.fit(error.masks, error.values) explains them."

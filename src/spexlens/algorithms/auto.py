@@ -54,7 +54,7 @@ class Auto:
     design = staticmethod(random_design)
 
     def recover(self, design: Design, values: FloatArray) -> Recovery:
-        """The stacked spectrum."""
+        """Recover with every candidate, and stack the spectra."""
         recoveries, notes = _recover_each(self.candidates, design, values)
         score = score_column(values)[design.fitted]
         names = [recovery.tuned.name for recovery in recoveries]
@@ -88,7 +88,7 @@ class Auto:
 
 
 def stacking_weights(predictions: FloatArray, values: FloatArray) -> FloatArray:
-    """Non-negative weights `(c,)` for out-of-fold predictions `(c, m)` of `values` `(m,)`.
+    """Fit non-negative weights `(c,)` for out-of-fold predictions `(c, m)` of `values` `(m,)`.
 
     Least squares on centred predictions (Breiman 1996, Stacked regressions) with a ridge that draws
     the weights towards the first candidate alone, as if 60 more rows had said so: weights fitted to
@@ -113,7 +113,7 @@ def stacking_weights(predictions: FloatArray, values: FloatArray) -> FloatArray:
 
 
 def _stacked_out_of_fold(predictions: FloatArray, values: FloatArray, design: Design) -> FloatArray:
-    """The stack's prediction of every row, by weights that were fitted to the other folds."""
+    """Predict every row by the stack, with weights that were fitted to the other folds."""
     stacked = np.empty(len(values))
     for fit, judge in fold_rows(len(values), FOLDS, design.seed, design.fitted_groups):
         weights = stacking_weights(predictions[:, fit], values[fit])
@@ -158,7 +158,7 @@ def _weighted_sum(spectra: list[FourierSpectrum], weights: FloatArray) -> Fourie
 def _std_errors(
     total: FourierSpectrum, recoveries: list[Recovery], weights: FloatArray
 ) -> FloatArray | None:
-    """Standard errors of the stack's coefficients, `(K,)`; None where no candidate has any.
+    """Return standard errors of the stack's coefficients, `(K,)`; None where no candidate has any.
 
     The variance of a mixture is that within the candidates and that between them. Within, the
     Gaussian process stands for all, as the others have no posterior.

@@ -183,7 +183,7 @@ class Algorithm(Protocol):
 
 
 def draw_seed(rng: np.random.Generator) -> int:
-    """A seed for `Design.seed`."""
+    """Draw a seed for `Design.seed`."""
     return int(rng.integers(2**31, dtype=np.int64))
 
 
@@ -201,6 +201,6 @@ def random_design(
 
 
 def suggested_budget(n: int) -> int:
-    """About `2 n log2 n` ablations (ProxySPEX, arXiv 2505.17495, section 5), at most all 2^n."""
+    """Suggest `2 n log2 n` ablations (ProxySPEX, arXiv 2505.17495, section 5), at most all 2^n."""
     suggestion = max(32, round(2 * n * math.log2(max(n, 2))))
     return min(suggestion, 2**n) if n < 24 else suggestion

@@ -65,7 +65,7 @@ class Exact:
 
 
 def full_transform(values: FloatArray, p: float | FloatArray) -> FloatArray:
-    """All 2^n coefficients of the values of `all_masks(n)`, in the same order of sets.
+    """Compute all 2^n coefficients of the values of `all_masks(n)`, in the same order of sets.
 
     One butterfly a player: with a the value where it is absent and b where it is present,
     `E[f] = (1 - p) a + p b` and `E[f phi] = sqrt(p (1 - p)) (a - b)`.

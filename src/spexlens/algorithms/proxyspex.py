@@ -186,7 +186,7 @@ def _read_regressor(
 def energy_cut(
     spectrum: FourierSpectrum, share: float, max_terms: int | None = None
 ) -> FourierSpectrum:
-    """The fewest largest terms that hold at least `share` of the energy, and the constant.
+    """Keep the fewest largest terms with at least `share` of the energy, and the constant.
 
     Energy is `sum F(S)^2` over non-empty S. The term that crosses the share is kept; terms are
     ranked, not compared with a threshold, so ties at the cut neither empty the support nor flood
@@ -202,7 +202,7 @@ def energy_cut(
 
 
 def ridge_refit(spectrum: FourierSpectrum, masks: BoolArray, values: FloatArray) -> FourierSpectrum:
-    """The spectrum's terms with coefficients refitted by ridge, its strength by leave-one-out.
+    """Refit the spectrum's coefficients by ridge, its strength by leave-one-out.
 
     The constant is the unpenalised intercept.
     """
@@ -219,7 +219,7 @@ def ridge_refit(spectrum: FourierSpectrum, masks: BoolArray, values: FloatArray)
 
 
 def keep_refit(cut: FloatArray, refitted: FloatArray, values: FloatArray) -> bool:
-    """Whether the refit's out-of-fold squared error is strictly below that of the cut spectrum."""
+    """Tell whether the refit's out-of-fold squared error is strictly below the cut spectrum's."""
     return bool(np.sum((refitted - values) ** 2) < np.sum((cut - values) ** 2))
 
 

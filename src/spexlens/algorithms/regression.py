@@ -41,7 +41,7 @@ class Lasso:
     design = staticmethod(random_design)
 
     def recover(self, design: Design, values: FloatArray) -> Recovery:
-        """The LASSO coefficients as a spectrum of order 1."""
+        """Fit the LASSO as a spectrum of order 1."""
         return _recover(self, design, values, order=1, pair_factors=(1.0,), limit=MAX_FEATURES)
 
     def fit_cost(self, n: int, ablations: int) -> FitCost:
@@ -83,7 +83,7 @@ class Pairwise:
     design = staticmethod(random_design)
 
     def recover(self, design: Design, values: FloatArray) -> Recovery:
-        """The LASSO coefficients as a spectrum of order 2."""
+        """Fit the LASSO as a spectrum of order 2."""
         return _recover(self, design, values, 2, self.pair_factors, self.max_pairs)
 
     def fit_cost(self, n: int, ablations: int) -> FitCost:

@@ -210,7 +210,7 @@ class SPEX:
         )
 
     def choose(self, n: int, budget: int) -> Step:
-        """The step that `design` takes; see Notes."""
+        """Choose the step that `design` takes; see Notes."""
         steps = self.steps(n)
         fitting = [step for step in steps if step.needed <= budget]
         if not fitting:
@@ -228,7 +228,7 @@ class SPEX:
         return max(fitting, key=lambda step: (step.b, step.t))
 
     def steps(self, n: int) -> list[Step]:
-        """All sizes of the design for n players, by t and then b."""
+        """List all sizes of the design for n players, by t and then b."""
         order = min(self.order, n)
         bs = range(min(MIN_B, n), min(n, MAX_B) + 1) if self.b is None else [self.b]
         if self.b is not None and not 1 <= self.b <= min(n, MAX_B):
@@ -243,7 +243,7 @@ class SPEX:
         ]
 
     def recover(self, design: Design, values: FloatArray) -> Recovery:
-        """The sparse spectrum behind `values` `(m,)` or `(m, q)`; see `Algorithm.recover`."""
+        """Recover the sparse spectrum behind `values`; see `Algorithm.recover`."""
         structure = design.structure
         if not isinstance(structure, SpexStructure):
             raise InvalidInputError(
@@ -302,7 +302,7 @@ class SPEX:
 
 
 def with_singles(sets: IntArray, n: int) -> IntArray:
-    """Padded `sets` and, behind them, every single player that is not among them.
+    """Return padded `sets` and, behind them, every single player that is not among them.
 
     >>> with_singles(np.array([[3, 3], [1, 3]]), n=3).tolist()
     [[3, 3], [1, 3], [0, 3], [2, 3]]
@@ -320,7 +320,7 @@ def _masks_of(n: int) -> int:
 
 
 def _spectrum_terms(n: int, sets: IntArray, weights: FloatArray) -> tuple[Supports, FloatArray]:
-    """Padded sets with weights as canonical terms."""
+    """Return padded sets with weights as canonical terms."""
     orders = (sets < n).sum(axis=1)
     return collect_terms(
         n, [(sets[orders == o, :o], weights[orders == o]) for o in np.unique(orders)]

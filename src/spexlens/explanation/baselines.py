@@ -13,7 +13,7 @@ _BASELINES = {"full": True, "empty": False}
 
 
 def measured_baselines(measured: Round) -> dict[str, float]:
-    """Values of the full and the empty input, where they are among those measured."""
+    """Return values of the full and the empty input, where they are among those measured."""
     masks, score = measured.design.masks, score_column(measured.values)
     rows = {name: (masks == present).all(axis=1) for name, present in _BASELINES.items()}
     return {name: float(score[row][0]) for name, row in rows.items() if row.any()}
@@ -22,7 +22,7 @@ def measured_baselines(measured: Round) -> dict[str, float]:
 def measure_baselines(
     measure: Measure, measured: Round, spare: int
 ) -> tuple[dict[str, float], tuple[str, ...]]:
-    """Values with every player and with none, and notes.
+    """Measure the value with every player and with none, and note what failed.
 
     A value that was measured is used; another mask is measured while `spare` calls are left. A game
     that cannot run one keeps its result.

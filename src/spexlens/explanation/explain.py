@@ -308,7 +308,7 @@ def _all_measured(masks: BoolArray) -> IntArray | None:
 
 
 def _exact_if_complete(last: Round) -> Round:
-    """The exact spectrum where the rounds ended with all 2^n masks measured."""
+    """Transform exactly where the rounds ended with all 2^n masks measured."""
     full = _all_measured(last.design.masks)
     if full is None:
         return last

@@ -56,7 +56,7 @@ class Fidelity:
         )
 
     def to_dict(self) -> dict[str, Any]:
-        """Plain values, NaN as None."""
+        """Return plain values, NaN as None."""
         return {
             name: None if isinstance(value, float) and math.isnan(value) else value
             for name, value in asdict(self).items()
@@ -64,7 +64,7 @@ class Fidelity:
 
     @staticmethod
     def from_dict(data: dict[str, Any]) -> Fidelity:
-        """Inverse of `to_dict`."""
+        """Invert `to_dict`."""
         fields: dict[str, Any] = {k: math.nan if v is None else v for k, v in data.items()}
         return Fidelity(**fields)
 
@@ -77,7 +77,7 @@ def compare(
     seed: int = 0,
     groups: IntArray | None = None,
 ) -> Fidelity:
-    """Fidelity of predictions `(m,)` and linear predictions `(m,)` of unseen values `(m,)`.
+    """Judge predictions `(m,)` and linear predictions `(m,)` of unseen values `(m,)`.
 
     The intervals are percentile bootstraps over masks, or over `groups` `(m,)` of masks that share
     something, drawn jointly for both predictions.
@@ -119,7 +119,7 @@ def cross_validated(algorithm: Algorithm, design: Design, values: FloatArray) ->
 
 
 def exact_fidelity(values: FloatArray, linear_share: float, masks: int) -> Fidelity:
-    """Fidelity where every mask was measured: nothing is left to predict, R2 is 1."""
+    """Judge a fit to every mask: nothing is left to predict, R2 is 1."""
     score = score_column(values)
     if math.isnan(r2_score(score, score)):
         return compare(score, score, score, "")

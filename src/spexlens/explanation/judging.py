@@ -16,7 +16,7 @@ _FEW_JUDGED = 30
 
 
 def judge(recovery: Recovery, design: Design, values: FloatArray) -> Fidelity:
-    """Fidelity on held-out masks where the design has some, else by cross-validation."""
+    """Judge fidelity on held-out masks where the design has some, else by cross-validation."""
     score = score_column(values)
     if recovery.tuned.exact:
         energy = recovery.spectrum.energy_by_order()

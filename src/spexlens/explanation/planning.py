@@ -23,7 +23,7 @@ def allowed_calls(
     algorithm: Algorithm,
     n: int,
 ) -> tuple[int, StoppingRule | None]:
-    """Calls allowed, and the rule to stop before they are used up."""
+    """Return the calls allowed, and the rule to stop before they are used up."""
     rule = None if until is None else as_rule(until)
     calls = budget.calls if isinstance(budget, Budget) else budget
     if calls == "auto":
@@ -45,14 +45,14 @@ def allowed_calls(
 
 
 def enumerable(n: int, calls: int) -> bool:
-    """Whether so many calls hold all 2^n masks."""
+    """Tell whether so many calls hold all 2^n masks."""
     return n <= MAX_ENUMERATED_PLAYERS and calls >= 2**n
 
 
 def exact_if_affordable(
     algorithm: Algorithm, n: int, budget: int
 ) -> tuple[Algorithm, tuple[str, ...]]:
-    """The exact algorithm where the budget holds all masks; told where it was not asked for."""
+    """Choose the exact algorithm where the budget holds all masks; tell if another was given."""
     if not enumerable(n, budget) or algorithm.exact:
         return algorithm, ()
     if algorithm.name != "auto" and budget == 2**n and algorithm.any_masks and budget >= MIN_MASKS:
@@ -64,7 +64,7 @@ def exact_if_affordable(
 
 
 def held_out_rows(share: float, count: int) -> int:
-    """Number of masks to hold out, so that enough are left to fit and, if any, to judge."""
+    """Count the masks to hold out, so that enough are left to fit and, if any, to judge."""
     if not 0 <= share < 1:
         raise InvalidInputError(f"holdout = {share} given; needed a share from 0 to below 1.")
     held_out = round(share * count)

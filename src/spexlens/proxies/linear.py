@@ -39,7 +39,7 @@ class LassoPath:
 def candidate_terms(
     masks: BoolArray, values: FloatArray, order: int, p: float | FloatArray, limit: int
 ) -> Supports:
-    """All singles, and for order 2 all pairs, or the `limit` pairs that correlate most.
+    """List all singles, and for order 2 all pairs, or the `limit` pairs that correlate most.
 
     The correlations of all pairs with the residual of the singles are one n x n product. Screening
     looks at the values, so it must be repeated inside every fold.
@@ -93,7 +93,7 @@ def choose_penalty(
     groups: IntArray | None = None,
     limit: int = MAX_FEATURES,
 ) -> LassoPath:
-    """The penalty with the least cross-validated squared error over a path of `alphas` strengths.
+    """Find the penalty of least cross-validated squared error on a path of `alphas` strengths.
 
     Every fold screens, centres and fits on its own rows only. `groups` as in `fold_rows`;
     `limit` as in `candidate_terms`.
@@ -124,7 +124,7 @@ def lasso_spectrum(
     penalty: Penalty,
     limit: int = MAX_FEATURES,
 ) -> FourierSpectrum:
-    """The LASSO fit at one penalty as a spectrum: its non-zero terms and the constant."""
+    """Fit the LASSO at one penalty as a spectrum: its non-zero terms and the constant."""
     from sklearn.linear_model import Lasso
 
     data = _features(masks, values, order, p, limit)

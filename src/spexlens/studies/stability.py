@@ -41,7 +41,7 @@ class Stability:
         object.__setattr__(self, "shares", read_only(np.asarray(self.shares, dtype=np.float64)))
 
     def to_frame(self) -> pd.DataFrame:
-        """The table of `interactions` with a column `stability`."""
+        """Return the table of `interactions` with a column `stability`."""
         return self.interactions.to_frame().assign(stability=self.shares)
 
 

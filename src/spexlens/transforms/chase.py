@@ -14,7 +14,7 @@ MAX_DEPTH = 12
 def chase_candidates(
     code: BchCode, observed: FloatArray, depth: int, patterns: int
 ) -> tuple[IntArray, IntArray]:
-    """All sets found by hard decoding after flipping the least reliable observations.
+    """Find all sets by hard decoding after flipping the least reliable observations.
 
     Parameters
     ----------
