@@ -20,8 +20,8 @@ _MODULES = ("errors", "lenses", "models", "plots", "studies", "trainers")
 _HOMES = {
     "spexlens.ablation.budget": ("Budget",),
     "spexlens.ablation.engines": ("ENGINES", "Batch", "Engine", "Local", "Ray", "Threads"),
-    "spexlens.ablation.plan": ("Plan", "plan"),
     "spexlens.ablation.evaluate": ("Measured", "measure"),
+    "spexlens.ablation.plan": ("Plan", "plan"),
     "spexlens.ablation.progress": ("ProgressBar",),
     "spexlens.ablation.store": ("Store",),
     "spexlens.algorithms": (

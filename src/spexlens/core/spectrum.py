@@ -168,7 +168,7 @@ class FourierSpectrum:
         return self.select(self.supports.orders() <= order)
 
     def energy_by_order(self) -> FloatArray:
-        """Sum `F(S)^2` over the sets of each order; from 1 on: the variance over masks, by order."""
+        """Sum `F(S)^2` over the sets of each order; from 1 on, they share the variance of masks."""
         energy = np.bincount(self.supports.orders(), weights=self.coefficients**2)
         return energy.astype(np.float64)
 
