@@ -41,6 +41,7 @@ from sklearn.linear_model import LogisticRegression
 from sklearn.preprocessing import scale
 
 import spexlens as sx
+from spexlens.core.bootstrap import bootstrap
 from spexlens.lenses.training.game import training_game
 from spexlens.lenses.training.metrics import agreement, auroc
 from spexlens.lenses.training.pairs import PairDifferences
@@ -243,18 +244,18 @@ def report(name: str, count: int, scores: dict[str, np.ndarray]) -> None:
 
 
 def interval(differences: np.ndarray) -> str:
-    return "{:+.3f} [{:+.3f}, {:+.3f}]".format(*bootstrap(differences))
+    return "{:+.3f} [{:+.3f}, {:+.3f}]".format(*mean_bounds(differences))
 
 
 def mean_interval(values: np.ndarray) -> str:
-    return "{:.3f} [{:.3f}, {:.3f}]".format(*bootstrap(values))
+    return "{:.3f} [{:.3f}, {:.3f}]".format(*mean_bounds(values))
 
 
-def bootstrap(values: np.ndarray) -> tuple[float, float, float]:
+def mean_bounds(values: np.ndarray) -> tuple[float, float, float]:
     """Mean and its 90 % interval."""
-    rows = np.random.default_rng(0).integers(len(values), size=(4000, len(values)))
-    lower, upper = np.quantile(values[rows].mean(axis=1), [0.05, 0.95])
-    return float(values.mean()), lower, upper
+    rng = np.random.default_rng(0)
+    bounds = bootstrap(lambda rows: float(values[rows].mean()), len(values), rng, resamples=4000)
+    return float(values.mean()), *bounds
 
 
 def duplicates(options: argparse.Namespace, tables: dict[str, Callable[[], Table]]) -> None:
@@ -282,14 +283,14 @@ def doubled(table: Table, seed: int) -> dict[tuple[str, int], float]:
     twins = np.vstack([data.features, data.features[:6]]), np.append(data.labels, data.labels[:6])
     game = training_game(Logistic(), TrainingData(*twins, *test))
     masks = rng.random((600, 40)) < 0.5
-    plan = PairDifferences.of(masks[:10])
-    effects = plan.effects(game(plan.masks))
+    pairs = PairDifferences.of(masks[:10])
+    effects = pairs.effects(game(pairs.masks))
     truth = effects.second - effects.first == 34
     fitted = [pair_effects(masks, values) for values in game(masks).T[:6]]
     scores = {
         ("pairwise: least effect, near", 600): -np.min(fitted, axis=0),
-        ("measured: least effect, near", len(plan.masks)): -effects.pairs[:, :6].min(axis=1),
-        ("measured: least effect, others", len(plan.masks)): -effects.pairs[:, 6:].min(axis=1),
+        ("measured: least effect, near", len(pairs.masks)): -effects.pairs[:, :6].min(axis=1),
+        ("measured: least effect, others", len(pairs.masks)): -effects.pairs[:, 6:].min(axis=1),
     }
     others = replace(
         effects,
@@ -297,8 +298,8 @@ def doubled(table: Table, seed: int) -> dict[tuple[str, int], float]:
         pairs=effects.pairs[:, 6:],
         joint=effects.joint[:, 6:],
     )
-    scores["measured: likeness, others", len(plan.masks)] = others.likeness()
-    scores["measured: redundancy, others", len(plan.masks)] = others.redundancy()
+    scores["measured: likeness, others", len(pairs.masks)] = others.likeness()
+    scores["measured: redundancy, others", len(pairs.masks)] = others.redundancy()
     return {score: auroc(values, truth) for score, values in scores.items()}
 
 

@@ -1,4 +1,4 @@
-"""Feature lens on real texts: faithfulness and removal, against ProxySPEX and LASSO.
+"""Feature lens on real texts: fidelity and removal, against ProxySPEX and LASSO.
 
     python benchmarks/features.py record --reviews FILE --questions WHEEL --seconds 160
     python benchmarks/features.py fit --seconds 160        (where the rivals are installed)
@@ -38,6 +38,7 @@ import spexlens as sx
 from feature_tasks import TASKS, TEXTS, games
 from spexlens.ablation.evaluate import measure
 from spexlens.algorithms.influential_sets import flipped, influential_set
+from spexlens.core.bootstrap import bootstrap
 from spexlens.proxies.folds import r2_score
 from spexlens.transforms.moebius import moebius_to_fourier
 
@@ -96,13 +97,13 @@ def contextcite(masks: np.ndarray, values: np.ndarray) -> sx.FourierSpectrum:
 
 
 def shapiq(masks: np.ndarray, values: np.ndarray) -> sx.FourierSpectrum:
-    from faithfulness import shapiq as published
+    from fidelity import shapiq as published
 
     return moebius_to_fourier(published(masks, values, 0.5))
 
 
 def spectralexplain(masks: np.ndarray, values: np.ndarray) -> sx.FourierSpectrum:
-    from faithfulness import spectralexplain as published
+    from fidelity import spectralexplain as published
 
     return published(masks, values, 0.5)
 
@@ -232,9 +233,8 @@ def effect_of(found: dict, k: int = REMOVED) -> float:
 
 def bounds(values: np.ndarray) -> tuple[float, float]:
     """The 90 % bootstrap interval of a mean."""
-    draws = np.random.default_rng(0).integers(len(values), size=(4000, len(values)))
-    low, high = np.quantile(values[draws].mean(axis=1), [0.05, 0.95])
-    return float(low), float(high)
+    rng = np.random.default_rng(0)
+    return bootstrap(lambda rows: float(values[rows].mean()), len(values), rng, resamples=4000)
 
 
 def interval(values: np.ndarray) -> str:

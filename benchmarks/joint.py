@@ -102,7 +102,7 @@ def recovery(names: list[str], labels: list[str], seeds: int, seconds: float) ->
 def record(name: str, seed: int, planted: bool, budget: int, labels: list[str]) -> None:
     game, members = GAMES[name](seed, planted)
     rng = np.random.default_rng(seed)
-    masks = sx.KernelSPEX(p=game.p).design(len(game.players), budget, rng).masks
+    masks = sx.random_design(len(game.players), budget, rng, game.p).masks
     values = sx.measure(game, masks, batch_size=250).values
     lines = []
     for label in labels:

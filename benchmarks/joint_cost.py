@@ -1,4 +1,4 @@
-"""What does a split-plot design save where one lens of a joint game is dear, and what does it lose?
+"""What does a split-plot design save where one lens is hard to change, and what does it lose?
 
     python benchmarks/joint_cost.py [--game logistic] [--seeds 5] [--seconds 150]
 
@@ -47,7 +47,7 @@ ABLATIONS = {"logistic": 1000, "network": 1000, "layers": 400}
 SHARES = (0.05, 0.25, 0.5, 1.0)  # of them are measured with independent masks
 REPEATS, UNSEEN = 20, 300
 LAYERS = 10
-DEAR = {"logistic": "data", "network": "data", "layers": "demonstrations"}
+HARD_TO_CHANGE = {"logistic": "data", "network": "data", "layers": "demonstrations"}
 
 
 def logistic(seed: int) -> JointGame:
@@ -73,21 +73,21 @@ def cost(name: str, seed: int) -> None:
     n, p, count = len(game.players), game.p, ABLATIONS[name]
     unseen = np.random.default_rng(1000 + seed).random((UNSEEN, n)) < p
     truth = sx.measure(game, unseen, batch_size=UNSEEN).values
-    split = sx.SplitPlot(game.players_of(DEAR[name]), repeats=REPEATS)(n, count, rng, p)
-    whole = sx.KernelSPEX(p=p).design(n, count, rng)
+    split = sx.SplitPlot(game.players_of(HARD_TO_CHANGE[name]), repeats=REPEATS)(n, count, rng, p)
+    whole = sx.random_design(n, count, rng, p)
     lines = []
-    for label, plan, batch, shares in (
+    for label, design, batch, shares in (
         ("split-plot", split, count, (1.0,)),
         ("independent", whole, 100, SHARES),  # larger ones read for trainings that do not ask
     ):
         fresh = GAMES[name](seed)
         start = time.process_time()
-        values = sx.measure(fresh, plan.masks, batch_size=batch).values
+        values = sx.measure(fresh, design.masks, batch_size=batch).values
         seconds = time.process_time() - start
         for share in shares:
             budget = round(share * count)
-            part = plan.take(np.arange(budget))
-            spectrum = sx.KernelSPEX(p=p, folds=0).recover(part, values[:budget]).spectrum
+            part = design.take(np.arange(budget))
+            spectrum = sx.KernelSPEX(folds=0).recover(part, values[:budget]).spectrum
             lines.append({
                 "game": name, "seed": seed, "design": label, "ablations": budget,
                 "seconds": seconds * share, "r2": r2_score(truth, spectrum(unseen)),

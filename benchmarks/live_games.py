@@ -1,4 +1,4 @@
-"""Record games of real models for faithfulness.py: words of reviews, and training sentences.
+"""Record games of real models for fidelity.py: words of reviews, and training sentences.
 
     python benchmarks/live_games.py
     python benchmarks/live_games.py --games live_training_reviews --reviews FILE

@@ -2,9 +2,10 @@
 
     python benchmarks/split_plot.py [--seeds 10] [--error 0.5]
 
-Functions of 12 dear and 18 cheap players with 23 planted effects: 16 of single players, 7 of pairs,
-4 of these across. 50 masks of the dear players are used for 12 ablations each; every one of the 50
-has an error of its own, of `error` standard deviations of the function, every ablation one of 0.1.
+Functions of 12 players that are hard to change and 18 that are easy to, with 23 planted effects: 16
+of single players, 7 of pairs, 4 of these across. 50 masks of the former are used for 12 ablations
+each; every one of the 50 has an error of its own, of `error` standard deviations of the function,
+every ablation one of 0.1.
 `kernelspex` is told which ablations share an error (`Design.groups`), or takes all as independent.
 Coverage is the share of coefficients within 90 % intervals, half-width a mean; both are of all
 single players and of all pairs of each kind.
@@ -26,7 +27,7 @@ from spexlens.core.interactions import Z90
 from spexlens.core.spectrum import FourierSpectrum
 from spexlens.core.supports import Supports
 
-PLAYERS, DEAR, TRAININGS, REPEATS = 30, 12, 50, 12
+PLAYERS, HARD, TRAININGS, REPEATS = 30, 12, 50, 12
 SINGLES = (*range(6), *range(12, 22))
 PAIRS = ((0, 12), (1, 13), (2, 14), (3, 15), (0, 1), (2, 3), (16, 17))
 LOOKED_AT = Supports.from_sets(
@@ -39,20 +40,20 @@ def measured(seed: int, error: float) -> tuple[FourierSpectrum, sx.Design, np.nd
     rng = np.random.default_rng(seed)
     effects = {(i,): rng.normal() for i in SINGLES} | {pair: rng.normal() for pair in PAIRS}
     function = FourierSpectrum.from_dict(effects, PLAYERS)
-    split = sx.SplitPlot(tuple(range(DEAR)), repeats=REPEATS)
-    plan = split(PLAYERS, TRAININGS * REPEATS, rng, 0.5)
+    split = sx.SplitPlot(tuple(range(HARD)), repeats=REPEATS)
+    design = split(PLAYERS, TRAININGS * REPEATS, rng, 0.5)
     unit = float(np.linalg.norm(function.coefficients))
-    shared = error * unit * rng.normal(size=TRAININGS)[plan.groups]
-    values = function(plan.masks) + shared + 0.1 * unit * rng.normal(size=len(shared))
-    return function, plan, values
+    shared = error * unit * rng.normal(size=TRAININGS)[design.groups]
+    values = function(design.masks) + shared + 0.1 * unit * rng.normal(size=len(shared))
+    return function, design, values
 
 
 def judged(seed: int, error: float) -> Iterator[tuple[bool, np.ndarray, np.ndarray]]:
     """Told of the groups or not; which effects lie in their intervals; the half-widths."""
-    function, plan, values = measured(seed, error)
+    function, whole, values = measured(seed, error)
     truth = np.array([function.to_dict().get(s, 0.0) for s in LOOKED_AT.sets()])
     for told in (False, True):
-        design = plan if told else replace(plan, groups=None)
+        design = whole if told else replace(whole, groups=None)
         recovery = sx.KernelSPEX().recover(design, values)
         found = recovery.spectrum.to_dict()
         means = np.array([found.get(s, 0.0) for s in LOOKED_AT.sets()])
@@ -67,13 +68,13 @@ def main() -> None:
     given = parser.parse_args()
     rows = [row for seed in range(given.seeds) for row in judged(seed, given.error)]
     sizes = LOOKED_AT.orders()
-    dear = np.array([sum(i < DEAR for i in s) for s in LOOKED_AT.sets()])
+    hard = np.array([sum(i < HARD for i in s) for s in LOOKED_AT.sets()])
     kinds = {
-        "single, dear": (sizes == 1) & (dear == 1),
-        "single, cheap": (sizes == 1) & (dear == 0),
-        "pair, dear": dear == 2,
-        "pair, across": (sizes == 2) & (dear == 1),
-        "pair, cheap": (sizes == 2) & (dear == 0),
+        "single, hard to change": (sizes == 1) & (hard == 1),
+        "single, easy to change": (sizes == 1) & (hard == 0),
+        "pair, hard to change": hard == 2,
+        "pair, across": (sizes == 2) & (hard == 1),
+        "pair, easy to change": (sizes == 2) & (hard == 0),
     }
     for kind, own in kinds.items():
         for told in (False, True):

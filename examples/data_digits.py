@@ -52,8 +52,9 @@ def main() -> None:
 
     masks = sample_masks(COUNT, 100, np.random.default_rng(1))
     print("influence instead:", agreement(surrogate_game(game)(masks), game(masks)))
-    plan = Removals.of(strongest, sample_masks(COUNT, 50, np.random.default_rng(2)))
-    measured, predicted = plan.effects(game(plan.masks)), plan.effects(ex.predict(plan.masks))
+    removals = Removals.of(strongest, sample_masks(COUNT, 50, np.random.default_rng(2)))
+    measured = removals.effects(game(removals.masks))
+    predicted = removals.effects(ex.predict(removals.masks))
     for players, was, said in zip(strongest, measured, predicted, strict=True):
         print(f"presence of {players}: predicted {said:+.2f}, retrained {was:+.2f}")
     draw(data, order, strongest, pairs)

@@ -11,10 +11,10 @@ from spexlens.ablation.engines import Engine as Engine
 from spexlens.ablation.engines import Local as Local
 from spexlens.ablation.engines import Ray as Ray
 from spexlens.ablation.engines import Threads as Threads
-from spexlens.ablation.estimate import Plan as Plan
-from spexlens.ablation.estimate import plan as plan
 from spexlens.ablation.evaluate import Measured as Measured
 from spexlens.ablation.evaluate import measure as measure
+from spexlens.ablation.plan import Plan as Plan
+from spexlens.ablation.plan import plan as plan
 from spexlens.ablation.progress import ProgressBar as ProgressBar
 from spexlens.ablation.store import Store as Store
 from spexlens.algorithms import ALGORITHMS as ALGORITHMS
@@ -29,11 +29,12 @@ from spexlens.algorithms import ProxySPEX as ProxySPEX
 from spexlens.algorithms import Recovery as Recovery
 from spexlens.algorithms import SPEX as SPEX
 from spexlens.algorithms import find_algorithm as find_algorithm
+from spexlens.algorithms.base import FitCost as FitCost
+from spexlens.algorithms.base import MaskDesign as MaskDesign
 from spexlens.algorithms.base import random_design as random_design
 from spexlens.algorithms.greedy import greedy_calls as greedy_calls
 from spexlens.algorithms.minimal_sets import MinimalSet as MinimalSet
 from spexlens.algorithms.minimal_sets import minimal_set as minimal_set
-from spexlens.algorithms.split_plot import MaskDesign as MaskDesign
 from spexlens.algorithms.split_plot import SplitPlot as SplitPlot
 from spexlens.core.cross_lens import across as across
 from spexlens.core.cross_lens import energy_by_lenses as energy_by_lenses
@@ -77,6 +78,7 @@ from spexlens.lenses.training.game import training_game as training_game
 from spexlens.lenses.training.surrogates import surrogate_game as surrogate_game
 from spexlens.models.zoo import load_model as load_model
 from spexlens.proxies.boosted_trees import TreeGrid as TreeGrid
+from spexlens.proxies.regressors import pair_scores as pair_scores
 from spexlens.studies.keep_probability import keep_probability as keep_probability
 from spexlens.studies.levels import explain_by_levels as explain_by_levels
 from spexlens.studies.pruning import pruning_curve as pruning_curve

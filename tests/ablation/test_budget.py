@@ -1,4 +1,4 @@
-"""Budgets and the gate that keeps a run within its time."""
+"""Budgets and the deadline that keeps a run within its time."""
 
 import time
 
@@ -8,7 +8,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 import spexlens as sx
-from spexlens.ablation.budget import Budget, Gate
+from spexlens.ablation.budget import Budget, Deadline
 from spexlens.core.masks import all_masks
 
 
@@ -44,18 +44,18 @@ def test_limits_that_are_none_are_told(limits):
 
 
 def test_a_gate_expects_the_slowest_recent_pace():
-    gate = Gate(10.0)
-    assert gate.allow(64) == 1  # nothing is known yet
-    gate.record(2, 2.0)
-    assert gate.allow(64) == 9
-    gate.record(10, 1.0)
-    assert gate.allow(64) == 9
+    deadline = Deadline(10.0)
+    assert deadline.allow(64) == 1  # nothing is known yet
+    deadline.record(2, 2.0)
+    assert deadline.allow(64) == 9
+    deadline.record(10, 1.0)
+    assert deadline.allow(64) == 9
     for _ in range(2):
-        gate.record(10, 1.0)
-    assert gate.allow(64) == 64
-    gate.stop()
-    assert gate.allow(64) == 0
-    assert Gate(None).allow(64) == 64
-    late = Gate(0.01)
+        deadline.record(10, 1.0)
+    assert deadline.allow(64) == 64
+    deadline.stop()
+    assert deadline.allow(64) == 0
+    assert Deadline(None).allow(64) == 64
+    late = Deadline(0.01)
     time.sleep(0.02)
     assert late.allow(64) == 0

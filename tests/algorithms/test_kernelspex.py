@@ -19,7 +19,7 @@ def made(n=12, count=120, seed=0, noise=0.1, held_out=0):
 
 
 def test_design_is_random_masks_at_p():
-    design = KernelSPEX(p=0.8).design(30, 200, np.random.default_rng(0))
+    design = KernelSPEX().design(30, 200, np.random.default_rng(0), 0.8)
     assert design.masks.shape == (200, 30)
     assert design.p == 0.8
     assert design.masks.mean() == pytest.approx(0.8, abs=0.03)

@@ -38,17 +38,17 @@ def keys(masks):
 @pytest.mark.parametrize(("n", "budget"), [(30, 900), (30, 5000), (100, 15_744), (300, 40_000)])
 def test_the_design_keeps_its_promises(n, budget):
     design = SPEX().design(n, budget, np.random.default_rng(1))
-    plan = design.plan
+    structure = design.structure
     assert len(design.masks) == budget
     assert len(unique_masks(design.masks)[0]) == budget
     assert 20 <= design.held_out <= 200
-    assert plan.distinct + design.held_out <= budget
+    assert structure.distinct + design.held_out <= budget
     assert abs(design.masks.mean() - 0.5) < 0.05
     assert design.p == 0.5
-    for part in (f"b={plan.step.b}", f"t={plan.step.t}", f"C={plan.step.groups}"):
+    for part in (f"b={structure.step.b}", f"t={structure.step.t}", f"C={structure.step.groups}"):
         assert part in design.notes[0]
-    # Every query M_c l + d is where the plan says: linear in l, and the rows d are shared.
-    group = design.masks[plan.rows]
+    # Every query M_c l + d is where the structure says: linear in l, and the rows d are shared.
+    group = design.masks[structure.rows]
     assert (group[:, 0, 0] == 0).all()
     assert (group[:, :, 3] == group[:, :, 1] ^ group[:, :, 2] ^ group[:, :, 0]).all()
     assert (group[:, 5, 1] == group[:, 0, 1] ^ group[:, 5, 0]).all()
@@ -72,9 +72,9 @@ def test_lowering_t_comes_last_and_is_told():
 @pytest.mark.parametrize(("small", "large"), [(8000, 8500), (7872, 15_744), (1000, 40_000)])
 def test_designs_nest(small, large):
     designs = [SPEX().design(100, m, np.random.default_rng(7)) for m in (small, large)]
-    assert [design.plan.step.t for design in designs] == [5, 5]
+    assert [design.structure.step.t for design in designs] == [5, 5]
     first, second = (keys(design.masks) for design in designs)
-    structured = keys(designs[0].masks[: designs[0].plan.distinct])
+    structured = keys(designs[0].masks[: designs[0].structure.distinct])
     assert structured <= second
     assert keys(designs[0].masks[designs[0].fitted.stop :]) <= second
     if small == 8000:
@@ -129,7 +129,7 @@ def test_orders_above_t_are_still_found_by_testing_sets():
     spex = SPEX(b=3)
     budget = next(step.needed for step in spex.steps(40) if step.t == 2)
     design = spex.design(40, budget, rng)
-    assert design.plan.step.t == 2
+    assert design.structure.step.t == 2
     values = truth(design.masks) + 0.3 * rng.normal(size=len(design.masks))
     assert (1, 2, 3) in spex.recover(design, values).spectrum.to_dict()
 
@@ -234,6 +234,9 @@ def test_what_the_tables_do_not_hold_is_an_error():
         SPEX(order=11).design(100, 10**6, rng)
     with pytest.raises(InvalidInputError, match=r"b = 20 given"):
         SPEX(b=20).design(100, 10**6, rng)
+    for p in (0.9, np.linspace(0.4, 0.6, 100)):
+        with pytest.raises(InvalidInputError, match="'spex' is defined for p = 1/2 only"):
+            SPEX().design(100, 10**6, rng, p)
 
 
 def test_values_and_designs_that_do_not_fit_are_errors():

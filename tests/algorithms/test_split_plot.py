@@ -5,20 +5,20 @@ import spexlens as sx
 from spexlens.core.supports import Supports
 
 
-def test_dear_parts_are_repeated_and_the_rest_is_fresh():
+def test_hard_to_change_parts_are_repeated_and_the_rest_is_fresh():
     p = np.array([0.3] * 6 + [0.9] * 30)
     design = sx.SplitPlot(tuple(range(6)), repeats=25)(36, 1000, np.random.default_rng(0), p)
-    dear, cheap = design.masks[:, :6], design.masks[:, 6:]
+    hard, easy = design.masks[:, :6], design.masks[:, 6:]
     assert len(design.masks) == 1000
     assert len(np.unique(design.masks, axis=0)) == len(design.masks)
     for group in np.unique(design.groups):
-        assert len(np.unique(dear[design.groups == group], axis=0)) == 1
-    assert len(np.unique(dear, axis=0)) == len(np.unique(design.groups)) == 40
-    assert np.unique(cheap, axis=0).shape[0] > 200
-    assert cheap.mean() == pytest.approx(0.9, abs=0.02)
+        assert len(np.unique(hard[design.groups == group], axis=0)) == 1
+    assert len(np.unique(hard, axis=0)) == len(np.unique(design.groups)) == 40
+    assert np.unique(easy, axis=0).shape[0] > 200
+    assert easy.mean() == pytest.approx(0.9, abs=0.02)
 
 
-def test_few_dear_players_have_no_more_masks_than_there_are():
+def test_few_hard_to_change_players_have_no_more_masks_than_there_are():
     design = sx.SplitPlot((2, 3), repeats=2)(12, 400, np.random.default_rng(1), 0.5)
     assert len(np.unique(design.masks[:, 2:4], axis=0)) == 4
     assert len(design.masks) == 400
@@ -42,30 +42,30 @@ def test_folds_and_fidelity_keep_what_shares_a_training_together():
 def test_intervals_hold_what_trainings_with_errors_of_their_own_hide():
     rng = np.random.default_rng(4)
     split = sx.SplitPlot(tuple(range(8)), repeats=12)
-    inside, widths = [], {"dear": [], "cheap": []}
+    inside, widths = [], {"hard": [], "easy": []}
     for _ in range(3):
         effects = np.where(np.arange(16) % 2, 0.0, rng.normal(size=16))
-        plan = split(16, 360, rng, 0.5)
-        shared = rng.normal(size=len(plan.groups))[plan.groups]
-        values = -(2.0 * plan.masks - 1) @ effects + shared + 0.1 * rng.normal(size=360)
-        recovery = sx.KernelSPEX().recover(plan, values)
+        design = split(16, 360, rng, 0.5)
+        shared = rng.normal(size=len(design.groups))[design.groups]
+        values = -(2.0 * design.masks - 1) @ effects + shared + 0.1 * rng.normal(size=360)
+        recovery = sx.KernelSPEX().recover(design, values)
         found, errors = recovery.spectrum.to_dict(), recovery.std_errors
         singles = Supports.from_sets([(i,) for i in range(16)], 16)
         error = errors(singles)
         means = np.array([found.get((i,), 0.0) for i in range(16)])
         inside.append(np.abs(means - effects) <= 1.645 * error)
-        widths["dear"].append(error[:8])
-        widths["cheap"].append(error[8:])
+        widths["hard"].append(error[:8])
+        widths["easy"].append(error[8:])
     assert 0.85 <= np.mean(inside) < 1  # 0.79 where rows are taken as independent
-    assert np.mean(widths["cheap"]) < np.mean(widths["dear"]) / 4
+    assert np.mean(widths["easy"]) < np.mean(widths["hard"]) / 4
 
 
 def test_designs_that_do_not_fit_are_told():
     game = sx.FunctionGame(lambda masks: masks.sum(axis=1), 8)
-    for dear, repeats in (((), 5), ((0, 0), 5), ((0,), 0), ((0,), 2.5)):
+    for hard, repeats in (((), 5), ((0, 0), 5), ((0,), 0), ((0,), 2.5)):
         with pytest.raises(sx.InvalidInputError, match="distinct"):
-            sx.SplitPlot(dear, repeats)
-    for split, match in ((sx.SplitPlot((9,)), "of 8 given"), (sx.SplitPlot((0,), 90), "dear")):
+            sx.SplitPlot(hard, repeats)
+    for split, match in ((sx.SplitPlot((9,)), "of 8 players"), (sx.SplitPlot((0,), 90), "repeats")):
         with pytest.raises(sx.InvalidInputError, match=match):
             sx.explain(game, 100, "lasso", design=split)
     with pytest.raises(sx.InvalidInputError, match="any masks"):

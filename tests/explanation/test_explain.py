@@ -230,18 +230,41 @@ def test_a_games_own_keep_probability_is_used(algorithm):
     assert np.all(explanation.spectrum.p == 0.9)
 
 
-@pytest.mark.parametrize(("algorithm", "p"), [("lasso", 0.5), (sx.Lasso(p=0.6), None)])
+@pytest.mark.parametrize("algorithm", ["lasso", sx.Lasso()])
+@pytest.mark.parametrize("p", [0.5, 0.6])
 def test_a_given_keep_probability_goes_before_the_games(algorithm, p):
     explanation = sx.explain(Mostly(TRUTH, 10), 200, algorithm, rng=0, p=p)
     assert explanation.masks.mean() < 0.65
 
 
-@pytest.mark.parametrize(
-    ("algorithm", "p", "kept"),
-    [("lasso", None, 0.9), (sx.Lasso(p=0.3), None, 0.3), ("lasso", 0.7, 0.7)],
-)
-def test_a_design_draws_with_the_keep_probability_of_the_run(algorithm, p, kept):
+def test_every_mask_measured_keeps_the_games_keep_probability():
+    explanation = sx.explain(Mostly(TRUTH, 10), 2**10, rng=0)
+    assert explanation.algorithm == "exact"
+    assert np.all(explanation.spectrum.p == 0.9)
+    assert np.allclose(explanation.predict(explanation.masks), explanation.values)
+
+
+@pytest.mark.parametrize("algorithm", ["spex", sx.SPEX()])
+def test_a_keep_probability_that_the_design_cannot_draw_with_is_an_error(algorithm):
+    def forbidden(masks):
+        raise AssertionError
+
+    for game, p in ((Mostly(forbidden, 10), None), (sx.FunctionGame(forbidden, 10), 0.7)):
+        with pytest.raises(sx.InvalidInputError, match="'spex' is defined for p = 1/2 only"):
+            sx.explain(game, 600, algorithm, rng=0, p=p)
+
+
+@pytest.mark.parametrize(("p", "kept"), [(None, 0.9), (0.3, 0.3)])
+def test_a_design_draws_with_the_keep_probability_of_the_run(p, kept):
     split = sx.SplitPlot((0, 1), repeats=5)
-    explanation = sx.explain(Mostly(TRUTH, 10), 200, algorithm, rng=0, p=p, design=split)
+    explanation = sx.explain(Mostly(TRUTH, 10), 200, "lasso", rng=0, p=p, design=split)
     assert np.all(explanation.spectrum.p == kept)  # that of the design
     assert (explanation.masks[:, 2:].mean() > 0.5) == (kept > 0.5)
+
+
+def test_the_design_of_an_algorithm_serves_another():
+    designed = sx.SPEX().design(10, 300, np.random.default_rng(0))
+    explanation = sx.explain(TRUTH, 302, "lasso", rng=0, design=sx.SPEX().design)
+    assert (explanation.masks == designed.masks).all()
+    drawn = sx.explain(TRUTH, 200, "lasso", rng=0, design=sx.random_design)
+    assert (drawn.masks == sx.explain(TRUTH, 200, "lasso", rng=0).masks).all()

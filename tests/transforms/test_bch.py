@@ -15,7 +15,7 @@ from spexlens.transforms.bch import (
     splits,
     syndromes,
 )
-from spexlens.transforms.chase import chase_candidates, soft_decode
+from spexlens.transforms.chase import chase_candidates, likeliest
 from spexlens.transforms.finite_field import _PRIMITIVE, galois_field
 
 
@@ -150,24 +150,35 @@ def test_the_splitting_test_agrees_with_chiens_search():
         np.testing.assert_array_equal(splits(code, words, degree), roots == degree)
 
 
+def soft_decoded(code, observed):
+    """The likeliest candidate of each word; -1 where it has none."""
+    word, sets = chase_candidates(code, observed, 2 * code.t, 256)
+    signs = 1.0 - 2.0 * np.column_stack([np.zeros(len(sets)), set_parities(code, sets)])
+    best = likeliest(word, (observed[word] * signs).sum(axis=1))
+    decoded = np.full((len(observed), code.t), -1)
+    decoded[word[best]] = sets[best]
+    return decoded
+
+
 @given(n=st.integers(20, 300), t=st.integers(3, 6), seed=st.integers(0, 2**20))
 @settings(max_examples=25, deadline=None)
 def test_soft_decoding_is_as_likely_as_the_truth(n, t, seed):
     rng = np.random.default_rng(seed)
     code = bch_code(n, t)
     sets = random_sets(n, t, 30, rng)
-    sets[:, 3:] = n  # up to three players leave the truth unique, below
+    sets[:, 3:] = n  # few players, so that the truth is mostly the likeliest of all
     signs = 1.0 - 2.0 * np.column_stack([np.zeros(30), set_parities(code, sets)])
     observed = signs * rng.choice([-2.0, 0.7], (30, 1))
     weak = rng.permuted(np.tile(np.arange(code.r + 1), (30, 1)), axis=1)[:, : t - 2]
     scale = np.ones_like(observed)
     np.put_along_axis(scale, weak, -0.05, axis=1)  # wrong, but faint: the reference bit too
-    decoded = soft_decode(code, observed * scale)
-    assert decoded.found.all()
-    found = 1.0 - 2.0 * np.column_stack([np.zeros(30), set_parities(code, decoded.sets)])
+    decoded = soft_decoded(code, observed * scale)
+    assert (decoded >= 0).all()
+    found = 1.0 - 2.0 * np.column_stack([np.zeros(30), set_parities(code, decoded)])
     truly = np.abs((signs * observed * scale).sum(axis=1))
-    assert (np.abs((found * observed * scale).sum(axis=1)) >= truly - 1e-9).all()
-    assert (decoded.sets == sets).all(axis=1).mean() > 0.9
+    gain = np.abs((found * observed * scale).sum(axis=1)) - truly
+    assert (gain >= -1e-9).all()
+    assert ((decoded == sets).all(axis=1) | (gain > 1e-9)).all()
 
 
 def test_soft_decoding_beats_hard_decoding_in_noise():
@@ -178,7 +189,7 @@ def test_soft_decoding_beats_hard_decoding_in_noise():
     observed = signs + rng.normal(size=signs.shape) * 0.6
     bits = ((observed[:, 1:] < 0) ^ (observed[:, :1] < 0)).astype(np.uint8)
     hard = (hard_decode(code, bits).sets == sets).all(axis=1).mean()
-    soft = (soft_decode(code, observed).sets == sets).all(axis=1).mean()
+    soft = (soft_decoded(code, observed) == sets).all(axis=1).mean()
     assert soft > hard + 0.2
 
 

@@ -62,7 +62,7 @@ class Budget:
         return ", ".join(f"{limit:,} {name}" for name, limit in limits if limit is not None)
 
     def minus(self, calls: int, tokens: int = 0, seconds: float = 0.0) -> Budget:
-        """What is left after so much was spent.
+        """Return what is left after so much was spent.
 
         >>> Budget(calls=500).minus(calls=480).calls
         20
@@ -74,7 +74,7 @@ class Budget:
         )
 
     def affordable(self, game: Game, masks: BoolArray) -> int:
-        """How many of the masks `(m, n)`, from the first one on, the calls and tokens hold."""
+        """Count the masks `(m, n)`, from the first one on, that the calls and tokens hold."""
         count = len(masks) if self.calls is None else min(len(masks), self.calls)
         if self.tokens is None or not count:
             return count
@@ -83,7 +83,7 @@ class Budget:
 
 
 def tokens_of(game: Game, masks: BoolArray) -> np.ndarray:
-    """Tokens `(m,)` of the masks `(m, n)`; an error for a game that cannot count them."""
+    """Count the tokens `(m,)` of masks `(m, n)`; an error for a game that cannot count them."""
     tokens = game.tokens(masks) if isinstance(game, CountsTokens) else None
     if tokens is None:
         raise InvalidInputError(
@@ -94,7 +94,7 @@ def tokens_of(game: Game, masks: BoolArray) -> np.ndarray:
     return np.asarray(tokens)
 
 
-class Gate:
+class Deadline:
     """Lets batches start while they should end in time, and none after `stop`."""
 
     def __init__(self, seconds: float | None) -> None:
@@ -103,7 +103,7 @@ class Gate:
         self._paces: deque[float] = deque(maxlen=_RECENT)  # seconds a mask
 
     def allow(self, count: int) -> int:
-        """Of `count` masks, how many may start now."""
+        """Tell how many of `count` masks may start now."""
         if self._stopped:
             return 0
         if self._ends is None:
@@ -114,7 +114,7 @@ class Gate:
         return max(0, min(count, int(left / max(*self._paces, 1e-9))))
 
     def record(self, count: int, seconds: float) -> None:
-        """A batch of `count` masks took so long."""
+        """Note that a batch of `count` masks took so long."""
         self._paces.append(seconds / count)
 
     def stop(self) -> None:

@@ -9,7 +9,7 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from spexlens.ablation.budget import Budget, Gate, tokens_of
+from spexlens.ablation.budget import Budget, Deadline, tokens_of
 from spexlens.ablation.engines import Batch, Engine, FailedBatchError, find_engine
 from spexlens.ablation.interruption import first_interrupt
 from spexlens.ablation.store import Shelf, Store
@@ -66,7 +66,7 @@ def evaluate(
     store: Store | None = None,
     budget: Budget | None = None,
 ) -> FloatArray:
-    """Values `(m,)` or `(m, q)` of a game at masks `(m, n)`; see `measure`."""
+    """Return the values `(m,)` or `(m, q)` of a game at masks `(m, n)`; see `measure`."""
     return measure(
         game, masks, batch_size=batch_size, progress=progress, engine=engine, store=store,
         budget=budget,
@@ -138,7 +138,7 @@ def measure(
         rows = run.missing()
         rows = rows[: budget.affordable(game, distinct[rows])]
         tokens = 0 if budget.tokens is None else int(tokens_of(game, distinct[rows]).sum())
-        run.measure(rows, engine, batch_size, Gate(budget.seconds))
+        run.measure(rows, engine, batch_size, Deadline(budget.seconds))
     if not run.known.all():
         raise run.error(
             BudgetSpentError,
@@ -165,10 +165,10 @@ class _Run:
             self.reused = len(found)
 
     def missing(self) -> IntArray:
-        """Rows that have no value yet."""
+        """Return the rows that have no value yet."""
         return np.flatnonzero(~self.known)
 
-    def measure(self, rows: IntArray, engine: Engine, batch_size: int, gate: Gate) -> None:
+    def measure(self, rows: IntArray, engine: Engine, batch_size: int, deadline: Deadline) -> None:
         """Run the engine on the masks of `rows`; an error only after all under way has come in."""
         failure: InvalidInputError | StoreError | None = None
         interrupted = False
@@ -176,21 +176,21 @@ class _Run:
         def interrupt() -> None:
             nonlocal interrupted
             interrupted = True
-            gate.stop()
+            deadline.stop()
 
         try:
             with (
                 first_interrupt(interrupt),
-                closing(engine.run(self.game, self.masks[rows], batch_size, gate.allow)) as run,
+                closing(engine.run(self.game, self.masks[rows], batch_size, deadline.allow)) as run,
             ):
                 self._tell(len(rows))
                 for batch in run:
-                    gate.record(len(batch.rows), batch.seconds)
+                    deadline.record(len(batch.rows), batch.seconds)
                     try:
                         self._accept(rows[batch.rows], batch)
                     except (InvalidInputError, StoreError) as error:
                         failure = failure or error
-                        gate.stop()
+                        deadline.stop()
                     self._tell(len(rows))
         except FailedBatchError as error:
             raise self._failed(rows[error.rows], error.__cause__) from error.__cause__
@@ -208,12 +208,12 @@ class _Run:
         return int(self.known.sum()) - self.reused
 
     def error(self, kind: type[AblationError], message: str) -> AblationError:
-        """An error that carries all there is."""
+        """Return an error that carries all there is."""
         values = self.values[self.known] if self.known.any() else np.zeros(0)
         return kind(message, self.masks[self.known], values, self.calls, self.reused)
 
     def kept(self) -> str:
-        """Where the values are, for messages."""
+        """Say where the values are, for messages."""
         return (
             f"The {int(self.known.sum())} values measured before are on this error as .masks and "
             ".values; spexlens.fit(error.masks, error.values) explains them."

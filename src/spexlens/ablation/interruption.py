@@ -14,7 +14,7 @@ from spexlens.errors import SpexlensWarning
 
 @contextmanager
 def first_interrupt(stop: Callable[[], None]) -> Iterator[None]:
-    """Within it the first Ctrl-C calls `stop`; a second one raises `KeyboardInterrupt`.
+    """Let the first Ctrl-C within it call `stop`; a second one raises `KeyboardInterrupt`.
 
     An exception at any bytecode could fall between a value and its place in the store. Outside the
     main thread, and where a program has a handler of its own, nothing is changed.

@@ -57,7 +57,7 @@ class Meter:
         self.reused = 0
 
     def __call__(self, masks: BoolArray) -> FloatArray:
-        """Values `(m,)` or `(m, q)` of masks `(m, n)`; errors as in `measure`."""
+        """Measure values `(m,)` or `(m, q)` of masks `(m, n)`; errors as in `measure`."""
         if self._started is None:
             self._started = time.monotonic()
         try:

@@ -102,7 +102,7 @@ class Store:
 
     @contextmanager
     def opened(self, game: Game) -> Iterator[Shelf]:
-        """The values of one game, to look up and add to.
+        """Open the values of one game, to look up and add to.
 
         Raises
         ------
@@ -121,7 +121,7 @@ class Store:
             yield Shelf(db, self.path, row, len(game.players))
 
     def games(self) -> tuple[StoredGame, ...]:
-        """All games of the file, the last written first."""
+        """List all games of the file, the last written first."""
         with self._connected() as db, told(self.path):
             counts = dict(db.execute("SELECT game, count(*) FROM ablations GROUP BY game"))
             rows = db.execute(
@@ -133,7 +133,7 @@ class Store:
         )
 
     def find(self, prefix: str) -> StoredGame:
-        """The one game whose fingerprint begins so; an error for none or several."""
+        """Find the one game whose fingerprint begins so; an error for none or several."""
         games = self.games()
         found = [game for game in games if game.fingerprint.startswith(prefix.lower())]
         if len(found) != 1:
@@ -145,7 +145,7 @@ class Store:
         return found[0]
 
     def read(self, game: StoredGame) -> tuple[BoolArray, FloatArray]:
-        """All masks `(m, n)` of a game and their values `(m,)` or `(m, q)`."""
+        """Read all masks `(m, n)` of a game and their values `(m,)` or `(m, q)`."""
         with self._connected() as db, told(self.path):
             rows = db.execute(
                 "SELECT mask, value, outputs FROM ablations JOIN games ON games.id = game "
@@ -180,7 +180,7 @@ class Shelf:
         self._db, self._path, self._row, self._n = db, path, row, n
 
     def find(self, masks: BoolArray) -> tuple[IntArray, FloatArray]:
-        """Which of the masks have a value (row numbers, ascending), and the values."""
+        """Find the masks that have a value (row numbers, ascending), and the values."""
         rows, blobs = [], []
         with told(self._path):
             outputs = self._outputs()

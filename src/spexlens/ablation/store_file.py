@@ -29,7 +29,7 @@ _TABLES = (
 def connected(
     path: Path, timeout: float, max_bytes: int | None, *, create: bool
 ) -> Iterator[sqlite3.Connection]:
-    """A connection to a store's file, without implicit transactions; see `Store` for the rest."""
+    """Connect to a store's file, without implicit transactions; see `Store` for the rest."""
     if not create and not path.is_file():
         raise StoreError(f"there is no store {path}.")
     if not path.parent.is_dir():
@@ -49,7 +49,7 @@ def connected(
 
 @contextmanager
 def transaction(db: sqlite3.Connection) -> Iterator[None]:
-    """All that is written within it, or nothing."""
+    """Write all within it, or nothing."""
     db.execute("BEGIN IMMEDIATE")
     try:
         yield
@@ -62,7 +62,7 @@ def transaction(db: sqlite3.Connection) -> Iterator[None]:
 
 @contextmanager
 def told(path: str | Path) -> Iterator[None]:
-    """SQLite's errors as `StoreError`, with what to do."""
+    """Turn SQLite's errors into `StoreError`, with what to do."""
     try:
         yield
     except sqlite3.Error as error:

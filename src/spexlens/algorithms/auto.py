@@ -8,7 +8,7 @@ from typing import Any, ClassVar
 
 import numpy as np
 
-from spexlens.algorithms.base import Algorithm, Design, Recovery, random_design
+from spexlens.algorithms.base import Algorithm, Design, FitCost, Recovery, random_design
 from spexlens.algorithms.kernelspex import KernelSPEX
 from spexlens.algorithms.proxyspex import ProxySPEX
 from spexlens.algorithms.regression import Lasso, Pairwise
@@ -37,8 +37,6 @@ class Auto:
         Each must give out-of-fold predictions. The weights are drawn towards the first.
     weights : tuple of float, optional
         Fixed weights instead of fitted ones.
-    p : float or float array (n,), default 0.5
-        Keep probability of the masks.
     """
 
     candidates: tuple[Algorithm, ...] = (
@@ -48,17 +46,15 @@ class Auto:
         Lasso(),
     )
     weights: tuple[float, ...] | None = None
-    p: float | FloatArray = 0.5
 
     name: ClassVar[str] = "auto"
     any_masks: ClassVar[bool] = True
+    exact: ClassVar[bool] = False
 
-    def design(self, n: int, budget: int, rng: np.random.Generator) -> Design:
-        """Random masks."""
-        return random_design(n, budget, rng, self.p)
+    design = staticmethod(random_design)
 
     def recover(self, design: Design, values: FloatArray) -> Recovery:
-        """The stacked spectrum."""
+        """Recover with every candidate, and stack the spectra."""
         recoveries, notes = _recover_each(self.candidates, design, values)
         score = score_column(values)[design.fitted]
         names = [recovery.tuned.name for recovery in recoveries]
@@ -85,9 +81,14 @@ class Auto:
         )
         return Recovery(spectrum, tuned, chosen, notes, out_of_fold)
 
+    def fit_cost(self, n: int, ablations: int) -> FitCost:
+        """Add up the candidates' seconds; their memory is needed one after the other."""
+        costs = [candidate.fit_cost(n, ablations) for candidate in self.candidates]
+        return FitCost(sum(c.seconds for c in costs), max(c.memory for c in costs))
+
 
 def stacking_weights(predictions: FloatArray, values: FloatArray) -> FloatArray:
-    """Non-negative weights `(c,)` for out-of-fold predictions `(c, m)` of `values` `(m,)`.
+    """Fit non-negative weights `(c,)` for out-of-fold predictions `(c, m)` of `values` `(m,)`.
 
     Least squares on centred predictions (Breiman 1996, Stacked regressions) with a ridge that draws
     the weights towards the first candidate alone, as if 60 more rows had said so: weights fitted to
@@ -112,7 +113,7 @@ def stacking_weights(predictions: FloatArray, values: FloatArray) -> FloatArray:
 
 
 def _stacked_out_of_fold(predictions: FloatArray, values: FloatArray, design: Design) -> FloatArray:
-    """The stack's prediction of every row, by weights that were fitted to the other folds."""
+    """Predict every row by the stack, with weights that were fitted to the other folds."""
     stacked = np.empty(len(values))
     for fit, judge in fold_rows(len(values), FOLDS, design.seed, design.fitted_groups):
         weights = stacking_weights(predictions[:, fit], values[fit])
@@ -157,7 +158,7 @@ def _weighted_sum(spectra: list[FourierSpectrum], weights: FloatArray) -> Fourie
 def _std_errors(
     total: FourierSpectrum, recoveries: list[Recovery], weights: FloatArray
 ) -> FloatArray | None:
-    """Standard errors of the stack's coefficients, `(K,)`; None where no candidate has any.
+    """Return standard errors of the stack's coefficients, `(K,)`; None where no candidate has any.
 
     The variance of a mixture is that within the candidates and that between them. Within, the
     Gaussian process stands for all, as the others have no posterior.

@@ -10,7 +10,7 @@ import math
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field, replace
 from types import MappingProxyType
-from typing import Any, ClassVar, Protocol
+from typing import Any, ClassVar, NamedTuple, Protocol
 
 import numpy as np
 
@@ -43,8 +43,8 @@ class Design:
         Seeds every random choice of `recover` (folds, trees).
     held_out : int
         The last so many masks are kept from `recover`, to judge its result.
-    plan : object, optional
-        What the algorithm needs to know of a structured design.
+    structure : object, optional
+        What the algorithm needs to know of the masks it made.
     notes : tuple of str
         Choices a user should hear of.
     groups : int array (m,), optional
@@ -55,7 +55,7 @@ class Design:
     p: float | FloatArray = 0.5
     seed: int = 0
     held_out: int = 0
-    plan: Any = None
+    structure: Any = None
     notes: tuple[str, ...] = ()
     groups: IntArray | None = None
 
@@ -86,9 +86,10 @@ class Design:
         return None if self.groups is None else self.groups[self.fitted]
 
     def take(self, rows: IntArray, held_out: int = 0) -> Design:
-        """The same design with only the masks of `rows`; its plan holds no longer."""
+        """Return the design with only the masks of `rows`; its structure holds no longer."""
         groups = None if self.groups is None else self.groups[rows]
-        return replace(self, masks=self.masks[rows], held_out=held_out, plan=None, groups=groups)
+        masks = self.masks[rows]
+        return replace(self, masks=masks, held_out=held_out, structure=None, groups=groups)
 
 
 @dataclass(frozen=True, eq=False)
@@ -123,37 +124,73 @@ class Recovery:
         object.__setattr__(self, "chosen", MappingProxyType(dict(self.chosen)))
 
 
-class Algorithm(Protocol):
-    """A frozen dataclass of hyper-parameters with two pure functions.
+class MaskDesign(Protocol):
+    """How masks are drawn: `random_design`, a `SplitPlot`, or the `design` of an algorithm."""
 
-    `name` is its key in `spexlens.ALGORITHMS`; `any_masks` tells whether `recover` works on masks
-    that it did not design.
+    def __call__(
+        self, n: int, budget: int, rng: np.random.Generator, p: float | FloatArray = 0.5, /
+    ) -> Design:
+        """Draw at most `budget` distinct masks over n players at keep probability p.
+
+        Raises
+        ------
+        InvalidInputError
+            Where the budget is too small, or p is none that the design can draw with.
+        """
+        ...
+
+
+class FitCost(NamedTuple):
+    """What a fit may take, roughly, on one core of 2020 or later; nothing worth telling is 0."""
+
+    seconds: float = 0.0
+    memory: float = 0.0  # bytes
+
+
+class Algorithm(Protocol):
+    """A frozen dataclass of hyper-parameters with pure functions.
+
+    Attributes
+    ----------
+    name : str
+        Its key in `spexlens.ALGORITHMS`.
+    any_masks : bool
+        `recover` works on masks of any design, not only on those of its own.
+    exact : bool
+        It takes all 2^n masks and estimates nothing: nothing is held out or left to judge.
     """
 
     name: ClassVar[str]
     any_masks: ClassVar[bool]
+    exact: ClassVar[bool]
 
-    def design(self, n: int, budget: int, rng: np.random.Generator) -> Design:
-        """At most `budget` distinct masks over n players; an error where that is too few."""
+    def design(
+        self, n: int, budget: int, rng: np.random.Generator, p: float | FloatArray = 0.5, /
+    ) -> Design:
+        """Draw the masks it works best on; see `MaskDesign`."""
         ...
 
     def recover(self, design: Design, values: FloatArray) -> Recovery:
-        """A spectrum from the values `(m,)` or `(m, q)` of all the design's masks.
+        """Recover a spectrum from the values `(m,)` or `(m, q)` of all the design's masks.
 
         Rows beyond `design.fitted` must not be used.
         """
         ...
 
+    def fit_cost(self, n: int, ablations: int) -> FitCost:
+        """Estimate what `recover` takes for so many ablations of n players."""
+        ...
+
 
 def draw_seed(rng: np.random.Generator) -> int:
-    """A seed for `Design.seed`."""
+    """Draw a seed for `Design.seed`."""
     return int(rng.integers(2**31, dtype=np.int64))
 
 
 def random_design(
     n: int, budget: int, rng: np.random.Generator, p: float | FloatArray = 0.5
 ) -> Design:
-    """Distinct masks at keep probability p: the design of every regression-type algorithm."""
+    """Draw distinct masks at keep probability p: the design of every regression-type algorithm."""
     if budget < MIN_MASKS:
         raise InvalidInputError(
             f"budget = {budget} given; a fitted proxy needs at least {MIN_MASKS} ablations "
@@ -164,6 +201,6 @@ def random_design(
 
 
 def suggested_budget(n: int) -> int:
-    """About `2 n log2 n` ablations (ProxySPEX, arXiv 2505.17495, section 5), at most all 2^n."""
+    """Suggest `2 n log2 n` ablations (ProxySPEX, arXiv 2505.17495, section 5), at most all 2^n."""
     suggestion = max(32, round(2 * n * math.log2(max(n, 2))))
     return min(suggestion, 2**n) if n < 24 else suggestion

@@ -7,7 +7,7 @@ from typing import ClassVar
 
 import numpy as np
 
-from spexlens.algorithms.base import Design, Recovery, draw_seed
+from spexlens.algorithms.base import Design, FitCost, Recovery, draw_seed
 from spexlens.core.game import score_column
 from spexlens.core.masks import FloatArray, all_masks
 from spexlens.core.spectrum import FourierSpectrum, keep_probabilities
@@ -17,31 +17,32 @@ from spexlens.errors import InvalidInputError
 
 @dataclass(frozen=True)
 class Exact:
-    """All 2^n masks, every coefficient. Exponential: for up to about 20 players.
-
-    Parameters
-    ----------
-    p : float or float array (n,), default 0.5
-        Keep probability of the basis (the masks are all masks either way).
-    """
-
-    p: float | FloatArray = 0.5
+    """All 2^n masks, every coefficient. Exponential: for up to about 20 players."""
 
     name: ClassVar[str] = "exact"
     any_masks: ClassVar[bool] = False
+    exact: ClassVar[bool] = True
 
-    def design(self, n: int, budget: int, rng: np.random.Generator) -> Design:
-        """All masks; an error where the budget does not hold them."""
+    def design(
+        self, n: int, budget: int, rng: np.random.Generator, p: float | FloatArray = 0.5
+    ) -> Design:
+        """Take all masks, whatever p: it is that of the basis.
+
+        Raises
+        ------
+        InvalidInputError
+            Where the budget does not hold them.
+        """
         masks = all_masks(n)
         if budget < len(masks):
             raise InvalidInputError(
                 f"budget = {budget} given; the exact algorithm needs all 2^{n} = {len(masks)} "
                 "masks. Raise the budget or choose another algorithm."
             )
-        return Design(masks, p=self.p, seed=draw_seed(rng))
+        return Design(masks, p=p, seed=draw_seed(rng))
 
     def recover(self, design: Design, values: FloatArray) -> Recovery:
-        """The full transform, O(n 2^n)."""
+        """Transform the values in full, O(n 2^n)."""
         if len(design.masks) != 2**design.n or not (design.masks == all_masks(design.n)).all():
             raise InvalidInputError(
                 f"{len(design.masks)} masks given; the exact algorithm needs all 2^{design.n} in "
@@ -58,9 +59,13 @@ class Exact:
         spectrum = FourierSpectrum(*collect_terms(design.n, terms), p=design.p)
         return Recovery(spectrum, self, {"terms": len(spectrum)})
 
+    def fit_cost(self, n: int, ablations: int) -> FitCost:
+        """Count nothing: a fit takes seconds."""
+        return FitCost()
+
 
 def full_transform(values: FloatArray, p: float | FloatArray) -> FloatArray:
-    """All 2^n coefficients of the values of `all_masks(n)`, in the same order of sets.
+    """Compute all 2^n coefficients of the values of `all_masks(n)`, in the same order of sets.
 
     One butterfly a player: with a the value where it is absent and b where it is present,
     `E[f] = (1 - p) a + p b` and `E[f phi] = sqrt(p (1 - p)) (a - b)`.

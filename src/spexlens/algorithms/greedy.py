@@ -54,7 +54,7 @@ class GreedyState:
 
 
 def greedy_calls(n: int, size: int) -> int:
-    """Ablations for a selection of `size` among n players: the base, then `n - r` in round r.
+    """Count the ablations to select `size` of n players: the base, then `n - r` in round r.
 
     >>> greedy_calls(100, 3)
     298
@@ -63,7 +63,7 @@ def greedy_calls(n: int, size: int) -> int:
 
 
 def start(n: int, size: int, direction: str, objective: str, base: float) -> GreedyState:
-    """The state before the first round; the arguments are checked here."""
+    """Check the arguments and return the state before the first round."""
     if direction not in DIRECTIONS:
         raise UnknownNameError("direction", direction, DIRECTIONS)
     if objective not in OBJECTIVES:
@@ -74,12 +74,12 @@ def start(n: int, size: int, direction: str, objective: str, base: float) -> Gre
 
 
 def base_mask(n: int, direction: str) -> BoolArray:
-    """The input that effects are differences to, as one mask `(1, n)`."""
+    """Return the input that effects are differences to, as one mask `(1, n)`."""
     return np.full((1, n), direction == "removal")
 
 
 def round_masks(state: GreedyState) -> tuple[BoolArray, np.ndarray]:
-    """The masks of the next round, one a remaining player, and those players."""
+    """Return the masks of the next round, one a remaining player, and those players."""
     remaining = np.setdiff1d(np.arange(state.n), state.selected)
     masks = np.repeat(base_mask(state.n, state.direction), len(remaining), axis=0)
     flipped = state.direction != "removal"
@@ -89,7 +89,7 @@ def round_masks(state: GreedyState) -> tuple[BoolArray, np.ndarray]:
 
 
 def take_best(state: GreedyState, remaining: np.ndarray, values: FloatArray) -> GreedyState:
-    """The state after a round, given the values of its masks; ties go to the first player.
+    """Return the state after a round, given the values of its masks; ties go to the first player.
 
     An effect is positive where the players raise the value: `base - f` for removal, `f - base` for
     insertion.

@@ -25,7 +25,7 @@ def influential_set(
     direction: str = "removal",
     towards: str = "either",
 ) -> tuple[int, ...]:
-    """The set of players that moves the value the most, according to a spectrum.
+    """Find the set of players that moves the value the most, according to a spectrum.
 
     Up to 5,000 sets are all compared. Beyond that a beam search grows them by one player at a time:
     exact for an additive spectrum, not always otherwise. `spectrum.up_to_order(1)` gives the set of
@@ -73,7 +73,7 @@ def influential_set(
 
 
 def flipped(base: BoolArray, sets: Sequence[Sequence[int]]) -> BoolArray:
-    """The mask `base` `(n,)` with the players of each set changed: `(len(sets), n)`."""
+    """Change the players of each set in the mask `base` `(n,)`: `(len(sets), n)`."""
     masks = np.repeat(base[None], len(sets), axis=0)
     for row, players in enumerate(sets):
         masks[row, list(players)] ^= True
@@ -94,7 +94,7 @@ def _candidates(spectrum: FourierSpectrum) -> list[int]:
 def best_sets(
     spectrum: FourierSpectrum, size: int, base: BoolArray, sign: float, width: int
 ) -> list[tuple[int, ...]]:
-    """The best sets of one size that a beam search of this width finds, the best first.
+    """Find the best sets of one size by a beam search of this width, the best first.
 
     `base` is the mask `(n,)` that is changed, `sign` 1 to raise the value and -1 to lower it.
     """
@@ -109,7 +109,7 @@ def best_sets(
 
 
 def _search(spectrum: FourierSpectrum, size: int, base: BoolArray, sign: float) -> tuple[int, ...]:
-    """The best set of all, or of those that a beam search sees."""
+    """Return the best set of all, or of those that a beam search sees."""
     if math.comb(spectrum.n, size) > _MOST_COMPARED:
         return best_sets(spectrum, size, base, sign, _BEAM)[0]
     every = list(combinations(range(spectrum.n), size))

@@ -47,7 +47,7 @@ class MinimalSet:
 def minimal_set(
     spectrum: FourierSpectrum, kind: str = "sufficient", share: float = 0.9, seconds: float = 30.0
 ) -> MinimalSet:
-    """The smallest sufficient or necessary set of players, by mixed-integer programming.
+    """Find the smallest sufficient or necessary set of players, by mixed-integer programming.
 
     Parameters
     ----------

@@ -26,7 +26,7 @@ import scipy  # its submodules load on first use
 from spexlens.algorithms.sweeping import evidence, low_orders, neighbours, stands_out, sweep
 from spexlens.core.masks import BoolArray, FloatArray, IntArray
 from spexlens.core.supports import row_keys
-from spexlens.transforms.chase import chase_candidates
+from spexlens.transforms.chase import chase_candidates, likeliest
 from spexlens.transforms.hashing import Hashing
 
 NOISE_QUANTILE = 0.1  # bins this quiet are taken for noise
@@ -128,7 +128,7 @@ def peel(
 
 
 def solve(hashing: Hashing, bins: FloatArray, sets: IntArray) -> tuple[FloatArray, FloatArray]:
-    """Least-squares coefficients `(k,)` of `sets` on all bins, and the residual bins."""
+    """Fit coefficients `(k,)` of `sets` to all bins; return them and the residual bins."""
     signs, where = hashing.signs(sets), hashing.bins(sets)
     together = np.zeros((len(sets), len(sets)))
     seen = np.zeros(len(sets))
@@ -147,7 +147,7 @@ def solve(hashing: Hashing, bins: FloatArray, sets: IntArray) -> tuple[FloatArra
 
 
 def noise_variance(residual: FloatArray, floor: float = 0.0) -> float:
-    """Variance of one entry of the bins, from the quietest tenth of them.
+    """Estimate the variance of one entry of the bins, from the quietest tenth of them.
 
     A sparse function leaves many bins empty. Their energies are chi-square with r + 1 degrees of
     freedom; the low quantile of all bins, divided by that of the chi-square, is robust against the
@@ -162,7 +162,7 @@ def noise_variance(residual: FloatArray, floor: float = 0.0) -> float:
 
 
 def _decode(hashing: Hashing, residual: FloatArray, noise: float, patterns: int) -> IntArray:
-    """Sets that decode out of some bin, hash back into it and are borne out by the others."""
+    """Find sets that decode out of some bin, hash back into it and are borne out by others."""
     delays = hashing.delays
     loud = 1 + 4 * np.sqrt(2 / delays)
     energy = np.square(residual).mean(axis=2)
@@ -173,9 +173,7 @@ def _decode(hashing: Hashing, residual: FloatArray, noise: float, patterns: int)
     word, sets = chase_candidates(hashing.code, observed, 2 * hashing.code.t, patterns)
     home = hashing.bins(sets)[group[word], np.arange(len(word))] == at[word]
     word, sets = word[home], sets[home]
-    match = np.abs(np.einsum("kd,kd->k", observed[word], hashing.signs(sets)))
-    order = np.lexsort((-match, word))
-    best = order[np.unique(word[order], return_index=True)[1]]  # the likeliest a bin
+    best = likeliest(word, np.einsum("kd,kd->k", observed[word], hashing.signs(sets)))
     _, first, inverse = np.unique(
         row_keys(sets[best], hashing.code.n + 1), return_index=True, return_inverse=True
     )
@@ -198,12 +196,12 @@ def _decode(hashing: Hashing, residual: FloatArray, noise: float, patterns: int)
 
 
 def _widened(sets: IntArray, width: int, n: int) -> IntArray:
-    """Padded sets with more padding, to `width` columns."""
+    """Return padded sets with more padding, to `width` columns."""
     return np.pad(sets, ((0, 0), (0, width - sets.shape[1])), constant_values=n)
 
 
 def _fresh(hashing: Hashing, sets: IntArray, found: IntArray) -> IntArray:
-    """The rows of `found` that are not among `sets`."""
+    """Return the rows of `found` that are not among `sets`."""
     keys = row_keys(np.concatenate([sets, found]), hashing.code.n + 1)
     new: BoolArray = ~np.isin(keys[len(sets) :], keys[: len(sets)])
     fresh: IntArray = found[new]

@@ -13,7 +13,7 @@ from typing import Any, ClassVar
 
 import numpy as np
 
-from spexlens.algorithms.base import Design, Recovery, random_design
+from spexlens.algorithms.base import Design, FitCost, Recovery, random_design
 from spexlens.core.game import score_column
 from spexlens.core.masks import BoolArray, FloatArray, IntArray
 from spexlens.core.spectrum import FourierSpectrum, fourier_basis
@@ -54,8 +54,6 @@ class ProxySPEX:
     folds : int, default 5
     threads : int, optional
         Parallel fits; None uses every core. The result does not depend on it.
-    p : float or float array (n,), default 0.5
-        Keep probability of the masks.
     settings : TreeSettings, optional
         Fixed settings instead of the grid search.
     kept_refit : bool, optional
@@ -72,17 +70,15 @@ class ProxySPEX:
     refit: bool = True
     folds: int = FOLDS
     threads: int | None = None
-    p: float | FloatArray = 0.5
     settings: TreeSettings | None = None
     kept_refit: bool | None = None
     proxy: Any = None
 
     name: ClassVar[str] = "proxyspex"
     any_masks: ClassVar[bool] = True
+    exact: ClassVar[bool] = False
 
-    def design(self, n: int, budget: int, rng: np.random.Generator) -> Design:
-        """Uniform random masks."""
-        return random_design(n, budget, rng, self.p)
+    design = staticmethod(random_design)
 
     def recover(self, design: Design, values: FloatArray) -> Recovery:
         """Fit, read, cut, refit."""
@@ -107,6 +103,11 @@ class ProxySPEX:
         chosen = {**reading.chosen, "refit": use_refit, "terms": len(spectrum)}
         tuned = replace(self, settings=reading.settings, kept_refit=bool(use_refit))
         return Recovery(spectrum, tuned, chosen, reading.notes, out_of_fold)
+
+    def fit_cost(self, n: int, ablations: int) -> FitCost:
+        """Estimate it from fits of the published grid to 800 … 20,000 ablations."""
+        entries = float(n) * ablations
+        return FitCost(4e-5 * entries, 100 * entries)
 
 
 @dataclass(frozen=True, eq=False)
@@ -185,7 +186,7 @@ def _read_regressor(
 def energy_cut(
     spectrum: FourierSpectrum, share: float, max_terms: int | None = None
 ) -> FourierSpectrum:
-    """The fewest largest terms that hold at least `share` of the energy, and the constant.
+    """Keep the fewest largest terms with at least `share` of the energy, and the constant.
 
     Energy is `sum F(S)^2` over non-empty S. The term that crosses the share is kept; terms are
     ranked, not compared with a threshold, so ties at the cut neither empty the support nor flood
@@ -201,7 +202,7 @@ def energy_cut(
 
 
 def ridge_refit(spectrum: FourierSpectrum, masks: BoolArray, values: FloatArray) -> FourierSpectrum:
-    """The spectrum's terms with coefficients refitted by ridge, its strength by leave-one-out.
+    """Refit the spectrum's coefficients by ridge, its strength by leave-one-out.
 
     The constant is the unpenalised intercept.
     """
@@ -218,7 +219,7 @@ def ridge_refit(spectrum: FourierSpectrum, masks: BoolArray, values: FloatArray)
 
 
 def keep_refit(cut: FloatArray, refitted: FloatArray, values: FloatArray) -> bool:
-    """Whether the refit's out-of-fold squared error is strictly below that of the cut spectrum."""
+    """Tell whether the refit's out-of-fold squared error is strictly below the cut spectrum's."""
     return bool(np.sum((refitted - values) ** 2) < np.sum((cut - values) ** 2))
 
 

@@ -14,11 +14,11 @@ import numpy as np
 import scipy  # its submodules load on first use
 
 from spexlens.core.masks import BoolArray, FloatArray, IntArray
+from spexlens.proxies.folds import FOLDS
 from spexlens.transforms.hashing import Hashing
 
 Regression = Literal["best", "lasso", "ridge", "none"]
 
-FOLDS = 5
 RIDGES = (0.0, 1e-3, 3e-3, 1e-2, 3e-2, 0.1, 0.3, 1.0, 3.0)  # relative to the number of masks
 LASSOS = 25
 _CHUNK_MASKS = 2048
@@ -34,7 +34,7 @@ class Moments:
     count: int
 
     def __add__(self, other: Moments) -> Moments:
-        """Of both sets of rows together."""
+        """Return the moments of both sets of rows together."""
         return Moments(
             self.gram + other.gram,
             self.cross + other.cross,
@@ -43,7 +43,7 @@ class Moments:
         )
 
     def __sub__(self, other: Moments) -> Moments:
-        """Of the rows of `self` without those of `other`."""
+        """Return the moments of the rows of `self` without those of `other`."""
         return Moments(
             self.gram - other.gram,
             self.cross - other.cross,
@@ -52,7 +52,7 @@ class Moments:
         )
 
     def loss(self, coefficients: FloatArray) -> FloatArray:
-        """Squared error `(a,)`, summed over the rows, of coefficients `(k, a)`."""
+        """Sum the squared errors `(a,)`, over the rows, of coefficients `(k, a)`."""
         fitted = ((self.gram @ coefficients - 2 * self.cross[:, None]) * coefficients).sum(axis=0)
         return np.asarray(np.maximum(self.energy + fitted, 0.0))
 
@@ -70,7 +70,7 @@ class Refit:
     losses: FloatArray
 
     def beats(self, other: Refit) -> bool:
-        """Whether it predicts left-out rows better than `other`, by over a standard error."""
+        """Tell whether it predicts left-out rows better than `other`, by over a standard error."""
         gain = other.losses - self.losses
         return bool(gain.mean() > gain.std(ddof=1) / np.sqrt(len(gain)))
 
@@ -83,7 +83,7 @@ def fold_moments(
     extra_values: FloatArray,
     rng: np.random.Generator,
 ) -> list[Moments]:
-    """Moments of every fold, for the terms `sets` (padded) on the bins and on extra masks."""
+    """Compute the moments of every fold, for terms `sets` (padded) on the bins and extra masks."""
     signs, where = hashing.signs(sets), hashing.bins(sets)
     size = bins.shape[1]
     together = np.zeros((len(sets), len(sets)))
@@ -111,7 +111,7 @@ def fold_moments(
 
 
 def mask_moments(sets: IntArray, masks: BoolArray, values: FloatArray) -> Moments:
-    """Moments of the terms `sets` (padded) on masks `(m, n)` with values `(m,)`."""
+    """Compute the moments of terms `sets` (padded) on masks `(m, n)` with values `(m,)`."""
     basis = np.ones((masks.shape[1] + 1, len(masks)))  # the padding player is the constant 1
     basis[:-1] -= 2.0 * masks.T
     terms = np.ones((len(sets), len(masks)))
@@ -158,7 +158,7 @@ def refit(folds: list[Moments], regression: Regression = "best") -> Refit:
 
 
 def _largest_alpha(moments: Moments) -> float:
-    """The smallest LASSO penalty at which every coefficient but the constant is zero."""
+    """Return the smallest LASSO penalty at which every coefficient but the constant is zero."""
     centred = moments.cross - moments.gram[:, 0] * moments.cross[0] / moments.count
     return float(np.abs(centred[1:]).max(initial=0.0)) / moments.count
 

@@ -7,7 +7,7 @@ from typing import ClassVar
 
 import numpy as np
 
-from spexlens.algorithms.base import Design, Recovery, draw_seed
+from spexlens.algorithms.base import Design, FitCost, Recovery, draw_seed
 from spexlens.algorithms.peeling import peel
 from spexlens.algorithms.refit import Refit, Regression, fold_moments, refit
 from spexlens.algorithms.sweeping import scores
@@ -62,7 +62,7 @@ class Step:
 
 
 @dataclass(frozen=True, eq=False)
-class SpexPlan:
+class SpexStructure:
     """What `SPEX.recover` must know of its design.
 
     Attributes
@@ -144,9 +144,12 @@ class SPEX:
 
     name: ClassVar[str] = "spex"
     any_masks: ClassVar[bool] = False
+    exact: ClassVar[bool] = False
 
-    def design(self, n: int, budget: int, rng: np.random.Generator) -> Design:
-        """The masks `M_c l + d`, then random ones for the refit, then those held out.
+    def design(
+        self, n: int, budget: int, rng: np.random.Generator, p: float | FloatArray = 0.5
+    ) -> Design:
+        """Make the masks `M_c l + d`, then random ones for the refit, then those held out.
 
         Parameters
         ----------
@@ -155,13 +158,20 @@ class SPEX:
         budget : int
             Never exceeded.
         rng : numpy.random.Generator
+        p : float or float array (n,), default 0.5
+            No other: the code is linear, so that it keeps every player in half of the masks.
 
         Raises
         ------
         InvalidInputError
-            When the budget holds no step (the message lists the feasible ones), or n or `order`
-            exceed what the code tables hold.
+            When the budget holds no step (the message lists the feasible ones), p is not 1/2, or n
+            or `order` exceed what the code tables hold.
         """
+        if np.any(np.asarray(p) != 0.5):
+            raise InvalidInputError(
+                f"keep probability p = {p} given, but {self.name!r} is defined for p = 1/2 only; "
+                "choose another algorithm or p = 0.5."
+            )
         step = self.choose(n, budget)
         code = bch_code(n, step.t)
         seeds = rng.integers(2**63, size=self.groups + 2)
@@ -180,7 +190,7 @@ class SPEX:
         judged = fresh_masks(n, held_out, packed, np.random.default_rng(seeds[0]))
         taken = np.concatenate([packed, judged])
         spare = fresh_masks(n, left - held_out, taken, np.random.default_rng(seeds[1]))
-        plan = SpexPlan(
+        structure = SpexStructure(
             step,
             hashing,
             rows=read_only(rank[inverse.ravel()].reshape(self.groups, code.r + 1, 2**step.b)),
@@ -195,12 +205,12 @@ class SPEX:
             unpacked([packed, spare, judged], n),
             seed=seed,
             held_out=held_out,
-            plan=plan,
+            structure=structure,
             notes=(note + (lowered if step.t < min(self.order, n) else ""),),
         )
 
     def choose(self, n: int, budget: int) -> Step:
-        """The step that `design` takes; see Notes."""
+        """Choose the step that `design` takes; see Notes."""
         steps = self.steps(n)
         fitting = [step for step in steps if step.needed <= budget]
         if not fitting:
@@ -218,7 +228,7 @@ class SPEX:
         return max(fitting, key=lambda step: (step.b, step.t))
 
     def steps(self, n: int) -> list[Step]:
-        """All sizes of the design for n players, by t and then b."""
+        """List all sizes of the design for n players, by t and then b."""
         order = min(self.order, n)
         bs = range(min(MIN_B, n), min(n, MAX_B) + 1) if self.b is None else [self.b]
         if self.b is not None and not 1 <= self.b <= min(n, MAX_B):
@@ -233,16 +243,16 @@ class SPEX:
         ]
 
     def recover(self, design: Design, values: FloatArray) -> Recovery:
-        """The sparse spectrum behind `values` `(m,)` or `(m, q)`; see `Algorithm.recover`."""
-        plan = design.plan
-        if not isinstance(plan, SpexPlan):
+        """Recover the sparse spectrum behind `values`; see `Algorithm.recover`."""
+        structure = design.structure
+        if not isinstance(structure, SpexStructure):
             raise InvalidInputError(
                 "these masks were not designed by SPEX, which cannot use others. Use its own "
                 "design, or an algorithm for any masks (proxyspex, pairwise, lasso)."
             )
         measured = score_column(as_values(values, design.masks))
-        hashing = plan.hashing
-        bins = hashing.transform(measured[plan.rows])
+        hashing = structure.hashing
+        bins = hashing.transform(measured[structure.rows])
         peeled = peel(
             hashing,
             bins,
@@ -250,7 +260,7 @@ class SPEX:
             patterns=self.patterns,
             sweep_order=self.sweep_order,
         )
-        extra = slice(plan.distinct, design.fitted.stop)
+        extra = slice(structure.distinct, design.fitted.stop)
         values_there = design.masks[extra], measured[extra]
 
         def fit(sets: IntArray) -> Refit:
@@ -270,9 +280,9 @@ class SPEX:
         supports, coefficients = _spectrum_terms(design.n, sets, fitted.coefficients[keep])
         errors = _spectrum_terms(design.n, sets, fitted.std_errors[keep])[1]
         chosen = {
-            "b": plan.step.b,
-            "t": plan.step.t,
-            "C": plan.step.groups,
+            "b": structure.step.b,
+            "t": structure.step.t,
+            "C": structure.step.groups,
             "noise_sd": peeled.noise_sd,
             "rounds": peeled.rounds,
             "regression": fitted.chosen,
@@ -281,14 +291,18 @@ class SPEX:
         empty = len(supports) == 1 and float(np.ptp(measured[design.fitted])) > 0
         notes = (
             "SPEX found no interaction above the noise: the function is not sparse at this "
-            f"budget ({plan.step}). Raise the budget, or compare with proxyspex.",
+            f"budget ({structure.step}). Raise the budget, or compare with proxyspex.",
         )
         spectrum = FourierSpectrum(supports, coefficients, errors)
         return Recovery(spectrum, tuned=self, chosen=chosen, notes=notes if empty else ())
 
+    def fit_cost(self, n: int, ablations: int) -> FitCost:
+        """Count nothing: a fit takes seconds."""
+        return FitCost()
+
 
 def with_singles(sets: IntArray, n: int) -> IntArray:
-    """Padded `sets` and, behind them, every single player that is not among them.
+    """Return padded `sets` and, behind them, every single player that is not among them.
 
     >>> with_singles(np.array([[3, 3], [1, 3]]), n=3).tolist()
     [[3, 3], [1, 3], [0, 3], [2, 3]]
@@ -306,7 +320,7 @@ def _masks_of(n: int) -> int:
 
 
 def _spectrum_terms(n: int, sets: IntArray, weights: FloatArray) -> tuple[Supports, FloatArray]:
-    """Padded sets with weights as canonical terms."""
+    """Return padded sets with weights as canonical terms."""
     orders = (sets < n).sum(axis=1)
     return collect_terms(
         n, [(sets[orders == o, :o], weights[orders == o]) for o in np.unique(orders)]

@@ -1,15 +1,14 @@
-"""Designs for games in which some players are dearer to change than others.
+"""Designs for games in which some players are harder to change than others.
 
 Independent masks change everything at every ablation. Where one lens retrains a model and another
-only runs it, a split-plot design uses each mask of the dear players for several ablations, with
-fresh masks of the rest (Jones and Nachtsheim 2009, Split-plot designs: what, why, and how).
+only runs it, a split-plot design uses each mask of the former (a whole plot) for several ablations
+with fresh masks of the rest (Jones and Nachtsheim 2009, Split-plot designs: what, why, and how).
 """
 
 from __future__ import annotations
 
 from dataclasses import dataclass
 from numbers import Integral
-from typing import Protocol
 
 import numpy as np
 
@@ -19,71 +18,64 @@ from spexlens.core.spectrum import keep_probabilities
 from spexlens.errors import InvalidInputError
 
 
-class MaskDesign(Protocol):
-    """How masks are drawn, for algorithms that take any."""
-
-    def __call__(
-        self, n: int, budget: int, rng: np.random.Generator, p: float | FloatArray, /
-    ) -> Design:
-        """At most `budget` distinct masks over n players at keep probability p."""
-        ...
-
-
 @dataclass(frozen=True)
 class SplitPlot:
-    """Every mask of the dear players is used for `repeats` ablations.
+    """Every mask of the hard-to-change players, a whole plot, is used for `repeats` ablations.
 
-    The values of these ablations share a trained model, so that they tell less of the dear players
+    The values of these ablations share a trained model, so that they tell less of these players
     than as many independent ones: folds and intervals keep them together (`Design.groups`).
 
     Parameters
     ----------
-    dear : tuple of int
-        The players that are dear to change.
+    hard_to_change : tuple of int
+        Players whose change costs most.
     repeats : int
-        Ablations a mask of theirs. Some 10 to 30 make the dear part of the cost small.
+        Ablations a whole plot. Some 10 to 30 make that part of the cost small.
 
     Examples
     --------
-    >>> design = SplitPlot(dear=(0, 1, 2), repeats=5)(8, 20, np.random.default_rng(0), 0.5)
+    >>> design = SplitPlot(hard_to_change=(0, 1, 2), repeats=5)(8, 20, np.random.default_rng(0))
     >>> len(np.unique(design.masks[:, :3], axis=0)), len(design.masks)
     (4, 20)
     """
 
-    dear: tuple[int, ...]
+    hard_to_change: tuple[int, ...]
     repeats: int = 20
 
     def __post_init__(self) -> None:
         whole = isinstance(self.repeats, Integral) and self.repeats >= 1
-        if not whole or not self.dear or len(set(self.dear)) < len(self.dear):
+        given = self.hard_to_change
+        if not whole or not given or len(set(given)) < len(given):
             raise InvalidInputError(
-                f"SplitPlot(dear={self.dear}, repeats={self.repeats}) given; needed distinct "
+                f"SplitPlot(hard_to_change={given}, repeats={self.repeats}) given; needed distinct "
                 "players, one at least, and a whole number of ablations a mask of theirs."
             )
 
     def __call__(
-        self, n: int, budget: int, rng: np.random.Generator, p: float | FloatArray
+        self, n: int, budget: int, rng: np.random.Generator, p: float | FloatArray = 0.5
     ) -> Design:
-        """Masks `(m, n)`, `repeats` in a row with equal dear parts."""
-        dear = np.zeros(n, dtype=bool)
-        if max(self.dear) >= n or min(self.dear) < 0 or len(self.dear) >= n:
+        """Draw masks `(m, n)`, `repeats` in a row with equal parts that are hard to change."""
+        given = self.hard_to_change
+        if max(given) >= n or min(given) < 0 or len(given) >= n:
             raise InvalidInputError(
-                f"dear players {self.dear} of {n} given; needed some, and not all, of 0 … {n - 1}."
+                f"SplitPlot(hard_to_change={given}) of {n} players given; needed some, and not "
+                f"all, of 0 … {n - 1}."
             )
-        dear[list(self.dear)] = True
+        hard = np.zeros(n, dtype=bool)
+        hard[list(given)] = True
         keep = keep_probabilities(p, n)
         plots = -(-budget // self.repeats)
         if budget < MIN_MASKS or plots < MIN_MASKS:
             raise InvalidInputError(
                 f"budget = {budget} with repeats = {self.repeats} given; needed {MIN_MASKS} masks "
-                "of the dear players at least. Raise the budget or lower repeats."
+                "of what is hard to change at least. Raise the budget or lower repeats."
             )
-        plots = min(plots, _distinct(int(dear.sum())))
-        repeats = min(-(-budget // plots), _distinct(n - int(dear.sum())))
+        plots = min(plots, _distinct(len(given)))
+        repeats = min(-(-budget // plots), _distinct(n - len(given)))
         masks = np.empty((plots * repeats, n), dtype=bool)
-        masks[:, dear] = np.repeat(sample_masks(len(self.dear), plots, rng, keep[dear]), repeats, 0)
-        masks[:, ~dear] = np.concatenate(
-            [sample_masks(n - len(self.dear), repeats, rng, keep[~dear]) for _ in range(plots)]
+        masks[:, hard] = np.repeat(sample_masks(len(given), plots, rng, keep[hard]), repeats, 0)
+        masks[:, ~hard] = np.concatenate(
+            [sample_masks(n - len(given), repeats, rng, keep[~hard]) for _ in range(plots)]
         )
         groups = np.repeat(np.arange(plots), repeats)
         return Design(masks[:budget], p=p, seed=draw_seed(rng), groups=groups[:budget])

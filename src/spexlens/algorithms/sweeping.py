@@ -32,7 +32,7 @@ class Evidence(NamedTuple):
 
 
 def evidence(hashing: Hashing, residual: FloatArray, sets: IntArray) -> Evidence:
-    """What every group's bin says of each set."""
+    """Return what every group's bin says of each set."""
     signs, where = hashing.signs(sets), hashing.bins(sets)
     energy = np.square(residual).mean(axis=2)
     mean = np.empty(where.shape)
@@ -43,7 +43,7 @@ def evidence(hashing: Hashing, residual: FloatArray, sets: IntArray) -> Evidence
 
 
 def scores(hashing: Hashing, residual: FloatArray, noise: float, sets: IntArray) -> FloatArray:
-    """Every set's mean over groups, weighted by the energy of its bins, in standard errors `(k,)`.
+    """Average every set over groups, weighted by its bins' energy, in standard errors `(k,)`.
 
     Standard normal (or less, in crowded bins) for sets that are not there.
     """
@@ -54,14 +54,14 @@ def scores(hashing: Hashing, residual: FloatArray, noise: float, sets: IntArray)
 
 
 def stands_out(count: int) -> float:
-    """The |z| that `count` standard normals exceed 0.05 times on average (Bonferroni)."""
+    """Return the |z| that `count` standard normals exceed 0.05 times on average (Bonferroni)."""
     return float(scipy.stats.norm.isf(FALSE_SETS / (2 * max(count, 1))))
 
 
 def sweep(
     hashing: Hashing, residual: FloatArray, noise: float, families: Sequence[IntArray]
 ) -> IntArray:
-    """The sets whose weighted mean over groups stands out among their family.
+    """Find the sets whose weighted mean over groups stands out among their family.
 
     Parameters
     ----------
@@ -84,7 +84,7 @@ def sweep(
 
 
 def low_orders(n: int, width: int, order: int | None) -> list[IntArray]:
-    """All sets of n players of orders 1 … `order`, one padded `(k, width)` family an order.
+    """List all sets of n players of orders 1 … `order`, one padded `(k, width)` family an order.
 
     At most order `width`; with `order` None, as high as 600,000 sets in all allow.
 
@@ -109,7 +109,7 @@ def low_orders(n: int, width: int, order: int | None) -> list[IntArray]:
 
 
 def neighbours(sets: IntArray, weights: FloatArray, n: int) -> IntArray:
-    """The sets with one player more or one less than a given one, from the largest |weight| on.
+    """Find the sets one player larger or smaller than a given one, from the largest |weight| on.
 
     At most 600,000, of padded `sets` `(k, width)`; the empty set's neighbours are not among them.
 
@@ -134,6 +134,6 @@ def neighbours(sets: IntArray, weights: FloatArray, n: int) -> IntArray:
 
 
 def _distinct(sets: IntArray, n: int) -> IntArray:
-    """The distinct rows, sorted."""
+    """Return the distinct rows, sorted."""
     rows: IntArray = sets[np.unique(row_keys(sets, n + 1), return_index=True)[1]]
     return rows

@@ -226,9 +226,11 @@ def _checks(
         return []
     labels, rng = pairs.labels(), np.random.default_rng(seed)
     kept = rng.random((_CONTEXTS, len(game.players))) < explanation.spectrum.p
-    plan = Removals.of(sets, kept)
-    actual = plan.effects(evaluate(game, plan.masks).reshape(len(plan.masks), -1)[:, number])
-    predicted = plan.effects(explanation.predict(plan.masks))
+    removals = Removals.of(sets, kept)
+    actual = removals.effects(
+        evaluate(game, removals.masks).reshape(len(removals.masks), -1)[:, number]
+    )
+    predicted = removals.effects(explanation.predict(removals.masks))
     return [
         {
             "players": list(players),

@@ -30,6 +30,6 @@ def fit(
     from spexlens.explanation.explain import fit as fit_values
 
     check_options(options)
-    find_algorithm(algorithm, p)
+    find_algorithm(algorithm)
     masks, values, players = read_measured(file, value)
     show(fit_values(masks, values, players, algorithm, seed, p=p, holdout=holdout), options)

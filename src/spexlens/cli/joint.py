@@ -126,14 +126,12 @@ def _print_lenses(output: Console, explanation: Explanation, game: JointGame) ->
     table = Table(title=f"From {pieces} through {components}", title_justify="left")
     for name in (pieces, components, "", "effect", "90 % interval"):
         table.add_column(escape(name), justify="right" if name == "effect" else "left")
-    for row in _rows(pairs, game, pieces, components):
+    for row in _rows(pairs, game, components):
         table.add_row(*row)
     output.print(table)
 
 
-def _rows(
-    pairs: Interactions, game: JointGame, pieces: str, components: str
-) -> list[tuple[str, ...]]:
+def _rows(pairs: Interactions, game: JointGame, components: str) -> list[tuple[str, ...]]:
     from spexlens.core.cross_lens import across, paths
     from spexlens.core.interactions import Z90
 

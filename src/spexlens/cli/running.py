@@ -38,7 +38,7 @@ def check_options(options: ShowOptions) -> None:
 
     find_index(options.index)
     if isinstance(options, RunOptions):
-        find_algorithm(options.algorithm, options.p)
+        find_algorithm(options.algorithm)
         _budget(options)
         _until(options)
     if options.out is not None:
@@ -82,7 +82,7 @@ def explain_and_show(
 
 def explained(game: Game, options: RunOptions) -> Explanation:
     """The explanation of a game; a dry run prints the plan and ends the command."""
-    from spexlens.ablation.estimate import plan
+    from spexlens.ablation.plan import plan
     from spexlens.core.game import Priced
     from spexlens.explanation.explain import explain
 

@@ -128,7 +128,7 @@ def bench(
     explanation = load(run)
     names = tuple(algorithms or _RIVALS)
     for name in names:
-        find_algorithm(name, explanation.spectrum.p)
+        find_algorithm(name)
     output, errors = consoles(options)
     rows: list[dict[str, Any]] = []
     few = all_masks(3)  # a first fit, so that what it imports is in no one's time

@@ -92,7 +92,7 @@ class Path:
 
 
 def as_blocks(blocks: Blocks, n: int) -> dict[str, range]:
-    """The blocks as ranges, checked to hold each of n players once.
+    """Return the blocks as ranges, checked to hold each of n players once.
 
     Raises
     ------
@@ -122,7 +122,7 @@ def as_blocks(blocks: Blocks, n: int) -> dict[str, range]:
 
 
 def within(interactions: Interactions, blocks: Blocks, lens: str | None = None) -> Interactions:
-    """The sets of two or more players that lie in one lens, any or the one given.
+    """Return the sets of two or more players that lie in one lens, any or the one given.
 
     Examples
     --------
@@ -141,7 +141,7 @@ def within(interactions: Interactions, blocks: Blocks, lens: str | None = None) 
 def across(
     interactions: Interactions, blocks: Blocks, lenses: Sequence[str] | None = None
 ) -> Interactions:
-    """The sets with members in several lenses: in exactly those given, if any are.
+    """Return the sets with members in several lenses: in exactly those given, if any are.
 
     Examples
     --------
@@ -163,7 +163,7 @@ def across(
 
 
 def energy_by_lenses(spectrum: FourierSpectrum, blocks: Blocks) -> tuple[LensEnergy, ...]:
-    """How the explained variance is split by the lenses that sets have members in, largest first.
+    """Split the explained variance by the lenses that sets have members in, largest first.
 
     Examples
     --------
@@ -195,7 +195,7 @@ def energy_by_lenses(spectrum: FourierSpectrum, blocks: Blocks) -> tuple[LensEne
 def paths(
     interactions: Interactions, blocks: Blocks, player: int, *, through: str
 ) -> tuple[Path, ...]:
-    """The players of another lens through which one acts, or that make up for it.
+    """Return the players of another lens through which one acts, or that make up for it.
 
     Parameters
     ----------

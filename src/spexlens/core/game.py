@@ -37,7 +37,7 @@ class Game(Protocol):
         ...
 
     def __call__(self, masks: BoolArray, /) -> FloatArray:
-        """Values `(m,)`, or `(m, q)` with the score in column 0, for masks `(m, n)`."""
+        """Return values `(m,)`, or `(m, q)` with the score in column 0, for masks `(m, n)`."""
         ...
 
 
@@ -46,7 +46,7 @@ class Identified(Protocol):
     """A game, lens, subject or model that says what its values depend on; a store needs it."""
 
     def identity(self) -> dict[str, Any]:
-        """Facts that JSON can hold, equal in every process, different wherever values can be."""
+        """Return facts for JSON: equal in every process, different wherever values can be."""
         ...
 
 
@@ -55,7 +55,7 @@ class CountsTokens(Protocol):
     """A game that can tell the tokens of an ablation before it runs."""
 
     def tokens(self, masks: BoolArray, /) -> IntArray | None:
-        """Tokens `(m,)` of masks `(m, n)`; None where what the game runs has no tokens."""
+        """Return tokens `(m,)` of masks `(m, n)`; None where what the game runs has no tokens."""
         ...
 
 
@@ -64,7 +64,7 @@ class Described(Protocol):
     """A game that tells what it is, for people and for the record of a run."""
 
     def describe(self) -> dict[str, Any]:
-        """Facts that JSON can hold (model, score, text); nothing is run."""
+        """Return facts that JSON can hold (model, score, text); nothing is run."""
         ...
 
 
@@ -73,7 +73,7 @@ class Noted(Protocol):
     """A game that knows what to doubt about the values it gave."""
 
     def notes(self) -> tuple[str, ...]:
-        """Sentences for people, on all values so far; () where there is nothing to doubt."""
+        """Return sentences for people, on all values so far; () where there is nothing to doubt."""
         ...
 
 
@@ -92,11 +92,11 @@ class Priced(Protocol):
     """A game whose ablations cost money."""
 
     def price(self, tokens: int, /) -> str:
-        """What so many tokens will cost, for people; "" where it is not known."""
+        """Tell what so many tokens will cost, for people; "" where it is not known."""
         ...
 
     def spent(self) -> str:
-        """What was paid so far, for people; "" where nothing is paid or known."""
+        """Tell what was paid so far, for people; "" where nothing is paid or known."""
         ...
 
 
@@ -142,11 +142,11 @@ class FunctionGame:
         object.__setattr__(self, "one", one)
 
     def __call__(self, masks: BoolArray) -> Any:
-        """What the function returns for `masks` `(m, n)`."""
+        """Call the function with `masks` `(m, n)`."""
         return [self.function(mask) for mask in masks] if self.one else self.function(masks)
 
     def identity(self) -> dict[str, Any]:
-        """The name it was given; an error without one."""
+        """Return the name it was given; an error without one."""
         if not self.name:
             raise InvalidInputError(
                 "a store was given for a function without a name; what a function computes cannot "
@@ -187,7 +187,7 @@ class TableGame:
         object.__setattr__(self, "players", names)
 
     def __call__(self, masks: BoolArray) -> FloatArray:
-        """The stored values of `masks` `(m, n)`; an unknown mask is an error."""
+        """Look up the values of `masks` `(m, n)`; an unknown mask is an error."""
         masks = as_masks(masks, len(self.players))
         table = mask_keys(self.masks)
         order = np.argsort(table, kind="stable")
@@ -204,7 +204,7 @@ class TableGame:
         return self.values[rows]
 
     def identity(self) -> dict[str, Any]:
-        """A hash of the masks and values."""
+        """Return a hash of the masks and values."""
         content = hashlib.sha256(repr((self.masks.shape, self.values.shape)).encode())
         content.update(pack_masks(self.masks).tobytes())
         content.update(self.values.astype("<f8").tobytes())
@@ -212,7 +212,7 @@ class TableGame:
 
 
 def identity_of(part: object) -> dict[str, Any]:
-    """`part.identity()`, or an error that says which part has none."""
+    """Return `part.identity()`; raise an error that says which part has none."""
     if not isinstance(part, Identified):
         raise InvalidInputError(
             f"a store was given, but {type(part).__name__} does not say what its values depend on; "
@@ -223,7 +223,7 @@ def identity_of(part: object) -> dict[str, Any]:
 
 
 def game_facts(game: Game) -> str:
-    """A game's identity and players as canonical JSON: equal text in every process.
+    """Return a game's identity and players as canonical JSON: equal text in every process.
 
     Raises
     ------
@@ -242,7 +242,7 @@ def game_facts(game: Game) -> str:
 
 
 def fingerprint(game: Game) -> str:
-    """SHA-256, in hexadecimal, of `game_facts`: the key under which a store keeps a game.
+    """Return SHA-256, in hexadecimal, of `game_facts`: the key under which a store keeps a game.
 
     >>> fingerprint(FunctionGame(len, ["a", "b"], name="count"))[:12]
     '0134d840179a'
@@ -251,7 +251,7 @@ def fingerprint(game: Game) -> str:
 
 
 def player_names(players: Sequence[str] | int) -> tuple[str, ...]:
-    """Players as a tuple of names; an int stands for that many unnamed ones."""
+    """Return players as a tuple of names; an int stands for that many unnamed ones."""
     if isinstance(players, str):
         raise InvalidInputError(
             f"players were given as one string {players!r}; needed a sequence of names. "
@@ -312,7 +312,7 @@ def as_values(values: Any, masks: BoolArray) -> FloatArray:
 
 
 def score_column(values: FloatArray) -> FloatArray:
-    """The score `(m,)` of values `(m,)` or `(m, q)`."""
+    """Return the score `(m,)` of values `(m,)` or `(m, q)`."""
     return values if values.ndim == 1 else values[:, 0]
 
 

@@ -80,7 +80,7 @@ class Interactions(Mapping[tuple[int, ...], float]):
     def from_dict(
         effects: Mapping[tuple[int, ...], float], index: str, players: Sequence[str]
     ) -> Interactions:
-        """Interactions from `{sorted tuple of players: effect}`."""
+        """Make interactions from `{sorted tuple of players: effect}`."""
         return Interactions(
             *terms_from_dict(effects, len(players)), index=index, players=tuple(players)
         )
@@ -108,12 +108,12 @@ class Interactions(Mapping[tuple[int, ...], float]):
     # -- ranking and selection -------------------------------------------------------------------
 
     def ranking(self) -> IntArray:
-        """Term numbers by falling magnitude; ties go to the lower order; the empty set is last."""
+        """Rank terms by falling magnitude; ties go to the lower order; the empty set is last."""
         magnitude = np.where(self.supports.orders() == 0, -1.0, np.abs(self.effects))
         return np.argsort(-magnitude, kind="stable")
 
     def top(self, k: int = 10, order: int | None = None) -> Interactions:
-        """The k strongest sets (of exactly `order` players, if given), never the empty set.
+        """Return the k strongest sets (of exactly `order` players, if given), never the empty set.
 
         The result is a smaller `Interactions`, itself ranked.
         """
@@ -127,14 +127,14 @@ class Interactions(Mapping[tuple[int, ...], float]):
         return self.select(keep)
 
     def select(self, keep: BoolArray) -> Interactions:
-        """Only the sets where the bool array `keep` `(K,)`, aligned with `supports`, is True."""
+        """Keep the sets where the bool array `keep` `(K,)`, aligned with `supports`, is True."""
         std_err = None if self.std_err is None else self.std_err[keep]
         return Interactions(
             self.supports.select(keep), self.effects[keep], self.index, self.players, std_err
         )
 
     def scale(self, factor: float) -> Interactions:
-        """All effects times `factor`; `1 / values.std()` normalises them by the outputs."""
+        """Multiply all effects by `factor`; `1 / values.std()` normalises them by the outputs."""
         std_err = None if self.std_err is None else self.std_err * abs(factor)
         return Interactions(self.supports, self.effects * factor, self.index, self.players, std_err)
 
@@ -160,23 +160,23 @@ class Interactions(Mapping[tuple[int, ...], float]):
     # -- names and export ------------------------------------------------------------------------
 
     def labels(self) -> tuple[str, ...]:
-        """One distinct label a player: its name, with its index where the name occurs twice."""
+        """Return a distinct label a player: its name, with its index where that occurs twice."""
         count = Counter(self.players)
         return tuple(
             name if count[name] == 1 else f"{name}[{i}]" for i, name in enumerate(self.players)
         )
 
     def label(self, players: tuple[int, ...]) -> str:
-        """A set as text, for example `never × fails`; `∅` for the empty set."""
+        """Return a set as text, for example `never × fails`; `∅` for the empty set."""
         labels = self.labels()
         return " × ".join(labels[i] for i in players) or "∅"
 
     def to_dict(self) -> dict[tuple[int, ...], float]:
-        """`{sorted tuple of players: effect}`, strongest first."""
+        """Return `{sorted tuple of players: effect}`, strongest first."""
         return dict(self.items())
 
     def to_frame(self) -> pd.DataFrame:
-        """A pandas table, strongest first.
+        """Return a pandas table, strongest first.
 
         Columns: `players` (index tuples), `names` (tuples), `order`, `effect`, and with standard
         errors `std_err`, `lower`, `upper` (90 %) and `holds_zero`.
@@ -198,7 +198,7 @@ class Interactions(Mapping[tuple[int, ...], float]):
         return pd.DataFrame(columns)
 
     def to_json(self) -> str:
-        """JSON text that `from_json` reads back without loss."""
+        """Return JSON text that `from_json` reads back without loss."""
         return json.dumps(
             {
                 "index": self.index,
@@ -212,7 +212,7 @@ class Interactions(Mapping[tuple[int, ...], float]):
 
     @staticmethod
     def from_json(text: str) -> Interactions:
-        """Inverse of `to_json`."""
+        """Invert `to_json`."""
         data = json.loads(text)
         supports = Supports.from_sets(data["sets"], len(data["players"]))
         if supports.sets() != [tuple(players) for players in data["sets"]]:
@@ -251,7 +251,7 @@ class Interactions(Mapping[tuple[int, ...], float]):
 
 
 def _html_row(interactions: Interactions, row: int, players: tuple[int, ...]) -> str:
-    """A notebook's table row: names, effect, interval, and a bar from the middle."""
+    """Return a notebook's table row: names, effect, interval, and a bar from the middle."""
     effect = float(interactions.effects[row])
     largest = float(np.abs(interactions.effects).max()) or 1.0
     width = 60 * abs(effect) / largest

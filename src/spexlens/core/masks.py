@@ -78,7 +78,7 @@ def as_masks(masks: Any, n: int | None = None) -> BoolArray:
 
 
 def _booleans(array: NDArray[Any]) -> NDArray[Any]:
-    """An array of objects as booleans, where each is one; an error that names the first other."""
+    """Return an array of objects as booleans; an error names the first that is none."""
     kinds = np.frompyfunc(lambda entry: isinstance(entry, bool | np.bool_), 1, 1)(array)
     other = np.argwhere(~kinds.astype(bool))
     if len(other):
@@ -91,7 +91,7 @@ def _booleans(array: NDArray[Any]) -> NDArray[Any]:
 
 
 def masks_from_sets(present: Iterable[Iterable[int]], n: int) -> BoolArray:
-    """One mask for each collection of present player indices.
+    """Make one mask for each collection of present player indices.
 
     >>> masks_from_sets([[], [0, 2]], 3).astype(int).tolist()
     [[0, 0, 0], [1, 0, 1]]
@@ -108,7 +108,7 @@ def masks_from_sets(present: Iterable[Iterable[int]], n: int) -> BoolArray:
 
 
 def all_masks(n: int) -> BoolArray:
-    """All 2^n masks; row r holds the bits of r, player 0 being the least significant.
+    """Return all 2^n masks; row r holds the bits of r, player 0 being the least significant.
 
     >>> all_masks(2).astype(int).tolist()
     [[0, 0], [1, 0], [0, 1], [1, 1]]
@@ -130,7 +130,7 @@ def sample_masks(
     paired: bool = False,
     distinct: bool = True,
 ) -> BoolArray:
-    """Random masks in which player i is present with probability p_i.
+    """Draw random masks in which player i is present with probability p_i.
 
     Parameters
     ----------
@@ -200,12 +200,12 @@ def _sample_enumerated(n: int, count: int, rng: np.random.Generator, keep: Float
 
 
 def pack_masks(masks: BoolArray) -> NDArray[np.uint8]:
-    """Masks packed eight players to a byte, `(m, ceil(n / 8))`; see `unpack_masks`."""
+    """Pack masks eight players to a byte, `(m, ceil(n / 8))`; see `unpack_masks`."""
     return np.packbits(masks, axis=1, bitorder="little")
 
 
 def unpack_masks(packed: NDArray[np.uint8], n: int) -> BoolArray:
-    """Inverse of `pack_masks`.
+    """Invert `pack_masks`.
 
     >>> masks = all_masks(3)
     >>> bool((unpack_masks(pack_masks(masks), 3) == masks).all())
@@ -219,7 +219,7 @@ def unpack_masks(packed: NDArray[np.uint8], n: int) -> BoolArray:
 
 
 def mask_keys(masks: BoolArray) -> NDArray[np.void]:
-    """One opaque, comparable key a mask, `(m,)`: its packed bytes."""
+    """Return one opaque, comparable key a mask, `(m,)`: its packed bytes."""
     packed = np.ascontiguousarray(pack_masks(masks))
     if packed.shape[1] == 0:
         packed = np.zeros((len(masks), 1), dtype=np.uint8)
@@ -227,7 +227,7 @@ def mask_keys(masks: BoolArray) -> NDArray[np.void]:
 
 
 def unique_masks(masks: BoolArray) -> tuple[BoolArray, IntArray]:
-    """The distinct masks in order of first occurrence, and for every mask its row among them.
+    """Return the distinct masks by first occurrence, and for every mask its row among them.
 
     Returns
     -------
@@ -243,12 +243,12 @@ def unique_masks(masks: BoolArray) -> tuple[BoolArray, IntArray]:
 
 
 def first_occurrences(masks: BoolArray) -> IntArray:
-    """Row numbers, ascending, of the first occurrence of every distinct mask."""
+    """Return row numbers, ascending, of the first occurrence of every distinct mask."""
     return np.sort(np.unique(mask_keys(masks), return_index=True)[1])
 
 
 def read_only(array: NDArray[Any]) -> NDArray[Any]:
-    """A read-only view of `array`, for the frozen types."""
+    """Return a read-only view of `array`, for the frozen types."""
     view = array.view()
     view.flags.writeable = False
     return view

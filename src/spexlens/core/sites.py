@@ -30,7 +30,7 @@ class SiteGrid:
 
 
 def site_grid(players: Sequence[str]) -> SiteGrid | None:
-    """The map of components named `L<layer>.<part>`; None where a player is named otherwise.
+    """Return the map of components named `L<layer>.<part>`; None where a player is named otherwise.
 
     Two players of one name would hide each other, so they have no map either.
 

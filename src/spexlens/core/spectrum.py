@@ -23,12 +23,12 @@ from spexlens.errors import InvalidInputError
 
 
 def default_players(n: int) -> tuple[str, ...]:
-    """The names of players nobody named: `"0", "1", …`."""
+    """Return the names of players nobody named: `"0", "1", …`."""
     return tuple(map(str, range(n)))
 
 
 def keep_probabilities(p: float | FloatArray, n: int) -> FloatArray:
-    """`p` as one checked keep probability a player, `(n,)`."""
+    """Return `p` as one checked keep probability a player, `(n,)`."""
     try:
         keep = np.asarray(p, dtype=np.float64)
     except (TypeError, ValueError) as error:
@@ -45,7 +45,7 @@ def keep_probabilities(p: float | FloatArray, n: int) -> FloatArray:
 
 
 def fourier_basis(masks: np.ndarray, p: float | FloatArray = 0.5) -> FloatArray:
-    """`phi_i(x)` for every player and mask, players first: `(n, m)` from masks `(m, n)`."""
+    """Compute `phi_i(x)` for every player and mask, players first: `(n, m)` from masks `(m, n)`."""
     keep = keep_probabilities(p, masks.shape[1])[:, None]
     present = -np.sqrt((1 - keep) / keep)
     absent = np.sqrt(keep / (1 - keep))
@@ -95,7 +95,7 @@ class FourierSpectrum:
     def from_dict(
         terms: Mapping[tuple[int, ...], float], n: int, p: float | FloatArray = 0.5
     ) -> FourierSpectrum:
-        """A spectrum from `{sorted tuple of players: coefficient}`."""
+        """Make a spectrum from `{sorted tuple of players: coefficient}`."""
         return FourierSpectrum(*terms_from_dict(terms, n), p=p)
 
     @property
@@ -117,7 +117,7 @@ class FourierSpectrum:
         return len(self.supports)
 
     def __call__(self, masks: np.ndarray) -> FloatArray:
-        """Values `(m,)` at bool masks `(m, n)`."""
+        """Return values `(m,)` at bool masks `(m, n)`."""
         supports, used = self.supports.compact()
         masks = as_masks(masks, self.n)[:, used]
         keep = keep_probabilities(self.p, self.n)[used]
@@ -142,17 +142,17 @@ class FourierSpectrum:
         return FourierSpectrum(supports, coefficients, errors, self.p)
 
     def scale(self, factor: float) -> FourierSpectrum:
-        """The function times `factor`."""
+        """Multiply the function by `factor`."""
         errors = None if self.std_errors is None else self.std_errors * abs(factor)
         return replace(self, coefficients=self.coefficients * factor, std_errors=errors)
 
     def select(self, keep: np.ndarray) -> FourierSpectrum:
-        """Only the terms where the bool array `keep` `(K,)` is True."""
+        """Keep only the terms where the bool array `keep` `(K,)` is True."""
         errors = None if self.std_errors is None else self.std_errors[keep]
         return FourierSpectrum(self.supports.select(keep), self.coefficients[keep], errors, self.p)
 
     def truncate(self, k: int) -> FourierSpectrum:
-        """The k largest non-constant terms by magnitude; the constant is always kept.
+        """Keep the k largest non-constant terms by magnitude, and always the constant.
 
         Ties at the cut go to the lower order, then to the lexicographically first.
         """
@@ -164,16 +164,16 @@ class FourierSpectrum:
         return self.select(keep)
 
     def up_to_order(self, order: int) -> FourierSpectrum:
-        """The terms of at most `order` players: at this p, the best such fit in least squares."""
+        """Keep the terms of at most `order` players: the best such fit in squares at this p."""
         return self.select(self.supports.orders() <= order)
 
     def energy_by_order(self) -> FloatArray:
-        """`sum_{|S| = o} F(S)^2` for o = 0, 1, …; entries 1 on sum to the variance over masks."""
+        """Sum `F(S)^2` over the sets of each order; from 1 on, they share the variance of masks."""
         energy = np.bincount(self.supports.orders(), weights=self.coefficients**2)
         return energy.astype(np.float64)
 
     def to_dict(self) -> dict[tuple[int, ...], float]:
-        """`{sorted tuple of players: coefficient}`."""
+        """Return `{sorted tuple of players: coefficient}`."""
         return dict(zip(self.supports, self.coefficients.tolist(), strict=True))
 
     def __repr__(self) -> str:
@@ -211,7 +211,7 @@ class MoebiusSpectrum:
 
     @staticmethod
     def from_dict(terms: Mapping[tuple[int, ...], float], n: int) -> MoebiusSpectrum:
-        """A spectrum from `{sorted tuple of players: coefficient}`."""
+        """Make a spectrum from `{sorted tuple of players: coefficient}`."""
         return MoebiusSpectrum(*terms_from_dict(terms, n))
 
     @property
@@ -228,7 +228,7 @@ class MoebiusSpectrum:
         return len(self.supports)
 
     def __call__(self, masks: np.ndarray) -> FloatArray:
-        """Values `(m,)` at bool masks `(m, n)`."""
+        """Return values `(m,)` at bool masks `(m, n)`."""
         supports, used = self.supports.compact()
         masks = as_masks(masks, self.n)[:, used]
         return evaluate_terms(
@@ -236,7 +236,7 @@ class MoebiusSpectrum:
         )
 
     def to_dict(self) -> dict[tuple[int, ...], float]:
-        """`{sorted tuple of players: coefficient}`."""
+        """Return `{sorted tuple of players: coefficient}`."""
         return dict(zip(self.supports, self.coefficients.tolist(), strict=True))
 
     def __repr__(self) -> str:

@@ -40,7 +40,7 @@ class Supports:
 
     @staticmethod
     def from_sets(sets: Iterable[Iterable[int]], n: int) -> Supports:
-        """The family of the given sets, its terms in canonical order whatever the given one.
+        """Make the family of the given sets, its terms in canonical order whatever the given one.
 
         >>> Supports.from_sets([(2, 0), ()], 3).sets()
         [(), (0, 2)]
@@ -55,18 +55,18 @@ class Supports:
             yield from map(tuple, group.tolist())
 
     def sets(self) -> list[tuple[int, ...]]:
-        """The K sets as sorted tuples of plain ints."""
+        """Return the K sets as sorted tuples of plain ints."""
         return list(self)
 
     def orders(self) -> IntArray:
-        """Order (number of players) of every term, `(K,)`."""
+        """Return the order (number of players) of every term, `(K,)`."""
         return np.repeat(
             np.array([group.shape[1] for group in self.groups], dtype=np.int64),
             [len(group) for group in self.groups],
         )
 
     def slices(self) -> list[tuple[IntArray, slice]]:
-        """Each group with the slice of term numbers it covers."""
+        """List each group with the slice of term numbers it covers."""
         ends = np.cumsum([len(group) for group in self.groups])
         return [
             (group, slice(int(end) - len(group), int(end)))
@@ -74,19 +74,19 @@ class Supports:
         ]
 
     def select(self, keep: BoolArray) -> Supports:
-        """The sub-family where the `(K,)` mask `keep` is True, order of terms unchanged."""
+        """Keep the terms where the `(K,)` mask `keep` is True, in their order."""
         chosen = (group[keep[part]] for group, part in self.slices())
         return Supports(self.n, tuple(read_only(group) for group in chosen if len(group)))
 
     def compact(self) -> tuple[Supports, IntArray]:
-        """The same sets over only the players they hold, renumbered, and those players' indices."""
+        """Renumber the players so that only those in sets remain; return those players too."""
         players = [np.unique(group) for group in self.groups]
         used = np.unique(np.concatenate([np.zeros(0, dtype=np.int64), *players]))
         groups = tuple(np.searchsorted(used, group) for group in self.groups)
         return Supports(len(used), groups), used
 
     def positions(self, other: Supports) -> IntArray:
-        """For every term of `other` its number here, -1 where absent, `(len(other),)`."""
+        """Find every term of `other` here: its number, -1 where absent, `(len(other),)`."""
         found = np.full(len(other), -1, dtype=np.int64)
         mine = {group.shape[1]: (group, part) for group, part in self.slices()}
         for group, part in other.slices():
@@ -100,7 +100,7 @@ class Supports:
         return found
 
     def containing(self, player: int) -> BoolArray:
-        """Which terms hold `player`, `(K,)`."""
+        """Tell which terms hold `player`, `(K,)`."""
         return np.concatenate(
             [np.zeros(0, dtype=bool), *((group == player).any(axis=1) for group in self.groups)]
         )
@@ -146,7 +146,7 @@ def collect_terms(
 
 
 def terms_from_dict(terms: Mapping[tuple[int, ...], float], n: int) -> tuple[Supports, FloatArray]:
-    """`collect_terms` of a mapping from player sets, each in any order of its players."""
+    """Collect the terms of a mapping from player sets, each in any order of its players."""
     by_order: dict[int, list[tuple[list[int], float]]] = {}
     for players, weight in terms.items():
         by_order.setdefault(len(players), []).append((sorted(players), float(weight)))
@@ -159,13 +159,13 @@ def terms_from_dict(terms: Mapping[tuple[int, ...], float], n: int) -> tuple[Sup
 
 
 def unique_rows(rows: IntArray, n: int) -> tuple[IntArray, IntArray]:
-    """The distinct rows in lexicographic order, and for every row its number among them."""
+    """Return the distinct rows in lexicographic order, and for every row its number among them."""
     _, first, inverse = np.unique(row_keys(rows, n), return_index=True, return_inverse=True)
     return np.ascontiguousarray(rows[first]), inverse.ravel()
 
 
 def row_keys(rows: IntArray, n: int) -> IntArray:
-    """One integer a row, `(k,)`; equal exactly where rows are equal, ordered as rows are.
+    """Return one integer a row, `(k,)`; equal exactly where rows are equal, ordered as rows are.
 
     Columns are packed as digits of base n; before an int64 would overflow, the prefixes are
     replaced by their ranks, so the keys stay exact for any order and any n.
@@ -188,7 +188,7 @@ def evaluate_terms(
     points: int,
     basis: Callable[[slice], FloatArray],
 ) -> FloatArray:
-    """`sum_S c(S) prod_{i in S} basis_i` at m points by gather-and-multiply, in bounded memory.
+    """Compute `sum_S c(S) prod_{i in S} basis_i` at m points by gather-and-multiply.
 
     Parameters
     ----------
@@ -216,7 +216,7 @@ def evaluate_terms(
 
 
 def term_matrix(supports: Supports, basis: FloatArray) -> FloatArray:
-    """The `(m, K)` matrix of `prod_{i in S} basis_i`, for `basis` `(n, m)`."""
+    """Compute the `(m, K)` matrix of `prod_{i in S} basis_i`, for `basis` `(n, m)`."""
     matrix = np.empty((len(supports), basis.shape[1]))
     for group, part in supports.slices():
         matrix[part] = _products(group, basis)

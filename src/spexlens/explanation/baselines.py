@@ -9,36 +9,36 @@ from spexlens.errors import AblationError, InterruptedRunError
 from spexlens.explanation.rounds import Measure
 from spexlens.explanation.stopping import Round
 
-_ANCHORS = {"full": True, "empty": False}
+_BASELINES = {"full": True, "empty": False}
 
 
-def measured_anchors(measured: Round) -> dict[str, float]:
-    """Values of the full and the empty input, where they are among those measured."""
+def measured_baselines(measured: Round) -> dict[str, float]:
+    """Return values of the full and the empty input, where they are among those measured."""
     masks, score = measured.design.masks, score_column(measured.values)
-    rows = {name: (masks == present).all(axis=1) for name, present in _ANCHORS.items()}
+    rows = {name: (masks == present).all(axis=1) for name, present in _BASELINES.items()}
     return {name: float(score[row][0]) for name, row in rows.items() if row.any()}
 
 
-def measure_anchors(
+def measure_baselines(
     measure: Measure, measured: Round, spare: int
 ) -> tuple[dict[str, float], tuple[str, ...]]:
-    """Values with every player and with none, and notes.
+    """Measure the value with every player and with none, and note what failed.
 
     A value that was measured is used; another mask is measured while `spare` calls are left. A game
     that cannot run one keeps its result.
     """
-    anchors = measured_anchors(measured)
+    baselines = measured_baselines(measured)
     calls = 0
     notes: list[str] = []
-    for name, present in _ANCHORS.items():
-        if name in anchors or calls == spare:
+    for name, present in _BASELINES.items():
+        if name in baselines or calls == spare:
             continue
         calls += 1
         try:
             value = measure(np.full((1, measured.design.n), present))
-            anchors[name] = float(score_column(value)[0])
+            baselines[name] = float(score_column(value)[0])
         except InterruptedRunError:
             raise
         except AblationError as error:
             notes.append(f"the {name} input could not be measured: {error.__cause__ or error}")
-    return anchors, tuple(notes)
+    return baselines, tuple(notes)

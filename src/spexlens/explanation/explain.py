@@ -17,9 +17,8 @@ from spexlens.ablation.evaluate import BATCH_SIZE, Progress
 from spexlens.ablation.meter import Meter
 from spexlens.ablation.progress import ProgressBar
 from spexlens.ablation.store import Store
-from spexlens.algorithms.base import MIN_MASKS, Algorithm, Design, suggested_budget
+from spexlens.algorithms.base import MIN_MASKS, Algorithm, Design, MaskDesign, suggested_budget
 from spexlens.algorithms.exact import Exact
-from spexlens.algorithms.split_plot import MaskDesign
 from spexlens.algorithms.table import find_algorithm
 from spexlens.core.game import (
     Described,
@@ -43,9 +42,9 @@ from spexlens.core.masks import (
 )
 from spexlens.core.spectrum import keep_probabilities
 from spexlens.errors import InvalidInputError
-from spexlens.explanation.baselines import measure_anchors, measured_anchors
+from spexlens.explanation.baselines import measure_baselines, measured_baselines
 from spexlens.explanation.fidelity import Fidelity
-from spexlens.explanation.judging import anchor_notes, fidelity_notes, noise_notes
+from spexlens.explanation.judging import baseline_notes, fidelity_notes, noise_notes
 from spexlens.explanation.learning_curve import LearningCurve
 from spexlens.explanation.planning import (
     allowed_calls,
@@ -58,7 +57,7 @@ from spexlens.explanation.result import Explanation
 from spexlens.explanation.rounds import SPENT, fit_round, run_rounds
 from spexlens.explanation.stopping import Round, StoppingRule, curve_of
 
-_ANCHORED_BUDGET = 32  # from here on, two calls go to the full and the empty input
+_BASELINE_BUDGET = 32  # from here on, two calls go to the full and the empty input
 
 
 def explain(
@@ -93,7 +92,7 @@ def explain(
         Seeds everything; the same seed gives the same result.
     p : float or float array (n,), optional
         Keep probability of the masks, if other than the game's own (`game.p`, of joint games) or
-        the algorithm's.
+        1/2.
     holdout : float, default 0
         Share of the budget kept out of the fit to judge it. 0 judges by cross-validation and
         spends every ablation on the fit.
@@ -102,8 +101,8 @@ def explain(
         `Stable(top=10)` once the strongest interactions stay the same, `Plateau()` once more
         ablations would add little. The learning curve is kept in `Explanation.curve`.
     design : MaskDesign, optional
-        How masks are drawn, if not independently: `SplitPlot` where some players are dear to
-        change.
+        How masks are drawn, if not independently: `SplitPlot` where some players
+        are hard to change.
     store : Store, optional
         Values it holds are not measured again, new ones are added at once: an interrupted run goes
         on where it was, another algorithm or a larger budget reuses all.
@@ -139,11 +138,10 @@ def explain(
             "callable: spexlens.FunctionGame(function, players=[…])."
         )
     n = len(player_names(game.players))
-    if p is None and isinstance(game, HasKeepProbability) and _leaves_p_open(algorithm):
-        p = game.p
-    chosen = find_algorithm(algorithm, p)
-    if p is not None:
-        keep_probabilities(p, n)
+    if p is None:
+        p = game.p if isinstance(game, HasKeepProbability) else 0.5
+    keep_probabilities(p, n)
+    chosen = find_algorithm(algorithm)
     allowed, rule = allowed_calls(budget, until, chosen, n)
     chosen, notes = exact_if_affordable(chosen, n, allowed) if rule is None else (chosen, ())
     if design is not None and (not chosen.any_masks or holdout):
@@ -151,28 +149,26 @@ def explain(
             f"design = {design!r} given with algorithm {chosen.name!r} and holdout = {holdout}; "
             "needed an algorithm that takes any masks, and holdout = 0."
         )
-    anchored = allowed >= _ANCHORED_BUDGET
-    reserved = 2 if anchored and chosen.any_masks and not enumerable(n, allowed) else 0
-    if design is None:
-        plan = chosen.design(n, allowed - reserved, generator)
-    else:
-        plan = design(n, allowed - reserved, generator, getattr(chosen, "p", 0.5))
-    if not isinstance(chosen, Exact) and not plan.held_out:
-        plan = replace(plan, held_out=held_out_rows(holdout, len(plan.masks)))
+    affords = allowed >= _BASELINE_BUDGET
+    reserved = 2 if affords and chosen.any_masks and not enumerable(n, allowed) else 0
+    draw = chosen.design if design is None else design
+    drawn = draw(n, allowed - reserved, generator, p)
+    if not chosen.exact and not drawn.held_out:
+        drawn = replace(drawn, held_out=held_out_rows(holdout, len(drawn.masks)))
 
-    warn_of_a_long_fit(chosen, n, len(plan.masks))
+    warn_of_a_long_fit(chosen, n, len(drawn.masks))
     limits = budget if isinstance(budget, Budget) else Budget()
     meter = Meter(
-        game, limits, len(plan.masks), batch_size=batch_size, engine=engine, store=store,
+        game, limits, len(drawn.masks), batch_size=batch_size, engine=engine, store=store,
         progress=ProgressBar() if progress is True else progress or None,
     )  # fmt: skip
-    rounds, reason = run_rounds(plan, chosen, meter, rule)
+    rounds, reason = run_rounds(drawn, chosen, meter, rule)
     last = _exact_if_complete(rounds[-1]) if len(rounds) > 1 else rounds[-1]
     curve = None if rule is None else curve_of(rounds)
     if rule is not None or reason is not None:
         notes += _stopping_notes(curve_of(rounds), reason, allowed)
-    spare = allowed - last.ablations if anchored and reason != SPENT else 0
-    anchors, missing = measure_anchors(meter, last, spare)
+    spare = allowed - last.ablations if affords and reason != SPENT else 0
+    baselines, missing = measure_baselines(meter, last, spare)
     if meter.reused:
         notes += (f"{meter.reused} values were found in the store, {meter.calls} measured.",)
     if last.ablations < n:
@@ -184,7 +180,7 @@ def explain(
         notes += game.notes()
     counts = allowed, meter.calls
     manifest = _manifest(game.describe() if isinstance(game, Described) else {})
-    return _explained(game.players, last, notes + missing, counts, anchors, manifest, curve)
+    return _explained(game.players, last, notes + missing, counts, baselines, manifest, curve)
 
 
 def fit(
@@ -226,7 +222,7 @@ def fit(
     names = player_names(masks.shape[1] if players is None else players)
     as_masks(masks, len(names))
     array = as_values(values, masks)
-    chosen = find_algorithm(algorithm, p)
+    chosen = find_algorithm(algorithm)
     seed = int(as_generator(rng).integers(2**31, dtype=np.int64))
     if not len(masks):
         raise InvalidInputError(f"0 masks given; needed at least {MIN_MASKS} to fit.")
@@ -234,8 +230,8 @@ def fit(
     given = len(masks)
     masks, array = _merged(masks, array)
     full = _all_measured(masks)
-    if full is not None and algorithm in ("auto", "exact"):
-        masks, array, chosen = masks[full], array[full], Exact(p)
+    if full is not None and (chosen.exact or algorithm == "auto"):
+        masks, array, chosen = masks[full], array[full], Exact()
     elif not chosen.any_masks:
         raise InvalidInputError(
             f"algorithm {chosen.name!r} needs masks of its own design and cannot be fitted to "
@@ -243,11 +239,11 @@ def fit(
         )
     elif len(masks) < MIN_MASKS:
         raise InvalidInputError(f"{len(masks)} masks given; needed at least {MIN_MASKS} to fit.")
-    held_out = 0 if isinstance(chosen, Exact) else held_out_rows(holdout, len(masks))
+    held_out = 0 if chosen.exact else held_out_rows(holdout, len(masks))
     design = Design(masks, p=p, seed=seed, held_out=held_out)
     last = fit_round(chosen, design, array)
-    anchors = measured_anchors(last)
-    return _explained(names, last, notes, (given, given), anchors, _manifest({}))
+    baselines = measured_baselines(last)
+    return _explained(names, last, notes, (given, given), baselines, _manifest({}))
 
 
 def _explained(
@@ -255,19 +251,19 @@ def _explained(
     last: Round,
     notes: tuple[str, ...],
     calls: tuple[int, int],
-    anchors: dict[str, float],
+    baselines: dict[str, float],
     manifest: dict[str, Any],
     curve: LearningCurve | None = None,
 ) -> Explanation:
     design, recovery = last.design, last.recovery
-    told = fidelity_notes(last.fidelity, exact=isinstance(recovery.tuned, Exact))
-    missed = anchor_notes(recovery.spectrum, anchors, score_column(last.values))
+    told = fidelity_notes(last.fidelity, exact=recovery.tuned.exact)
+    missed = baseline_notes(recovery.spectrum, baselines, score_column(last.values))
     notes = (*design.notes, *notes, *recovery.notes, *told, *missed)
     return Explanation(
         players=tuple(players), masks=design.masks, values=last.values,
         spectrum=recovery.spectrum, fidelity=last.fidelity, algorithm=recovery.tuned.name,
         chosen=recovery.chosen, notes=notes, budget=calls[0], calls=calls[1],
-        full_value=anchors.get("full"), empty_value=anchors.get("empty"), seed=design.seed,
+        full_value=baselines.get("full"), empty_value=baselines.get("empty"), seed=design.seed,
         curve=curve, manifest=manifest,
     )  # fmt: skip
 
@@ -312,14 +308,9 @@ def _all_measured(masks: BoolArray) -> IntArray | None:
 
 
 def _exact_if_complete(last: Round) -> Round:
-    """The exact spectrum where the rounds ended with all 2^n masks measured."""
+    """Transform exactly where the rounds ended with all 2^n masks measured."""
     full = _all_measured(last.design.masks)
     if full is None:
         return last
     design = last.design.take(full)
-    return fit_round(Exact(design.p), design, last.values[full])
-
-
-def _leaves_p_open(algorithm: str | Algorithm) -> bool:
-    """Whether an algorithm is a name, or has the keep probability that it has by default."""
-    return isinstance(algorithm, str) or bool(np.all(getattr(algorithm, "p", None) == 0.5))
+    return fit_round(Exact(), design, last.values[full])

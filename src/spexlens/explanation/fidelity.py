@@ -9,11 +9,10 @@ from typing import Any
 import numpy as np
 
 from spexlens.algorithms.base import Algorithm, Design
+from spexlens.core.bootstrap import interval, resampled_weights
 from spexlens.core.game import score_column
 from spexlens.core.masks import FloatArray, IntArray
 from spexlens.proxies.folds import FOLDS, fold_rows, r2_score
-
-_RESAMPLES = 1000
 
 
 @dataclass(frozen=True)
@@ -57,7 +56,7 @@ class Fidelity:
         )
 
     def to_dict(self) -> dict[str, Any]:
-        """Plain values, NaN as None."""
+        """Return plain values, NaN as None."""
         return {
             name: None if isinstance(value, float) and math.isnan(value) else value
             for name, value in asdict(self).items()
@@ -65,7 +64,7 @@ class Fidelity:
 
     @staticmethod
     def from_dict(data: dict[str, Any]) -> Fidelity:
-        """Inverse of `to_dict`."""
+        """Invert `to_dict`."""
         fields: dict[str, Any] = {k: math.nan if v is None else v for k, v in data.items()}
         return Fidelity(**fields)
 
@@ -78,7 +77,7 @@ def compare(
     seed: int = 0,
     groups: IntArray | None = None,
 ) -> Fidelity:
-    """Fidelity of predictions `(m,)` and linear predictions `(m,)` of unseen values `(m,)`.
+    """Judge predictions `(m,)` and linear predictions `(m,)` of unseen values `(m,)`.
 
     The intervals are percentile bootstraps over masks, or over `groups` `(m,)` of masks that share
     something, drawn jointly for both predictions.
@@ -88,15 +87,15 @@ def compare(
         nan = math.nan
         reason = "all values are equal, so there is no variance to explain"
         return Fidelity(nan, nan, nan, nan, nan, nan, nan, nan, len(truth), reason)
-    weights = _bootstrap_weights(len(truth), groups, seed)
+    weights = resampled_weights(len(truth), groups, np.random.default_rng(seed))
     mean = weights @ truth / weights.sum(axis=1)
     total = weights @ truth**2 - weights.sum(axis=1) * mean**2
     valid = total > 1e-12 * (weights @ truth**2)
     ratios = [
         1 - (weights @ (truth - guess) ** 2)[valid] / total[valid] for guess in (prediction, linear)
     ]
-    (lower, upper), (linear_lower, linear_upper), (gain_lower, gain_upper) = (
-        np.quantile(sample, [0.05, 0.95]).tolist() for sample in (*ratios, ratios[0] - ratios[1])
+    (lower, upper), (linear_lower, linear_upper), (gain_lower, gain_upper) = map(
+        interval, (*ratios, ratios[0] - ratios[1])
     )
     return Fidelity(
         r2, lower, upper, linear_r2, linear_lower, linear_upper, gain_lower, gain_upper,
@@ -104,19 +103,8 @@ def compare(
     )  # fmt: skip
 
 
-def _bootstrap_weights(count: int, groups: IntArray | None, seed: int) -> FloatArray:
-    """How often each row is drawn in each resample, `(resamples, count)`; groups as a whole."""
-    members = np.arange(count) if groups is None else np.unique(groups, return_inverse=True)[1]
-    kinds = int(members.max()) + 1
-    shares = np.full(kinds, 1 / kinds)
-    drawn = np.random.default_rng(seed).multinomial(kinds, shares, size=_RESAMPLES)
-    return drawn[:, members].astype(np.float64)
-
-
-def cross_validated(
-    algorithm: Algorithm, design: Design, values: FloatArray, folds: int = FOLDS
-) -> FloatArray:
-    """Out-of-fold predictions `(rows,)` of the design's fitted rows by refits of `algorithm`.
+def cross_validated(algorithm: Algorithm, design: Design, values: FloatArray) -> FloatArray:
+    """Predict the design's fitted rows, `(rows,)`, each by a refit that did not see its fold.
 
     Give it the `tuned` algorithm of a recovery: then a refit is one fit, and what the folds share
     is only the few hyper-parameters.
@@ -124,14 +112,14 @@ def cross_validated(
     masks = design.masks[design.fitted]
     fitted = values[design.fitted]
     predicted = np.empty(len(masks))
-    for fit, judge in fold_rows(len(masks), folds, design.seed, design.fitted_groups):
+    for fit, judge in fold_rows(len(masks), FOLDS, design.seed, design.fitted_groups):
         part = design.take(fit)
         predicted[judge] = algorithm.recover(part, fitted[fit]).spectrum(masks[judge])
     return predicted
 
 
 def exact_fidelity(values: FloatArray, linear_share: float, masks: int) -> Fidelity:
-    """Fidelity where every mask was measured: nothing is left to predict, R2 is 1."""
+    """Judge a fit to every mask: nothing is left to predict, R2 is 1."""
     score = score_column(values)
     if math.isnan(r2_score(score, score)):
         return compare(score, score, score, "")

@@ -40,7 +40,7 @@ def write_fields(path: str | os.PathLike[str], fields: Mapping[str, Any]) -> Pat
 
 
 def read_fields(path: str | os.PathLike[str]) -> dict[str, Any]:
-    """An explanation's fields from a file that `write_fields` wrote.
+    """Read an explanation's fields from a file that `write_fields` wrote.
 
     Raises
     ------

@@ -5,7 +5,6 @@ from __future__ import annotations
 import numpy as np
 
 from spexlens.algorithms.base import Design, Recovery
-from spexlens.algorithms.exact import Exact
 from spexlens.algorithms.regression import Lasso
 from spexlens.core.game import score_column
 from spexlens.core.masks import BoolArray, FloatArray, unique_masks
@@ -17,9 +16,9 @@ _FEW_JUDGED = 30
 
 
 def judge(recovery: Recovery, design: Design, values: FloatArray) -> Fidelity:
-    """Fidelity on held-out masks where the design has some, else by cross-validation."""
+    """Judge fidelity on held-out masks where the design has some, else by cross-validation."""
     score = score_column(values)
-    if isinstance(recovery.tuned, Exact):
+    if recovery.tuned.exact:
         energy = recovery.spectrum.energy_by_order()
         share = float(energy[1:2].sum() / max(energy[1:].sum(), np.finfo(float).tiny))
         return exact_fidelity(values, share, len(score))
@@ -55,13 +54,13 @@ def fidelity_notes(fidelity: Fidelity, *, exact: bool) -> tuple[str, ...]:
     return few
 
 
-def anchor_notes(
-    spectrum: FourierSpectrum, anchors: dict[str, float], values: FloatArray
+def baseline_notes(
+    spectrum: FourierSpectrum, baselines: dict[str, float], values: FloatArray
 ) -> tuple[str, ...]:
     """Tell where the spectrum misses the full or the empty input by more than the values spread."""
     spread = float(values.std())
     notes = []
-    for name, value in anchors.items():
+    for name, value in baselines.items():
         predicted = float(spectrum(np.full((1, spectrum.n), name == "full"))[0])
         if abs(predicted - value) > max(2 * spread, 1e-9 * abs(value)):
             notes.append(

@@ -8,13 +8,13 @@ from typing import Any
 
 import numpy as np
 
+from spexlens.core.interactions import Z90
 from spexlens.core.masks import FloatArray
 from spexlens.errors import InvalidInputError
 from spexlens.explanation.fidelity import Fidelity
 
 _EXPONENTS = np.linspace(0.2, 1.5, 14)
 _MIN_STEPS = 3
-_Z90 = 1.645
 
 
 @dataclass(frozen=True)
@@ -37,7 +37,7 @@ class CurveStep:
 
     @staticmethod
     def of(ablations: int, fidelity: Fidelity) -> CurveStep:
-        """The step of a judged fit."""
+        """Make the step of a judged fit."""
         return CurveStep(
             ablations, fidelity.r2, fidelity.r2_lower, fidelity.r2_upper, fidelity.linear_r2
         )
@@ -66,7 +66,7 @@ class LearningCurve:
     steps: tuple[CurveStep, ...]
 
     def predict(self, ablations: int) -> float:
-        """R2 to expect at a number of ablations; NaN from fewer than three steps.
+        """Predict R2 at a number of ablations; NaN from fewer than three steps.
 
         The curve `R2(m) = a - b m^-c`, a power law as learning curves mostly follow (Viering and
         Loog, 2023, The shape of learning curves), is fitted for every c of a grid by least squares
@@ -79,7 +79,7 @@ class LearningCurve:
             return math.nan
         at = np.array([step.ablations for step in known], dtype=np.float64)
         r2 = np.array([step.r2 for step in known])
-        error = np.array([(step.r2_upper - step.r2_lower) / (2 * _Z90) for step in known])
+        error = np.array([(step.r2_upper - step.r2_lower) / (2 * Z90) for step in known])
         # The steps are nested, so that their errors move together: what counts for the shape is how
         # they differ, and a hundredth is about as well as a step is known.
         predictions, losses = zip(
@@ -90,14 +90,14 @@ class LearningCurve:
         return float(np.average(predictions, weights=weights))
 
     def gain_of_doubling(self) -> float:
-        """R2 that twice the last step's ablations would add; NaN from fewer than three steps."""
+        """Predict what twice the last step's ablations would add to R2; NaN as in `predict`."""
         if not self.steps:
             return math.nan
         last = self.steps[-1].ablations
         return self.predict(2 * last) - self.predict(last)
 
     def to_list(self) -> list[dict[str, float | None]]:
-        """Plain values, NaN as None; `from_list` reads them back."""
+        """Return plain values, NaN as None; `from_list` reads them back."""
         return [
             {name: None if math.isnan(value) else value for name, value in asdict(step).items()}
             for step in self.steps
@@ -105,7 +105,7 @@ class LearningCurve:
 
     @staticmethod
     def from_list(data: list[dict[str, Any]]) -> LearningCurve:
-        """Inverse of `to_list`."""
+        """Invert `to_list`."""
         steps: list[dict[str, Any]] = [
             {k: math.nan if v is None else v for k, v in step.items()} for step in data
         ]

@@ -13,7 +13,6 @@ from spexlens.core.masks import MAX_ENUMERATED_PLAYERS
 from spexlens.errors import InvalidInputError, SpexlensWarning
 from spexlens.explanation.fidelity import Fidelity
 from spexlens.explanation.stopping import Plateau, StoppingRule, as_rule
-from spexlens.proxies.solvers import CHOLESKY_ROWS
 
 _LONG_SECONDS, _LARGE_BYTES = 120, 2e9
 
@@ -24,7 +23,7 @@ def allowed_calls(
     algorithm: Algorithm,
     n: int,
 ) -> tuple[int, StoppingRule | None]:
-    """Calls allowed, and the rule to stop before they are used up."""
+    """Return the calls allowed, and the rule to stop before they are used up."""
     rule = None if until is None else as_rule(until)
     calls = budget.calls if isinstance(budget, Budget) else budget
     if calls == "auto":
@@ -46,26 +45,26 @@ def allowed_calls(
 
 
 def enumerable(n: int, calls: int) -> bool:
-    """Whether so many calls hold all 2^n masks."""
+    """Tell whether so many calls hold all 2^n masks."""
     return n <= MAX_ENUMERATED_PLAYERS and calls >= 2**n
 
 
 def exact_if_affordable(
     algorithm: Algorithm, n: int, budget: int
 ) -> tuple[Algorithm, tuple[str, ...]]:
-    """The exact algorithm where the budget holds all masks; told where it was not asked for."""
-    if not enumerable(n, budget) or isinstance(algorithm, Exact):
+    """Choose the exact algorithm where the budget holds all masks; tell if another was given."""
+    if not enumerable(n, budget) or algorithm.exact:
         return algorithm, ()
     if algorithm.name != "auto" and budget == 2**n and algorithm.any_masks and budget >= MIN_MASKS:
         return algorithm, ()
     note = f"budget {budget} holds all 2^{n} = {2**n} masks: everything is measured, exactly."
     if algorithm.name != "auto":
         warnings.warn(f"{note} {algorithm.name!r} was replaced.", SpexlensWarning, stacklevel=3)
-    return Exact(algorithm.p if hasattr(algorithm, "p") else 0.5), (note,)
+    return Exact(), (note,)
 
 
 def held_out_rows(share: float, count: int) -> int:
-    """Number of masks to hold out, so that enough are left to fit and, if any, to judge."""
+    """Count the masks to hold out, so that enough are left to fit and, if any, to judge."""
     if not 0 <= share < 1:
         raise InvalidInputError(f"holdout = {share} given; needed a share from 0 to below 1.")
     held_out = round(share * count)
@@ -77,38 +76,15 @@ def held_out_rows(share: float, count: int) -> int:
     return held_out
 
 
-def expected_fit(algorithm: Algorithm, n: int, ablations: int) -> tuple[float, float]:
-    """Seconds and bytes that fitting may take, roughly, on one core of 2020 or later.
-
-    Measured with 800 … 20,000 ablations of 90 … 200 players; other algorithms than the Gaussian
-    process, boosted trees, pairwise LASSO and `auto`, which runs all three, count nothing.
-    """
-    entries = float(n) * ablations
-    known = min(ablations, CHOLESKY_ROWS)
-    kernel = 3e-8 * min(ablations, 1500) ** 2.5 + 2e-7 * known**2 + 1e-7 * float(ablations) ** 2
-    pairs = min(entries * n / 2, 4e7)
-    gram = 32.0 * known**2 if ablations <= CHOLESKY_ROWS else 2.4e9
-    costs = {
-        "kernelspex": (kernel, gram),
-        "proxyspex": (4e-5 * entries, 100 * entries),
-        "pairwise": (4e-7 * pairs, 24 * pairs),
-    }
-    costs["auto"] = (
-        sum(seconds for seconds, _ in costs.values()),
-        max(bytes_ for _, bytes_ in costs.values()),
-    )
-    return costs.get(algorithm.name, (0.0, 0.0))
-
-
 def warn_of_a_long_fit(algorithm: Algorithm, n: int, ablations: int) -> None:
     """Tell, before anything is measured, of a fit that takes minutes or gigabytes."""
-    seconds, size = expected_fit(algorithm, n, ablations)
-    if seconds < _LONG_SECONDS and size < _LARGE_BYTES:
+    cost = algorithm.fit_cost(n, ablations)
+    if cost.seconds < _LONG_SECONDS and cost.memory < _LARGE_BYTES:
         return
     warnings.warn(
         f"fitting {ablations:,} ablations of {n:,} players by {algorithm.name} may take about "
-        f"{seconds / 60:.0f} minutes and {size / 1e9:.1f} GB once they are measured. A smaller "
-        "budget, or algorithm='lasso' or 'pairwise', takes less.",
+        f"{cost.seconds / 60:.0f} minutes and {cost.memory / 1e9:.1f} GB once they are measured. A "
+        "smaller budget, or algorithm='lasso' or 'pairwise', takes less.",
         SpexlensWarning,
         stacklevel=3,
     )

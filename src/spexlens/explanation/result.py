@@ -86,11 +86,11 @@ class Explanation:
             object.__setattr__(self, "removal", MappingProxyType(dict(self.removal)))
 
     def predict(self, masks: BoolArray) -> FloatArray:
-        """What the spectrum says of masks `(m, n)`: values `(m,)`."""
+        """Predict values `(m,)` at masks `(m, n)` by the spectrum."""
         return self.spectrum(masks)
 
     def interactions(self, index: str = "FBII", order: int | None = None) -> Interactions:
-        """Effects of sets of players under an index; see `spexlens.INDICES` for the names.
+        """Compute effects of sets of players under an index; see `spexlens.INDICES` for the names.
 
         Parameters
         ----------
@@ -103,7 +103,7 @@ class Explanation:
         return compute_index(self.spectrum, index, order, self.players)
 
     def score(self, masks: BoolArray, values: FloatArray) -> Fidelity:
-        """Fidelity on unseen masks `(m, n)` with their values `(m,)`."""
+        """Judge fidelity on unseen masks `(m, n)` with their values `(m,)`."""
         masks = as_masks(masks, len(self.players))
         truth = score_column(as_values(values, masks))
         design = Design(self.masks, p=self.spectrum.p, seed=self.seed)
@@ -111,7 +111,7 @@ class Explanation:
         return compare(truth, self.predict(masks), linear(masks), "given masks")
 
     def normalised(self, interactions: Interactions) -> Interactions:
-        """The interactions in units of the standard deviation of the measured values."""
+        """Divide the interactions by the standard deviation of the measured values."""
         spread = float(score_column(self.values).std())
         if spread == 0:
             raise InvalidInputError(
@@ -190,7 +190,7 @@ class Explanation:
 
 
 def _report(module: str) -> Any:
-    """A module of the report, which is built on explanations: imported late, by name."""
+    """Import a module of the report late, by name: it is built on explanations."""
     return import_module(f"spexlens.report.{module}")
 
 

@@ -21,7 +21,7 @@ Measure = Callable[[BoolArray], FloatArray]
 
 
 def round_sizes(n: int, total: int) -> list[int]:
-    """Ablations after each round: about n / 2 and at least 48 first, then half as many again.
+    """Return ablations after each round: about n / 2, at least 48, then half as many again.
 
     A last round that would add less than a tenth is joined with the one before.
 

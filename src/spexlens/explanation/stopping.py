@@ -55,7 +55,7 @@ class StoppingRule(Protocol):
     """Tells whether a run has measured enough."""
 
     def __call__(self, rounds: Sequence[Round], /) -> str | None:
-        """The reason to stop after these rounds, None to go on."""
+        """Return the reason to stop after these rounds, None to go on."""
         ...
 
 
@@ -91,7 +91,7 @@ class Reach:
         }
 
     def __call__(self, rounds: Sequence[Round]) -> str | None:
-        """A reason once every wanted field is reached."""
+        """Return a reason once every wanted field is reached."""
         now = rounds[-1].fidelity
         if all(getattr(now, name) >= value for name, value in self._wanted().items()):
             return ", ".join(
@@ -129,7 +129,7 @@ class Stable:
             )
 
     def __call__(self, rounds: Sequence[Round]) -> str | None:
-        """A reason once two rounds in a row kept the strongest."""
+        """Return a reason once two rounds in a row kept the strongest."""
         if len(rounds) < 3:
             return None
         before, last, now = (self._strongest(item.spectrum) for item in rounds[-3:])
@@ -157,7 +157,7 @@ class Plateau:
     gain: float = 0.01
 
     def __call__(self, rounds: Sequence[Round]) -> str | None:
-        """A reason once the predicted gain of a doubling is below `gain`."""
+        """Return a reason once the predicted gain of a doubling is below `gain`."""
         now = rounds[-1]
         if len(rounds) < _MIN_GAIN_ROUNDS or now.ablations < _PER_PLAYER * now.spectrum.n:
             return None
@@ -168,12 +168,12 @@ class Plateau:
 
 
 def curve_of(rounds: Sequence[Round]) -> LearningCurve:
-    """The learning curve that the rounds are."""
+    """Return the learning curve that the rounds are."""
     return LearningCurve(tuple(CurveStep.of(item.ablations, item.fidelity) for item in rounds))
 
 
 def as_rule(until: StoppingRule | Fidelity) -> StoppingRule:
-    """The rule that `until` stands for: a fidelity to reach, or a rule already."""
+    """Return the rule that `until` stands for: a fidelity to reach, or a rule already."""
     if isinstance(until, Fidelity):
         return Reach(until)
     if not callable(until):

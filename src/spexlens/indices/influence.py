@@ -10,7 +10,7 @@ from spexlens.core.supports import Supports
 
 
 def influence(spectrum: FourierSpectrum) -> tuple[Supports, FloatArray, FloatArray | None]:
-    """`Influence_i = sum_{S holds i} F(S)^2`, in the squared units of the values.
+    """Compute `Influence_i = sum_{S holds i} F(S)^2`, in the squared units of the values.
 
     O'Donnell 2014, Analysis of Boolean functions, section 2.2; for p other than 1/2 the p-biased
     coefficients are used (section 8.4), so it stays the total variance that player i takes part in

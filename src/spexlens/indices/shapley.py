@@ -59,7 +59,7 @@ def faithful_shapley(t: int, s: int, order: int) -> Fraction:
 
 @cache
 def bernoulli(j: int) -> Fraction:
-    """The Bernoulli number B_j with B_1 = -1/2, by its recursion."""
+    """Compute the Bernoulli number B_j with B_1 = -1/2, by its recursion."""
     if j == 0:
         return Fraction(1)
     return -sum((comb(j + 1, i) * bernoulli(i) for i in range(j)), Fraction(0)) / (j + 1)

@@ -103,7 +103,7 @@ _BY_LOWER_NAME = {row.name.lower(): row for row in _ROWS}
 
 
 def find_index(name: str) -> Index:
-    """The table's row for a name in any case; `Mobius` and `Möbius` are understood too."""
+    """Find the row of a name in any case; `Mobius` and `Möbius` are understood too."""
     key = name.lower().replace("ö", "oe")
     row = _BY_LOWER_NAME.get("moebius" if key == "mobius" else key)
     if row is None:
@@ -117,7 +117,7 @@ def compute_index(
     order: int | None = None,
     players: tuple[str, ...] | None = None,
 ) -> Interactions:
-    """Interactions of a spectrum under an index.
+    """Compute the interactions of a spectrum under an index.
 
     Parameters
     ----------
@@ -172,7 +172,7 @@ def _linear(
 def index_subset_map(
     supports: Supports, p: float | FloatArray, row: Index, order: int | None
 ) -> SubsetMap:
-    """The index as a sparse matrix from the Fourier coefficients at keep probability p."""
+    """Make the index a sparse matrix from the Fourier coefficients at keep probability p."""
     if np.any(np.asarray(p) != 0.5):
         at_half = rebase_map(supports, p, 0.5)
         return index_subset_map(at_half.subsets, 0.5, row, order).after(at_half)

@@ -24,7 +24,7 @@ class Arithmetic(Protocol):
         ...
 
     def numpy(self, array: Any) -> FloatArray:
-        """An array of this kind for numpy."""
+        """Return an array of this kind for numpy."""
         ...
 
     def exponential(self, array: Any) -> Any:
@@ -48,7 +48,7 @@ class Arithmetic(Protocol):
         ...
 
     def half_inverse(self, factor: Any) -> Any:
-        """A matrix A with `A + A^T = C^-1`; the factor may be overwritten."""
+        """Return a matrix A with `A + A^T = C^-1`; the factor may be overwritten."""
         ...
 
 
@@ -57,11 +57,11 @@ class NumpyArithmetic:
     """On the CPU, through BLAS and LAPACK."""
 
     def array(self, values: Any) -> Any:
-        """A float64 array."""
+        """Return a float64 array."""
         return np.asarray(values, dtype=np.float64)
 
     def numpy(self, array: Any) -> FloatArray:
-        """The array itself."""
+        """Return the array itself."""
         return np.asarray(array)
 
     def exponential(self, array: Any) -> Any:
@@ -113,13 +113,13 @@ class TorchArithmetic:
             ) from error
 
     def array(self, values: Any) -> Any:
-        """A float64 tensor on the device."""
+        """Return a float64 tensor on the device."""
         torch = _torch()
         given = values if torch.is_tensor(values) else np.array(values, dtype=np.float64)
         return torch.as_tensor(given, dtype=torch.float64, device=self.device)
 
     def numpy(self, array: Any) -> FloatArray:
-        """A copy in main memory."""
+        """Return a copy in main memory."""
         return np.asarray(array.detach().cpu().numpy())
 
     def exponential(self, array: Any) -> Any:
@@ -151,7 +151,7 @@ class TorchArithmetic:
 
 
 def arithmetic_for(device: str | None) -> Arithmetic:
-    """The arithmetic of a device.
+    """Return the arithmetic of a device.
 
     Parameters
     ----------

@@ -58,7 +58,7 @@ class FittedTrees:
     scale: float
 
     def predict(self, masks: BoolArray, trees: int | None = None) -> FloatArray:
-        """Predictions `(m,)` of the first `trees` trees."""
+        """Predict `(m,)` by the first `trees` trees."""
         raw = self.booster.predict(_rows(masks), num_iteration=trees or self.trees)
         return np.asarray(self.offset + self.scale * np.asarray(raw), dtype=np.float64)
 
@@ -73,7 +73,7 @@ class TreeSearch:
 
 
 def min_leaf_rows(rows: int) -> int:
-    """Fewest rows in a leaf: LightGBM's 20 from 400 rows on, 5 % of the rows below, at least 2.
+    """Return the fewest rows in a leaf: LightGBM's 20 from 400 rows on, below 5 %, at least 2.
 
     With 20 throughout, a model of fewer than 40 rows cannot split at all and is constant.
     """
@@ -116,7 +116,7 @@ def search_trees(
     threads: int | None = None,
     groups: IntArray | None = None,
 ) -> TreeSearch:
-    """The grid's settings with the least cross-validated squared error.
+    """Find the grid's settings with the least cross-validated squared error.
 
     A fit of the most trees holds all smaller ones as prefixes, so each depth, rate and fold is
     fitted once; the fits run in parallel threads, one core each (LightGBM releases the GIL).

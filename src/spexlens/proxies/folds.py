@@ -12,7 +12,7 @@ FOLDS = 5
 def fold_rows(
     count: int, folds: int, seed: int, groups: IntArray | None = None
 ) -> list[tuple[IntArray, IntArray]]:
-    """Random folds of `count` rows as (rows to fit, rows to judge); at most `count` folds.
+    """Draw folds of `count` rows as (rows to fit, rows to judge); at most `count` folds.
 
     The same count, folds and seed give the same folds, so that algorithms meet on equal terms.
 
@@ -42,7 +42,7 @@ def fold_rows(
 
 
 def r2_score(truth: FloatArray, prediction: FloatArray) -> float:
-    """`1 - SSE / SST` about the mean of `truth`; NaN where `truth` is constant.
+    """Compute `1 - SSE / SST` about the mean of `truth`; NaN where `truth` is constant.
 
     >>> r2_score(np.array([0.0, 2.0]), np.array([0.0, 1.0]))
     0.5

@@ -101,7 +101,7 @@ class GaussianProcess:
     solver: Solver
 
     def predict(self, masks: BoolArray) -> tuple[FloatArray, FloatArray]:
-        """Posterior mean and variance of the function at `masks` `(m, n)`, each `(m,)`.
+        """Predict the function at `masks` `(m, n)`: posterior means and variances, each `(m,)`.
 
         A measured value varies by `noise` and `shared` of the hyper-parameters more.
         """
@@ -117,7 +117,7 @@ class GaussianProcess:
         return means, np.maximum(variances, 0.0)
 
     def spectrum(self, max_terms: int = 5000, max_order: int = 5) -> FourierSpectrum:
-        """The `max_terms` largest coefficients and the constant.
+        """Read the `max_terms` largest coefficients and the constant.
 
         Standard errors are those of the posterior, widened for shrinkage (`with_shrinkage`).
 
@@ -141,13 +141,13 @@ class GaussianProcess:
         return FourierSpectrum(supports, means, self.std_errors(supports), kernel.p)
 
     def std_errors(self, supports: Supports) -> FloatArray:
-        """Standard errors of any coefficients, `(K,)`: posterior, widened for shrinkage."""
+        """Return standard errors of any coefficients, `(K,)`: posterior, widened for shrinkage."""
         kernel = self.hyperparameters.kernel
         means = coefficients(kernel, self.masks, self.alpha, supports)
         return with_shrinkage(means, self.deviations(supports), prior_variances(kernel, supports))
 
     def deviations(self, supports: Supports) -> FloatArray:
-        """Posterior standard deviations `sqrt(v_S - c_S^T C^-1 c_S)` of coefficients, `(K,)`.
+        """Compute posterior deviations `sqrt(v_S - c_S^T C^-1 c_S)` of coefficients, `(K,)`.
 
         Where the solver knows variances for a sample of the rows only, precision beyond the prior's
         is taken to grow with the number of rows, as it does at least.
@@ -167,7 +167,7 @@ class GaussianProcess:
 
 
 def with_shrinkage(means: FloatArray, std_errors: FloatArray, variances: FloatArray) -> FloatArray:
-    """Standard errors that count the pull of the prior towards zero, all `(K,)`.
+    """Widen standard errors by the pull of the prior towards zero, all `(K,)`.
 
     A posterior is right on average over all 2^n sets, most of them near zero. The few large
     coefficients, which people look at, are pulled to zero by a factor `s = 1 - variance / v_S`, so
@@ -189,7 +189,7 @@ def learn(
     near: Hyperparameters | None = None,
     groups: IntArray | None = None,
 ) -> Hyperparameters:
-    """Hyper-parameters of largest penalised marginal likelihood.
+    """Find the hyper-parameters of largest penalised marginal likelihood.
 
     Parameters
     ----------
@@ -262,7 +262,7 @@ def condition(
     device: str | None = "auto",
     groups: IntArray | None = None,
 ) -> GaussianProcess:
-    """The posterior given masks `(N, n)` and values `(N,)` or `(N, q)`: one Cholesky factor.
+    """Condition on masks `(N, n)` and values `(N,)` or `(N, q)`: one Cholesky factor.
 
     Above 10,000 rows by conjugate gradients (`proxies.solvers`); `rng` draws their inducing rows.
     `device` as in `Learning`, `groups` as in `learn`.
@@ -321,7 +321,7 @@ def _scaled(kernel: SpectralKernel, factor: float) -> SpectralKernel:
 
 
 def _without(kernel: SpectralKernel, mask: BoolArray, players: BoolArray) -> SpectralKernel:
-    """The same kernel between masks that agree with `mask` on `players`, these now irrelevant."""
+    """Fix `players` as in `mask`: the kernel between such masks, these players now irrelevant."""
     both_absent, both_present, _ = kernel.log_tables
     shared = np.where(mask, both_present, both_absent)[players].sum()
     return replace(

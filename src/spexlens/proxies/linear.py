@@ -16,13 +16,13 @@ from spexlens.core.supports import Supports, collect_terms, term_matrix
 from spexlens.proxies.folds import fold_rows
 
 MAX_FEATURES = 20_000
-_MAX_ENTRIES = 4e7  # masks x features; the LASSO holds about three such matrices of 320 MB
+MAX_ENTRIES = 4e7  # masks x features; the LASSO holds about three such matrices of 320 MB
 _SCREENED_ROWS = 256
 
 
 @dataclass(frozen=True)
 class Penalty:
-    """The two knobs of the LASSO: its strength, and how much dearer a pair is than a single."""
+    """The two knobs of the LASSO: its strength for singles, and how many times that for pairs."""
 
     alpha: float
     pair_factor: float = 1.0
@@ -39,7 +39,7 @@ class LassoPath:
 def candidate_terms(
     masks: BoolArray, values: FloatArray, order: int, p: float | FloatArray, limit: int
 ) -> Supports:
-    """All singles, and for order 2 all pairs, or the `limit` pairs that correlate most.
+    """List all singles, and for order 2 all pairs, or the `limit` pairs that correlate most.
 
     The correlations of all pairs with the residual of the singles are one n x n product. Screening
     looks at the values, so it must be repeated inside every fold.
@@ -93,7 +93,7 @@ def choose_penalty(
     groups: IntArray | None = None,
     limit: int = MAX_FEATURES,
 ) -> LassoPath:
-    """The penalty with the least cross-validated squared error over a path of `alphas` strengths.
+    """Find the penalty of least cross-validated squared error on a path of `alphas` strengths.
 
     Every fold screens, centres and fits on its own rows only. `groups` as in `fold_rows`;
     `limit` as in `candidate_terms`.
@@ -124,7 +124,7 @@ def lasso_spectrum(
     penalty: Penalty,
     limit: int = MAX_FEATURES,
 ) -> FourierSpectrum:
-    """The LASSO fit at one penalty as a spectrum: its non-zero terms and the constant."""
+    """Fit the LASSO at one penalty as a spectrum: its non-zero terms and the constant."""
     from sklearn.linear_model import Lasso
 
     data = _features(masks, values, order, p, limit)
@@ -153,7 +153,7 @@ class _Features:
 def _features(
     masks: BoolArray, values: FloatArray, order: int, p: float | FloatArray, limit: int
 ) -> _Features:
-    limit = max(masks.shape[1], min(limit, int(_MAX_ENTRIES / max(len(masks), 1))))
+    limit = max(masks.shape[1], min(limit, int(MAX_ENTRIES / max(len(masks), 1))))
     supports = candidate_terms(masks, values, order, p, limit)
     features = term_matrix(supports, fourier_basis(masks, p))
     centre = features.mean(axis=0)
@@ -162,7 +162,7 @@ def _features(
 
 
 def _scale(supports: Supports, pair_factor: float) -> FloatArray:
-    """Dividing a feature by a factor makes its coefficient that many times dearer."""
+    """Dividing a feature by a factor multiplies the penalty of its coefficient by it."""
     return np.where(supports.orders() == 2, pair_factor, 1.0)
 
 

@@ -123,7 +123,7 @@ class Likelihood:
         arithmetic: Arithmetic | None = None,
         groups: IntArray | None = None,
     ) -> Likelihood:
-        """The likelihood with everything that never changes computed.
+        """Make the likelihood, with everything that never changes computed.
 
         Rows of one of the `groups` `(N,)` have an error in common.
         """
@@ -139,7 +139,7 @@ class Likelihood:
         return Likelihood(masks, outputs, output_weights, p, extras, priors, arithmetic, fixed)
 
     def kernel(self, theta: FloatArray) -> tuple[SpectralKernel, float]:
-        """The kernel and the noise variance that `theta` stands for."""
+        """Return the kernel and the noise variance that `theta` stands for."""
         n = self.masks.shape[1]
         scale, linear, noise, constant, tilt = theta[n : n + 5]
         extras = tuple(
@@ -158,7 +158,7 @@ class Likelihood:
         return kernel, float(np.exp(noise))
 
     def shared(self, theta: FloatArray) -> float:
-        """The variance of what the rows of a group have in common; 0 without groups."""
+        """Return the variance of what the rows of a group have in common; 0 without groups."""
         return float(np.exp(theta[-1])) if self._grouped else 0.0
 
     @property
@@ -170,13 +170,13 @@ class Likelihood:
         return np.array([own] * len(self.extras) + [shared] * self._grouped)
 
     def start(self, relevance: float) -> FloatArray:
-        """A first vector, with all `w_i = relevance / n`."""
+        """Return a first vector, with all `w_i = relevance / n`."""
         n = self.masks.shape[1]
         others = self._others(_EXTRA[0], _SHARED_START)
         return np.concatenate([np.full(n, np.log(relevance / n)), _CENTRES, others])
 
     def bounds(self, relevances: FloatArray | None = None) -> list[tuple[float, float]]:
-        """Range of every entry; `relevances` `(n,)` pins the logs of the first n there."""
+        """Return range of every entry; `relevances` `(n,)` pins the logs of the first n there."""
         n = self.masks.shape[1]
         lower, upper = _LOWER.copy(), _UPPER.copy()
         if self.priors.tilt == 0:
@@ -188,14 +188,14 @@ class Likelihood:
         return players + ranges + [_EXTRA[1:]] * len(self.fixed.extra_grams)
 
     def units(self) -> FloatArray:
-        """What the optimiser takes as one in every entry."""
+        """Tell what the optimiser takes as one in every entry."""
         n = self.masks.shape[1]
         units = np.concatenate([np.ones(n + len(_CENTRES)), self._others(1.0, _SHARED_UNIT)])
         units[:n], units[n + 4] = _RELEVANCE_UNIT, _TILT_UNIT
         return units
 
     def __call__(self, theta: FloatArray) -> tuple[float, FloatArray]:
-        """Objective and gradient at `theta`; a large value where C is not positive definite."""
+        """Compute objective and gradient at `theta`; large where C is not positive definite."""
         kernel, noise = self.kernel(theta)
         do, fixed = self.arithmetic, self.fixed
         with np.errstate(over="ignore"):  # a step too far: refused below
@@ -264,7 +264,7 @@ def maximise(
     max_steps: int,
     relevances: FloatArray | None = None,
 ) -> FloatArray:
-    """The best vector over several starts by L-BFGS.
+    """Find the best vector over several starts by L-BFGS.
 
     Parameters
     ----------

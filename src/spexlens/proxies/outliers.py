@@ -12,7 +12,7 @@ _NORMAL_IQR = 1.349  # interquartile range of a normal variable of unit variance
 
 
 def tame_outliers(values: FloatArray) -> tuple[FloatArray, str]:
-    """Values `(N, q)` with a few far outliers drawn in to the furthest other value, and a note.
+    """Draw a few far outliers of values `(N, q)` in to the furthest other value, and note it.
 
     An outlier is 40 robust standard deviations (of the interquartile range) from the median.
     Nothing is touched where more than 1 % of the values are, for then they are how the game is.

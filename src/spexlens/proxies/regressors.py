@@ -29,7 +29,7 @@ Predict = Callable[[BoolArray], FloatArray]
 
 
 def fit_regressor(regressor: Any, masks: BoolArray, values: FloatArray) -> Any:
-    """A fitted clone of `regressor`, on masks as 0/1 columns."""
+    """Fit a clone of `regressor`, on masks as 0/1 columns."""
     from sklearn.base import clone
 
     if not hasattr(regressor, "fit") or not hasattr(regressor, "predict"):
@@ -40,14 +40,14 @@ def fit_regressor(regressor: Any, masks: BoolArray, values: FloatArray) -> Any:
 
 
 def regressor_predictions(model: Any, masks: BoolArray) -> FloatArray:
-    """Predictions `(m,)` of a fitted regressor."""
+    """Predict `(m,)` by a fitted regressor."""
     return np.ravel(np.asarray(model.predict(masks.astype(np.float64)), dtype=np.float64))
 
 
 def read_regressor(
     model: Any, n: int, p: float | FloatArray, max_order: int | None, seed: int
 ) -> tuple[FourierSpectrum, str]:
-    """The spectrum of a fitted regressor over n players, and how it was read.
+    """Read the spectrum of a fitted regressor over n players, and say how it was read.
 
     Returns
     -------
@@ -66,7 +66,7 @@ def read_regressor(
 
 
 def pair_scores(predict: Predict, n: int, among: FloatArray | None = None) -> FloatArray:
-    """Every pair's deviation from additivity: `f(i, j) - f(i) - f(j) + f(none)`.
+    """Score every pair by its deviation from additivity: `f(i, j) - f(i) - f(j) + f(none)`.
 
     Zero for every pair of an additive proxy. All pairs are asked in chunks of bounded memory; for a
     spectrum, `compute_index(spectrum, "STII", 2)` gives the same without asking anything.

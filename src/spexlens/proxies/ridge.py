@@ -12,7 +12,7 @@ _STRENGTHS = np.logspace(-2, 6, 33)
 def leave_one_out_ridge(
     features: FloatArray, values: FloatArray, strengths: FloatArray = _STRENGTHS
 ) -> tuple[FloatArray, float]:
-    """Coefficients `(K,)` and unpenalised intercept of least leave-one-out squared error.
+    """Fit coefficients `(K,)` and an unpenalised intercept of least leave-one-out squared error.
 
     With the hat matrix `H` of a linear smoother, leaving row i out leaves the residual
     `r_i / (1 - H_ii)` (Golub, Heath and Wahba 1979, eq. 1.4); `H` is diagonal in the eigenvectors

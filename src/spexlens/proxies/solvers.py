@@ -37,7 +37,7 @@ class Solver(Protocol):
     """The inverse of `C = K + noise I`, applied."""
 
     def solve(self, right: FloatArray) -> FloatArray:
-        """`C^-1 right` for `right` `(N,)`."""
+        """Compute `C^-1 right` for `right` `(N,)`."""
         ...
 
     @property
@@ -46,7 +46,7 @@ class Solver(Protocol):
         ...
 
     def quadratic(self, columns: FloatArray) -> FloatArray:
-        """`c^T C^-1 c` over `rows` for every column c of `columns` `(m, k)`: `(k,)`."""
+        """Compute `c^T C^-1 c` over `rows` for every column c of `columns` `(m, k)`: `(k,)`."""
         ...
 
 
@@ -82,7 +82,7 @@ class CholeskySolver:
         raise np.linalg.LinAlgError("the Gram matrix is not positive definite.")
 
     def solve(self, right: FloatArray) -> FloatArray:
-        """`C^-1 right`."""
+        """Compute `C^-1 right`."""
         do = self.arithmetic
         return do.numpy(do.solve(self.factor, do.array(right)))
 
@@ -92,7 +92,7 @@ class CholeskySolver:
         return np.arange(len(self.factor))
 
     def quadratic(self, columns: FloatArray) -> FloatArray:
-        """`c^T C^-1 c` for every column."""
+        """Compute `c^T C^-1 c` for every column."""
         half = self.arithmetic.half_solve(self.factor, self.arithmetic.array(columns))
         return self.arithmetic.numpy((half * half).sum(0))
 
@@ -172,7 +172,7 @@ class IterativeSolver:
         )
 
     def solve(self, right: FloatArray) -> FloatArray:
-        """`C^-1 right` to a relative residual of 1e-4, by conjugate gradients."""
+        """Compute `C^-1 right` to a relative residual of 1e-4, by conjugate gradients."""
         blocks = self._gram_blocks()
         solution = np.zeros_like(right)
         residual = right.copy()
@@ -192,7 +192,7 @@ class IterativeSolver:
         return solution
 
     def quadratic(self, columns: FloatArray) -> FloatArray:
-        """`c^T C^-1 c` over the sampled rows for every column."""
+        """Compute `c^T C^-1 c` over the sampled rows for every column."""
         return self.sample.quadratic(columns)
 
     def _approximate(self, right: FloatArray) -> FloatArray:
@@ -228,14 +228,14 @@ def solver_for(
     groups: IntArray | None = None,
     shared: float = 0.0,
 ) -> Solver:
-    """Cholesky up to `CHOLESKY_ROWS` rows, conjugate gradients above."""
+    """Choose Cholesky up to `CHOLESKY_ROWS` rows, conjugate gradients above."""
     if len(masks) <= CHOLESKY_ROWS:
         return CholeskySolver.of(kernel, masks, noise, arithmetic, groups, shared)
     return IterativeSolver.of(kernel, masks, noise, rng, groups, shared)
 
 
 def group_sums(vector: FloatArray, groups: IntArray | None) -> FloatArray:
-    """For every row the sum of `vector` `(N,)` over its group; 0 where there are none.
+    """Sum `vector` `(N,)` over the group of every row; 0 where there are no groups.
 
     >>> group_sums(np.array([1.0, 2.0, 4.0]), np.array([7, 3, 7])).tolist()
     [5.0, 2.0, 5.0]

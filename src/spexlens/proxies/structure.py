@@ -17,7 +17,7 @@ MAX_FAMILY = 20_000  # sets; more would cost more than the kernel itself
 
 
 def neighbours(positions: Sequence[float]) -> list[Supports]:
-    """Pairs of adjacent players, pairs with one between, and triples of adjacent ones.
+    """List pairs of adjacent players, pairs with one between, and triples of adjacent ones.
 
     Parameters
     ----------
@@ -42,7 +42,7 @@ def neighbours(positions: Sequence[float]) -> list[Supports]:
 
 
 def within_groups(labels: Sequence[Hashable]) -> list[Supports]:
-    """One family: all pairs of players with the same label (heads of a layer, examples of a class).
+    """List all pairs of players of one label (heads of a layer, examples of a class).
 
     Examples
     --------

@@ -69,7 +69,7 @@ class KeepProbability:
     calls: int
 
     def to_frame(self) -> pd.DataFrame:
-        """A pandas table, one row a keep probability."""
+        """Return a pandas table, one row a keep probability."""
         import pandas as pd
 
         return pd.DataFrame([vars(spread) for spread in self.spreads])
@@ -84,7 +84,7 @@ def keep_probability(
     store: Store | None = None,
     progress: Progress | None = None,
 ) -> KeepProbability:
-    """The smallest keep probability at which the full model is still in the masks' range.
+    """Find the smallest keep probability at which the full model is still in the masks' range.
 
     That is: random masks keep at least half of the effect on average, and the full model's value is
     at most two of their standard deviations away. The largest tried is taken where none does.

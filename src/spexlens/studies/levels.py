@@ -165,7 +165,7 @@ def _energy(explanation: Explanation) -> FloatArray:
 def _chosen(
     energy: FloatArray, share: float, most: int, keep: int
 ) -> tuple[tuple[int, ...], tuple[int, ...]]:
-    """The players to refine, and those to keep as they are."""
+    """Return the players to refine, and those to keep as they are."""
     order = np.argsort(-energy, kind="stable")
     held = np.cumsum(energy[order]) / (energy.sum() or 1.0)
     count = min(most, int(np.searchsorted(held, share - 1e-12)) + 1)

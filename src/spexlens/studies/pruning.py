@@ -17,6 +17,7 @@ import numpy as np
 
 from spexlens.ablation.evaluate import Progress, evaluate
 from spexlens.ablation.store import Store
+from spexlens.core.bootstrap import bootstrap
 from spexlens.core.game import Game, score_column
 from spexlens.core.masks import BoolArray, FloatArray, Rng, as_generator, masks_from_sets
 from spexlens.core.spectrum import FourierSpectrum
@@ -51,7 +52,7 @@ class KeptSet:
 
 
 def best_kept_set(spectrum: FourierSpectrum, keep: int) -> KeptSet:
-    """The k players whose presence alone the spectrum predicts to have the largest value.
+    """Find the k players whose presence alone the spectrum predicts to have the largest value.
 
     All sets are tried where there are at most 20,000; else sets are grown, shrunk and taken by
     order 1, and improved by swaps of one player for another until none helps.
@@ -126,7 +127,7 @@ def _swapped(spectrum: FourierSpectrum, mask: BoolArray) -> tuple[BoolArray, flo
 
 
 def _best_flip(spectrum: FourierSpectrum, mask: BoolArray, adding: bool) -> tuple[int, float]:
-    """The absent player whose adding (or present one whose removal) gives the largest value."""
+    """Find the absent player to add (or present one to remove) that gives the largest value."""
     values = np.where(mask == adding, -np.inf, _flips(spectrum, mask))
     best = int(np.argmax(values))
     return best, float(values[best])
@@ -199,7 +200,7 @@ class PruningCurve:
     questions: int
 
     def to_frame(self) -> pd.DataFrame:
-        """A pandas table, one row a share, without the players kept."""
+        """Return a pandas table, one row a share, without the players kept."""
         import pandas as pd
 
         return pd.DataFrame([vars(step) for step in self.steps]).drop(columns=["chosen", "linear"])
@@ -270,7 +271,7 @@ def pruning_curve(
 
 
 def linear_effects(explanation: Explanation) -> FloatArray:
-    """Effect `(n,)` of each player by ridge regression on the measured masks, penalty by GCV."""
+    """Estimate each player's effect, `(n,)`, by ridge regression on the masks, penalty by GCV."""
     from sklearn.linear_model import RidgeCV
 
     fitted = RidgeCV(_PENALTIES).fit(
@@ -281,6 +282,5 @@ def linear_effects(explanation: Explanation) -> FloatArray:
 
 def _interval(values: FloatArray, rng: np.random.Generator) -> tuple[float, float, float]:
     """Mean of `values` `(P,)`, and its 90 % percentile bootstrap."""
-    means = values[rng.integers(len(values), size=(_RESAMPLES, len(values)))].mean(axis=1)
-    lower, upper = np.quantile(means, [0.05, 0.95]).tolist()
+    lower, upper = bootstrap(lambda rows: float(values[rows].mean()), len(values), rng, _RESAMPLES)
     return float(values.mean()), lower, upper

@@ -50,12 +50,12 @@ class Curve:
         return self.full if self.direction == "removal" else self.empty
 
     def moves(self, *, linear: bool = False) -> FloatArray:
-        """How far the value moves at every size, `(sizes,)`, without sign."""
+        """Tell how far the value moves at every size, `(sizes,)`, without sign."""
         values = self.linear_values if linear else self.values
         return np.asarray(np.abs(values - self.start))
 
     def lines(self) -> dict[str, list[tuple[int, float]]]:
-        """Points (players, value) by ranking, for `Explanation.report` and `plots.removal_curve`.
+        """Return points (players, value) by ranking, for `Explanation.report` and the plot.
 
         >>> Curve("removal", (1,), ((0,),), ((1,),), np.ones(1), np.zeros(1), 3.0, 0.0).lines()
         {'by interactions': [(0, 3.0), (1, 1.0)], 'by single effects': [(0, 3.0), (1, 0.0)]}
@@ -69,7 +69,7 @@ class Curve:
         }
 
     def to_frame(self) -> pd.DataFrame:
-        """A pandas table: `size`, `value`, `linear_value`, `set`, `linear_set`."""
+        """Return a pandas table: `size`, `value`, `linear_value`, `set`, `linear_set`."""
         import pandas as pd
 
         return pd.DataFrame(
@@ -240,7 +240,7 @@ class OfLens(Protocol):
 
 
 def edited_texts(game: Game, masks: BoolArray) -> tuple[str, ...] | None:
-    """The inputs that a game's lens makes of masks `(m, n)`; None where it edits no text."""
+    """Return the inputs that a game's lens makes of masks `(m, n)`; None where it edits no text."""
     if not isinstance(game, OfLens):
         return None
     interventions = game.lens.intervene(masks)

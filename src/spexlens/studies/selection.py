@@ -52,7 +52,7 @@ class GreedySelection:
     calls: int
 
     def to_frame(self) -> pd.DataFrame:
-        """A pandas table: `player`, `name`, `gain`, `effect`, `value`, one row a round."""
+        """Return a pandas table: `player`, `name`, `gain`, `effect`, `value`, one row a round."""
         import pandas as pd
 
         sign = -1.0 if self.direction == "removal" else 1.0
@@ -137,7 +137,7 @@ def greedy(
 
 
 def verify_minimal_set(game: Game, found: MinimalSet) -> float:
-    """The share that `found` really keeps (sufficient) or loses (necessary), by three ablations.
+    """Measure the share that `found` really keeps (sufficient) or loses (necessary): 3 ablations.
 
     Measures all players, none, and the set alone (or all but the set).
     """

@@ -8,7 +8,6 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from spexlens.algorithms.base import MIN_MASKS, Algorithm, Design
-from spexlens.algorithms.exact import Exact
 from spexlens.algorithms.table import find_algorithm
 from spexlens.core.interactions import Interactions
 from spexlens.core.masks import FloatArray, Rng, as_generator, read_only
@@ -42,7 +41,7 @@ class Stability:
         object.__setattr__(self, "shares", read_only(np.asarray(self.shares, dtype=np.float64)))
 
     def to_frame(self) -> pd.DataFrame:
-        """The table of `interactions` with a column `stability`."""
+        """Return the table of `interactions` with a column `stability`."""
         return self.interactions.to_frame().assign(stability=self.shares)
 
 
@@ -87,8 +86,8 @@ def stability(
     >>> found.shares.tolist()
     [1.0, 1.0]
     """
-    chosen = find_algorithm(algorithm or explanation.algorithm, explanation.spectrum.p)
-    if isinstance(chosen, Exact) or not chosen.any_masks:
+    chosen = find_algorithm(algorithm or explanation.algorithm)
+    if not chosen.any_masks:
         raise InvalidInputError(
             f"algorithm {chosen.name!r} cannot be refitted to half of its ablations; pass "
             "algorithm='kernelspex', or another that takes any masks."

@@ -66,7 +66,7 @@ class BchCode:
 
 
 def code_size(n: int, t: int) -> tuple[int, int]:
-    """`(m, r)` of the smallest code for n players that corrects t errors.
+    """Return `(m, r)` of the smallest code for n players that corrects t errors.
 
     The smallest m with `2^m - 1 - r >= n`: the published construction (arXiv 2502.13870, section
     4.2).
@@ -101,7 +101,7 @@ def _roots(m: int, t: int) -> frozenset[int]:
 
 @lru_cache(maxsize=64)
 def bch_code(n: int, t: int) -> BchCode:
-    """The smallest shortened systematic BCH code for n players that corrects t errors.
+    """Make the smallest shortened systematic BCH code for n players that corrects t errors.
 
     Raises
     ------
@@ -141,7 +141,7 @@ def bch_code(n: int, t: int) -> BchCode:
 
 
 def set_parities(code: BchCode, sets: IntArray) -> BitArray:
-    """Parity bits `(k, r)` of padded sets `(k, width)`: the XOR of their players' rows."""
+    """Return parity bits `(k, r)` of padded sets `(k, width)`: the XOR of their players' rows."""
     bits = np.zeros((len(sets), code.r), dtype=np.uint8)
     for column in sets.T:
         bits ^= code.parity[column]
@@ -149,7 +149,7 @@ def set_parities(code: BchCode, sets: IntArray) -> BitArray:
 
 
 def syndromes(code: BchCode, bits: BitArray) -> IntArray:
-    """Syndromes s_1 … s_2t `(w, 2 t)` of words with zero message and parity `bits` `(w, r)`.
+    """Return syndromes s_1 … s_2t `(w, 2 t)` of words with zero message and parity `bits` `(w, r)`.
 
     `s_j = sum_k bits_k alpha^(j k)`; the even ones are squares, `s_2j = s_j^2`.
     """
@@ -165,7 +165,7 @@ def syndromes(code: BchCode, bits: BitArray) -> IntArray:
 
 
 def error_locators(code: BchCode, syndrome: IntArray) -> tuple[IntArray, IntArray]:
-    """Error-locator polynomials by Berlekamp-Massey, all words in step.
+    """Find error-locator polynomials by Berlekamp-Massey, all words in step.
 
     Parameters
     ----------
@@ -205,7 +205,7 @@ def error_locators(code: BchCode, syndrome: IntArray) -> tuple[IntArray, IntArra
 
 
 def splits(code: BchCode, locator: IntArray, degree: int) -> NDArray[np.bool_]:
-    """Whether each polynomial `(w, degree + 1)` has `degree` distinct roots in the field, `(w,)`.
+    """Tell which polynomials `(w, degree + 1)` have `degree` distinct roots in the field, `(w,)`.
 
     It does exactly where `x^(2^m) = x` modulo the polynomial: m squarings of a few coefficients,
     far cheaper than trying every position. A random polynomial passes with probability about
@@ -234,7 +234,7 @@ def splits(code: BchCode, locator: IntArray, degree: int) -> NDArray[np.bool_]:
 
 
 def chien_search(code: BchCode, locator: IntArray) -> NDArray[np.bool_]:
-    """Which code positions are errors, `(w, r + n)`: where `locator(alpha^-p) = 0`."""
+    """Find the code positions that are errors, `(w, r + n)`: where `locator(alpha^-p) = 0`."""
     field = code.field
     position = np.arange(code.r + code.n)
     total = np.zeros((len(locator), len(position)), dtype=np.int64)
@@ -264,7 +264,7 @@ class Decoded:
 
 
 def hard_decode(code: BchCode, bits: BitArray) -> Decoded:
-    """The sets whose parity bits are within the code's reach of the observed ones.
+    """Find the sets whose parity bits are within the code's reach of the observed ones.
 
     Parameters
     ----------

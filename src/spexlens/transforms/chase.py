@@ -6,7 +6,7 @@ import numpy as np
 
 from spexlens.core.masks import FloatArray, IntArray
 from spexlens.core.supports import row_keys
-from spexlens.transforms.bch import BchCode, Decoded, hard_decode, set_parities
+from spexlens.transforms.bch import BchCode, hard_decode
 
 MAX_DEPTH = 12
 
@@ -14,7 +14,7 @@ MAX_DEPTH = 12
 def chase_candidates(
     code: BchCode, observed: FloatArray, depth: int, patterns: int
 ) -> tuple[IntArray, IntArray]:
-    """All sets found by hard decoding after flipping the least reliable observations.
+    """Find all sets by hard decoding after flipping the least reliable observations.
 
     Parameters
     ----------
@@ -60,34 +60,16 @@ def chase_candidates(
     return word[first], sets[first]
 
 
-def soft_decode(
-    code: BchCode, observed: FloatArray, depth: int | None = None, patterns: int = 256
-) -> Decoded:
-    """The likeliest set a word among the candidates of `chase_candidates`.
+def likeliest(word: IntArray, match: FloatArray) -> IntArray:
+    """Return the row `(w,)` of the likeliest candidate of each word that has any, by word.
 
     Parameters
     ----------
-    observed : float array (w, r + 1)
-    depth : int, optional
-        2 t by default, as published.
-    patterns : int, default 256
-
-    Returns
-    -------
-    Decoded
-        The candidate S with the largest `|sum_d observed_d (-1)^<d, S>|`: under Gaussian noise the
-        maximum-likelihood choice among them, whatever the unknown multiple.
+    word : int array (k,)
+        As `chase_candidates` gives them.
+    match : float array (k,)
+        `sum_d observed_d (-1)^<d, S>` of each candidate S: under Gaussian noise the largest |match|
+        is the maximum-likelihood choice, whatever the unknown multiple.
     """
-    word, sets = chase_candidates(code, observed, 2 * code.t if depth is None else depth, patterns)
-    bits = set_parities(code, sets)
-    signs = 1.0 - 2.0 * np.column_stack([np.zeros(len(bits), dtype=np.uint8), bits])
-    match = (observed[word] * signs).sum(axis=1)
     order = np.lexsort((-np.abs(match), word))
-    best = order[np.unique(word[order], return_index=True)[1]]
-    out = np.full((len(observed), code.t), code.n, dtype=np.int64)
-    found = np.zeros(len(observed), dtype=bool)
-    wrong_bits = np.zeros(len(observed), dtype=np.int64)
-    out[word[best]], found[word[best]] = sets[best], True
-    disagree = observed[word[best]] * signs[best] * np.sign(match[best])[:, None] < 0
-    wrong_bits[word[best]] = disagree.sum(axis=1)
-    return Decoded(out, found, wrong_bits)
+    return order[np.unique(word[order], return_index=True)[1]]

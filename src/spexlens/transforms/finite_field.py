@@ -51,19 +51,19 @@ class GaloisField:
         return int(2**self.m - 1)
 
     def multiply(self, a: IntArray, b: IntArray) -> IntArray:
-        """Elementwise product."""
+        """Multiply elementwise."""
         product: IntArray = self.exp[self.log[a] + self.log[b]]
         return product
 
     def divide(self, a: IntArray, b: IntArray) -> IntArray:
-        """Elementwise quotient; b must not hold zeros."""
+        """Divide elementwise; b must not hold zeros."""
         quotient: IntArray = self.exp[self.log[a] - self.log[b] + self.order]
         return quotient
 
 
 @cache
 def galois_field(m: int) -> GaloisField:
-    """The tables of GF(2^m), 2 <= m <= 13.
+    """Make the tables of GF(2^m), 2 <= m <= 13.
 
     >>> field = galois_field(3)
     >>> int(field.multiply(np.array(6), np.array(3)))

@@ -11,7 +11,7 @@ from spexlens.errors import InvalidInputError
 
 
 def walsh_hadamard(values: Any) -> FloatArray:
-    """Sums of `values` with all Walsh signs, in natural (bit) order and not normalised.
+    """Sum `values` with all Walsh signs, in natural (bit) order and not normalised.
 
     `out[..., j] = sum_l (-1)^<j, l> values[..., l]`, where `<j, l>` counts the common bits of j and
     l. Applied twice it multiplies by 2^b.

@@ -49,26 +49,26 @@ class Hashing:
         return self.code.r + 1
 
     def bins(self, sets: IntArray) -> IntArray:
-        """The bin of every set in every group, `(C, k)`."""
+        """Return the bin of every set in every group, `(C, k)`."""
         out = np.zeros((len(self.rows), len(sets)), dtype=np.int64)
         for column in sets.T:
             out ^= self.rows[:, column]
         return out
 
     def signs(self, sets: IntArray) -> FloatArray:
-        """`(-1)^<d, S>` for every set and row d, `(k, r + 1)`."""
+        """Compute `(-1)^<d, S>` for every set and row d, `(k, r + 1)`."""
         out = np.ones((len(sets), self.delays))
         out[:, 1:] -= 2.0 * set_parities(self.code, sets)
         return out
 
     def transform(self, values: FloatArray) -> FloatArray:
-        """Bins U `(C, 2^b, r + 1)` from values `(C, r + 1, 2^b)` at the masks `M_c l + d`."""
+        """Make bins U `(C, 2^b, r + 1)` of values `(C, r + 1, 2^b)` at the masks `M_c l + d`."""
         sums = walsh_hadamard(values)
         return np.asarray(sums.swapaxes(1, 2) / 2.0**self.b, order="C")
 
 
 def independent_rows(n: int, count: int, rng: np.random.Generator) -> BoolArray:
-    """`count` <= n random rows of n bits, linearly independent modulo 2: M_c, transposed.
+    """Draw `count` <= n rows of n bits, linearly independent modulo 2: M_c, transposed.
 
     Row k depends only on the rows before it, so the masks of b are among those of b + 1.
     """
@@ -86,7 +86,7 @@ def independent_rows(n: int, count: int, rng: np.random.Generator) -> BoolArray:
 
 
 def hashing_of(code: BchCode, b: int, drawn: list[BoolArray]) -> Hashing:
-    """The hashing by the first b rows of every group's drawn `(>= b, n)` bits."""
+    """Hash by the first b rows of every group's drawn `(>= b, n)` bits."""
     rows = np.zeros((len(drawn), code.n + 1), dtype=np.int64)
     for group, bits in zip(rows, drawn, strict=True):
         group[:-1] = (1 << np.arange(b)) @ bits[:b]
@@ -94,7 +94,7 @@ def hashing_of(code: BchCode, b: int, drawn: list[BoolArray]) -> Hashing:
 
 
 def group_masks(code: BchCode, rows: BoolArray) -> PackedArray:
-    """The packed masks `M_c l + d` of one group, d slowest, `((r + 1) 2^b, ceil(n / 8))`."""
+    """Return the packed masks `M_c l + d` of one group, d slowest, `((r + 1) 2^b, ceil(n / 8))`."""
     span = np.zeros((1, (code.n + 7) // 8), dtype=np.uint8)
     for row in pack_masks(rows):
         span = np.concatenate([span, span ^ row])
@@ -104,7 +104,7 @@ def group_masks(code: BchCode, rows: BoolArray) -> PackedArray:
 
 
 def fresh_masks(n: int, count: int, taken: PackedArray, rng: np.random.Generator) -> PackedArray:
-    """`count` distinct random packed masks that are not among `taken`; a prefix of a longer draw.
+    """Draw `count` distinct packed masks that are not among `taken`; a prefix of a longer draw.
 
     Where few masks are left of all 2^n, all are enumerated.
     """
@@ -125,7 +125,7 @@ def fresh_masks(n: int, count: int, taken: PackedArray, rng: np.random.Generator
 
 
 def unpacked(parts: list[PackedArray], n: int) -> BoolArray:
-    """PackedArray masks as one bool array, a chunk at a time: no second copy of n x N bytes."""
+    """Unpack masks into one bool array, a chunk at a time: no second copy of n x N bytes."""
     masks = np.empty((sum(map(len, parts)), n), dtype=bool)
     at = 0
     for part in parts:

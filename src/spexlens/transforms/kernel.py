@@ -144,7 +144,7 @@ class SpectralKernel:
 
 
 def gram(kernel: SpectralKernel, a: BoolArray, b: BoolArray) -> FloatArray:
-    """`k(x, x')` for masks `a` `(m, n)` against `b` `(l, n)`: `(m, l)`."""
+    """Compute `k(x, x')` for masks `a` `(m, n)` against `b` `(l, n)`: `(m, l)`."""
     matrix = product_gram(kernel, a, b) + linear_gram(kernel, a, b)
     for extra in kernel.extras:
         matrix += extra.variance * extra_gram(extra.supports, a, b, kernel.p)
@@ -152,7 +152,7 @@ def gram(kernel: SpectralKernel, a: BoolArray, b: BoolArray) -> FloatArray:
 
 
 def product_gram(kernel: SpectralKernel, a: BoolArray, b: BoolArray) -> FloatArray:
-    """The product part of `gram`: one matrix product and one exponential."""
+    """Compute the product part of `gram`: one matrix product and one exponential."""
     x, y = a.astype(np.float64), b.astype(np.float64)
     logs: FloatArray = product_logs(kernel.log_tables, x, y)
     np.exp(logs, out=logs)
@@ -161,7 +161,7 @@ def product_gram(kernel: SpectralKernel, a: BoolArray, b: BoolArray) -> FloatArr
 
 
 def product_logs(log_tables: Any, x: Any, y: Any) -> Any:
-    """`sum_i log table_i(x_i, x'_i)`, `(m, l)`; numpy arrays or tensors, masks as 0 and 1."""
+    """Sum `log table_i(x_i, x'_i)` over i, `(m, l)`; numpy arrays or tensors, masks as 0 and 1."""
     both_absent, both_present, differ = log_tables
     logs = (x * (both_absent + both_present - 2 * differ)) @ y.T
     logs += (x @ (differ - both_absent))[:, None]
@@ -170,14 +170,14 @@ def product_logs(log_tables: Any, x: Any, y: Any) -> Any:
 
 
 def linear_gram(kernel: SpectralKernel, a: BoolArray, b: BoolArray) -> FloatArray:
-    """The order-1 and the constant part of `gram`."""
+    """Return the order-1 and the constant part of `gram`."""
     shared = fourier_basis(b, kernel.p) * (kernel.linear * kernel.linear_shares)[:, None]
     matrix: FloatArray = fourier_basis(a, kernel.p).T @ shared
     return matrix + kernel.constant
 
 
 def extra_gram(supports: Supports, a: BoolArray, b: BoolArray, p: float | FloatArray) -> FloatArray:
-    """`mean_{S in supports} phi_S(x) phi_S(x')`, `(m, l)`, a thousand sets at a time."""
+    """Return `mean_{S in supports} phi_S(x) phi_S(x')`, `(m, l)`, a thousand sets at a time."""
     matrix = np.zeros((len(a), len(b)))
     basis_a, basis_b = fourier_basis(a, p), fourier_basis(b, p)
     for part in _pieces(supports):
@@ -186,7 +186,7 @@ def extra_gram(supports: Supports, a: BoolArray, b: BoolArray, p: float | FloatA
 
 
 def gram_diagonal(kernel: SpectralKernel, masks: BoolArray) -> FloatArray:
-    """`k(x, x)` for every mask, `(m,)`."""
+    """Compute `k(x, x)` for every mask, `(m,)`."""
     both_absent, both_present, _ = kernel.log_tables
     basis = fourier_basis(masks, kernel.p)
     logs = np.where(masks, both_present, both_absent).sum(axis=1)
@@ -201,7 +201,7 @@ def gram_diagonal(kernel: SpectralKernel, masks: BoolArray) -> FloatArray:
 
 
 def prior_variances(kernel: SpectralKernel, supports: Supports) -> FloatArray:
-    """Prior variance `v_S` of every coefficient, `(K,)`."""
+    """Return prior variance `v_S` of every coefficient, `(K,)`."""
     ratios, empty = kernel.ratios
     variances = _plain_variances(kernel, supports)
     for group, part in supports.slices():
@@ -210,7 +210,7 @@ def prior_variances(kernel: SpectralKernel, supports: Supports) -> FloatArray:
 
 
 def readings(kernel: SpectralKernel, masks: BoolArray) -> tuple[FloatArray, FloatArray]:
-    """What the coefficients of the product part are read with.
+    """Return what the coefficients of the product part are read with.
 
     Returns
     -------
@@ -226,7 +226,7 @@ def readings(kernel: SpectralKernel, masks: BoolArray) -> tuple[FloatArray, Floa
 
 
 def covariances(kernel: SpectralKernel, masks: BoolArray, supports: Supports) -> FloatArray:
-    """Covariance `c_S(x_j)` of every coefficient with every value, `(N, K)`."""
+    """Return covariance `c_S(x_j)` of every coefficient with every value, `(N, K)`."""
     basis, weights = readings(kernel, masks)
     matrix = term_matrix(supports, basis) * weights[:, None]
     plain = _plain_variances(kernel, supports)
@@ -240,7 +240,7 @@ def covariances(kernel: SpectralKernel, masks: BoolArray, supports: Supports) ->
 def coefficients(
     kernel: SpectralKernel, masks: BoolArray, alpha: FloatArray, supports: Supports
 ) -> FloatArray:
-    """Posterior means `F(S) = sum_j alpha_j c_S(x_j)`, `(K,)`, with `alpha` from the solve.
+    """Return posterior means `F(S) = sum_j alpha_j c_S(x_j)`, `(K,)`, with `alpha` from the solve.
 
     At tilt 0 this is `v_S * sum_j alpha_j phi_S(x_j)`.
     """
@@ -262,14 +262,14 @@ def _plain_variances(kernel: SpectralKernel, supports: Supports) -> FloatArray:
 
 
 def levels(kernel: SpectralKernel) -> tuple[FloatArray, FloatArray]:
-    """`phi_i` of an absent and of a present player, each `(n,)`."""
+    """Return `phi_i` of an absent and of a present player, each `(n,)`."""
     corners = np.array([[False], [True]]).repeat(kernel.n, axis=1)
     basis = fourier_basis(corners, kernel.p)
     return basis[:, 0], basis[:, 1]
 
 
 def _pieces(supports: Supports, size: int = 1024) -> list[Supports]:
-    """The family in families of at most `size` sets of one order, in order."""
+    """Return the family in families of at most `size` sets of one order, in order."""
     return [
         Supports(supports.n, (group[start : start + size],))
         for group in supports.groups

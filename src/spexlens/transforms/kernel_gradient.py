@@ -32,7 +32,7 @@ class GradientSums:
 
 
 def gradient_sums(x: Any, basis: Any, product: Any, weights: Any) -> tuple[Any, Any, Any, Any]:
-    """The fields of `GradientSums`, in the operators that numpy arrays and tensors share.
+    """Return the fields of `GradientSums`, in the operators that numpy arrays and tensors share.
 
     Parameters
     ----------
@@ -54,7 +54,7 @@ def gradient_sums(x: Any, basis: Any, product: Any, weights: Any) -> tuple[Any, 
 def relevance_gradient(
     kernel: SpectralKernel, sums: GradientSums
 ) -> tuple[FloatArray, float, float]:
-    """Derivatives of `sum_ab weights_ab k(x_a, x_b)` by all w_i, the tilt and `log linear`.
+    """Return derivatives of `sum_ab weights_ab k(x_a, x_b)` by all w_i, the tilt and `log linear`.
 
     Returns
     -------

@@ -31,7 +31,7 @@ def strongest_terms(
     max_order: int,
     beam: int = BEAM,
 ) -> tuple[Supports, FloatArray]:
-    """The `max_terms` largest coefficients up to `max_order`, and the empty set's.
+    """Find the `max_terms` largest coefficients up to `max_order`, and the empty set's.
 
     Parameters
     ----------
@@ -86,7 +86,7 @@ def strongest_terms(
 
 
 def _pairs(basis: FloatArray, weighted: FloatArray, size: int) -> tuple[IntArray, FloatArray]:
-    """The `size` largest pairs: one n x n product, a block of rows at a time."""
+    """Return the `size` largest pairs: one n x n product, a block of rows at a time."""
     n = len(basis)
     rows, values = np.zeros((0, 2), dtype=np.int64), np.zeros(0)
     scaled = basis * weighted
@@ -105,7 +105,7 @@ def _pairs(basis: FloatArray, weighted: FloatArray, size: int) -> tuple[IntArray
 def _extendable(
     kernel: SpectralKernel, level: IntArray, values: FloatArray, least: float
 ) -> IntArray:
-    """The sets of `level` with an extension of variance `least` or more, most promising first.
+    """Find the sets of `level` with an extension of variance `least` or more, the largest first.
 
     Promise is what was read or what the prior expects, whichever stands higher in its own ranking.
     """
@@ -121,7 +121,7 @@ def _extendable(
 def _extend(
     parents: IntArray, basis: FloatArray, weighted: FloatArray, size: int
 ) -> tuple[IntArray, FloatArray]:
-    """The `size` largest distinct sets of one player more than a parent."""
+    """Return the `size` largest distinct sets of one player more than a parent."""
     n, order = len(basis), parents.shape[1] + 1
     rows, values = np.zeros((0, order), dtype=np.int64), np.zeros(0)
     for start in range(0, len(parents), _BLOCK):

@@ -45,16 +45,16 @@ class SubsetMap:
     matrix: csr_array
 
     def apply(self, weights: FloatArray) -> FloatArray:
-        """Weights on the subsets, `(L,)`, of weights on the sets, `(K,)`."""
+        """Map weights on the sets, `(K,)`, to weights on the subsets, `(L,)`."""
         return np.asarray(self.matrix @ weights, dtype=np.float64)
 
     def std_errors(self, std_errors: FloatArray) -> FloatArray:
-        """Standard errors `(L,)` of the result for independent errors `(K,)` of the weights."""
+        """Propagate independent standard errors `(K,)` of the weights to the result, `(L,)`."""
         variance = np.asarray(self.matrix.power(2) @ std_errors**2, dtype=np.float64)
         return np.sqrt(variance)
 
     def after(self, first: SubsetMap) -> SubsetMap:
-        """This map applied to the result of `first`."""
+        """Compose: this map applied to the result of `first`."""
         return SubsetMap(self.subsets, self.matrix @ first.matrix)
 
 
@@ -65,7 +65,7 @@ def spread_to_subsets(
     min_order: int = 0,
     max_order: int | None = None,
 ) -> SubsetMap:
-    """The map that gives every set's weight to its subsets of `min_order` … `max_order` players.
+    """Make the map of every set's weight to its subsets of `min_order` … `max_order` players.
 
     Raises
     ------
@@ -113,7 +113,7 @@ def spread_to_subsets(
 
 
 def change_of_basis(supports: Supports, shift: FloatArray, factor: FloatArray) -> SubsetMap:
-    """The map for `old_i = shift_i + factor_i * new_i`, both `(n,)`.
+    """Return the map for `old_i = shift_i + factor_i * new_i`, both `(n,)`.
 
     `prod_{i in S} old_i = sum_{T <= S} prod_{T} factor prod_{S - T} shift * prod_{T} new_i`.
     """
@@ -123,7 +123,7 @@ def change_of_basis(supports: Supports, shift: FloatArray, factor: FloatArray) -
 
 
 def fourier_to_moebius(spectrum: FourierSpectrum) -> MoebiusSpectrum:
-    """The same function in the Moebius basis, exactly, for any p.
+    """Rewrite the function in the Moebius basis, exactly, for any p.
 
     At p = 1/2: `m(T) = (-2)^|T| sum_{S >= T} F(S)`.
 
@@ -138,7 +138,7 @@ def fourier_to_moebius(spectrum: FourierSpectrum) -> MoebiusSpectrum:
 
 
 def moebius_to_fourier(moebius: MoebiusSpectrum, p: float | FloatArray = 0.5) -> FourierSpectrum:
-    """The same function in the p-biased Fourier basis, exactly.
+    """Rewrite the function in the p-biased Fourier basis, exactly.
 
     At p = 1/2: `F(T) = (-1)^|T| sum_{S >= T} m(S) / 2^|S|`.
     """
@@ -148,14 +148,14 @@ def moebius_to_fourier(moebius: MoebiusSpectrum, p: float | FloatArray = 0.5) ->
 
 
 def rebase_map(supports: Supports, p: float | FloatArray, new_p: float | FloatArray) -> SubsetMap:
-    """The map from Fourier coefficients at keep probability p to those at `new_p`."""
+    """Return the map from Fourier coefficients at keep probability p to those at `new_p`."""
     keep, deviation = _moments(p, supports.n)
     new_keep, new_deviation = _moments(new_p, supports.n)
     return change_of_basis(supports, (keep - new_keep) / deviation, new_deviation / deviation)
 
 
 def rebase(spectrum: FourierSpectrum, p: float | FloatArray) -> FourierSpectrum:
-    """The same function in the Fourier basis of another keep probability, exactly."""
+    """Rewrite the function in the Fourier basis of another keep probability, exactly."""
     if np.array_equal(
         keep_probabilities(spectrum.p, spectrum.n), keep_probabilities(p, spectrum.n)
     ):

@@ -61,7 +61,7 @@ class TreeEnsemble:
 
     @staticmethod
     def from_lightgbm(model: Any, num_iteration: int | None = None) -> TreeEnsemble:
-        """The trees of a LightGBM `Booster` or a fitted `LGBMRegressor`, trained on 0/1 masks.
+        """Read the trees of a LightGBM `Booster` or fitted `LGBMRegressor`, trained on 0/1 masks.
 
         Parameters
         ----------
@@ -80,7 +80,7 @@ class TreeEnsemble:
 
     @staticmethod
     def from_sklearn(estimator: Any) -> TreeEnsemble:
-        """The trees of a fitted scikit-learn regressor, trained on 0/1 masks.
+        """Read the trees of a fitted scikit-learn regressor, trained on 0/1 masks.
 
         Parameters
         ----------
@@ -97,11 +97,11 @@ class TreeEnsemble:
         return TreeEnsemble(*read_sklearn(estimator))
 
     def __len__(self) -> int:
-        """Number of trees."""
+        """Return the number of trees."""
         return len(self.roots)
 
     def predict(self, masks: BoolArray) -> FloatArray:
-        """Values `(m,)` at bool masks `(m, n)`, by walking down every tree."""
+        """Predict values `(m,)` at bool masks `(m, n)`, by walking down every tree."""
         masks = as_masks(masks)
         self.check_players(masks.shape[1])
         values = np.full(len(masks), float(self.base))

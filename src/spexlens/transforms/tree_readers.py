@@ -50,7 +50,7 @@ class TreeArrays(NamedTuple):
 
 
 def read_lightgbm(model: Any, num_iteration: int | None = None) -> TreeArrays:
-    """The trees of a LightGBM model; see `TreeEnsemble.from_lightgbm`."""
+    """Read the trees of a LightGBM model; see `TreeEnsemble.from_lightgbm`."""
     text = getattr(model, "booster_", model).model_to_string(num_iteration=num_iteration)
     head, _, body = text.partition("\nTree=")
     average = _check_lightgbm_head(head)
@@ -77,7 +77,7 @@ def read_lightgbm(model: Any, num_iteration: int | None = None) -> TreeArrays:
 
 
 def read_sklearn(estimator: Any) -> TreeArrays:
-    """The trees of a fitted scikit-learn regressor; see `TreeEnsemble.from_sklearn`."""
+    """Read the trees of a fitted scikit-learn regressor; see `TreeEnsemble.from_sklearn`."""
     from sklearn.ensemble import (
         ExtraTreesRegressor,
         GradientBoostingRegressor,
@@ -194,7 +194,7 @@ def _check_lightgbm_head(head: str) -> bool:
 
 
 def _lightgbm_fields(body: str) -> dict[str, FloatArray]:
-    """The arrays of all trees' text, each field joined over the trees."""
+    """Return the arrays of all trees' text, each field joined over the trees."""
     texts: dict[str, list[str]] = {name: [] for name in _LIGHTGBM_FIELDS}
     for line in body.split("\n"):
         name, _, entry = line.partition("=")

@@ -42,7 +42,7 @@ def ensemble_spectrum(
     max_order: int | None = None,
     max_terms: int = MAX_TERMS,
 ) -> FourierSpectrum:
-    """The exact spectrum of a sum of trees.
+    """Compute the exact spectrum of a sum of trees.
 
     Splits with the same path in different trees are merged before they are expanded, so the cost
     is that of the distinct paths: a split d players deep adds at most `2^d` terms.
@@ -115,13 +115,13 @@ class _Splits:
         return int(self.players.shape[1])
 
     def terms(self, highest: int) -> int:
-        """Number of terms up to order `highest` that these splits expand to."""
+        """Count the terms up to order `highest` that these splits expand to."""
         each = sum(math.comb(self.order - 1, above) for above in range(highest))
         return len(self.weight) * each
 
 
 def _merged_splits(ensemble: TreeEnsemble, keep: FloatArray) -> tuple[float, list[_Splits]]:
-    """The mean of the ensemble and its distinct splits, shallow ones first.
+    """Return the mean of the ensemble and its distinct splits, shallow ones first.
 
     Paths are rows of literals, `2 * player + side` with side 1 = present; sorting literals sorts
     players.
@@ -215,7 +215,7 @@ def _expand(families: list[_Splits], order: int) -> Iterator[tuple[IntArray, Flo
 
 
 def _choices(depth: int, size: int) -> Iterator[IntArray]:
-    """The subsets of `size` of `depth` path positions, in blocks of rows."""
+    """Return the subsets of `size` of `depth` path positions, in blocks of rows."""
     subsets = combinations(range(depth), size)
     while block := list(islice(subsets, _CHUNK_TERMS)):
         yield np.array(block, dtype=np.int64).reshape(len(block), size)

@@ -37,11 +37,11 @@ def test_removals_of_a_product_by_hand():
         return 3.0 * (masks[:, 0] & masks[:, 1]) + masks[:, 2]
 
     contexts = np.array([[True, True, True], [False, False, False]])
-    plan = Removals.of([(0,), (0, 1), (2,)], contexts)
+    removals = Removals.of([(0,), (0, 1), (2,)], contexts)
     # Player 0 alone matters in the first context only.
-    np.testing.assert_allclose(plan.effects(game(plan.masks)), [1.5, 3.0, 1.0])
-    both = np.column_stack([game(plan.masks)] * 2)
-    np.testing.assert_allclose(plan.effects(both), [[1.5] * 2, [3.0] * 2, [1.0] * 2])
+    np.testing.assert_allclose(removals.effects(game(removals.masks)), [1.5, 3.0, 1.0])
+    both = np.column_stack([game(removals.masks)] * 2)
+    np.testing.assert_allclose(removals.effects(both), [[1.5] * 2, [3.0] * 2, [1.0] * 2])
     with pytest.raises(InvalidInputError, match="none empty"):
         Removals.of([()], contexts)
 

@@ -16,9 +16,9 @@ from tests.training_cases import blobs
 def test_all_contexts_give_the_banzhaf_interactions():
     masks = all_masks(4)
     values = np.random.default_rng(0).normal(size=16)
-    plan = PairDifferences.of(masks)
-    measured = TableGame(masks, values)(plan.masks)
-    effects = plan.effects(np.column_stack([measured, -measured]))
+    pairs = PairDifferences.of(masks)
+    measured = TableGame(masks, values)(pairs.masks)
+    effects = pairs.effects(np.column_stack([measured, -measured]))
     exact = fit(masks, values)
     single, pair = exact.interactions("BV"), exact.interactions("FBII", order=2)
     np.testing.assert_allclose(effects.singles[:, 0], [single[(i,)] for i in range(4)])
@@ -28,10 +28,10 @@ def test_all_contexts_give_the_banzhaf_interactions():
 
 
 def test_redundancy_is_the_share_lost_and_needs_the_same_effects():
-    plan = PairDifferences.of(np.random.default_rng(0).random((6, 4)) < 0.5)
-    a, b, c, _ = plan.masks.T.astype(float)
+    pairs = PairDifferences.of(np.random.default_rng(0).random((6, 4)) < 0.5)
+    a, b, c, _ = pairs.masks.T.astype(float)
     half = a + b - a * b / 2  # the second of a and b adds half
-    effects = plan.effects(np.column_stack([half + 2 * c, 3 * half]))
+    effects = pairs.effects(np.column_stack([half + 2 * c, 3 * half]))
     share = effects.redundancy()
     assert (effects.first[0], effects.second[0]) == (0, 1)
     assert share[0] == pytest.approx(0.5)
@@ -44,8 +44,8 @@ def test_doubled_examples_are_the_most_redundant():
         np.vstack([data.features, data.features[:4]]), np.append(data.labels, data.labels[:4]),
         data.test_features, data.test_labels,
     )  # fmt: skip
-    plan = PairDifferences.of(np.random.default_rng(0).random((5, 24)) < 0.5)
-    effects = plan.effects(training_game(Logistic(), doubled)(plan.masks))
+    pairs = PairDifferences.of(np.random.default_rng(0).random((5, 24)) < 0.5)
+    effects = pairs.effects(training_game(Logistic(), doubled)(pairs.masks))
     truth = effects.second - effects.first == 20
     assert truth.sum() == 4
     assert auroc(effects.redundancy(), truth) > 0.95
@@ -58,6 +58,6 @@ def test_contexts_are_checked(contexts):
 
 
 def test_a_wrong_number_of_values_is_an_error():
-    plan = PairDifferences.of(np.ones((2, 3), dtype=bool))
+    pairs = PairDifferences.of(np.ones((2, 3), dtype=bool))
     with pytest.raises(InvalidInputError, match="13 values given for 14 masks"):
-        plan.effects(np.zeros(13))
+        pairs.effects(np.zeros(13))

@@ -26,7 +26,7 @@ ENGINES: dict[str, Callable[[], Engine]] = {"local": Local, "threads": Threads}
 
 
 def find_engine(engine: str | Engine | None) -> Engine:
-    """An engine by name (any case) with its defaults, the given one, or `Local` for None.
+    """Find an engine by name (any case) with its defaults; `Local` for None.
 
     >>> find_engine("threads")
     Threads(workers=8, retries=3, wait=1.0)

@@ -56,7 +56,7 @@ class Engine(Protocol):
     def run(
         self, game: Game, masks: BoolArray, batch_size: int, allow: Allow = ..., /
     ) -> Generator[Batch, None, None]:
-        """Batches of at most `batch_size` masks as they finish, in any order.
+        """Yield batches of at most `batch_size` masks as they finish, in any order.
 
         After `allow` returned 0, or a batch failed, no other starts; those under way are still
         yielded before the run ends or `FailedBatchError` is raised. Closing the generator cancels.
@@ -65,12 +65,12 @@ class Engine(Protocol):
 
 
 def everything(count: int) -> int:
-    """An `Allow` without limits."""
+    """Allow without limits."""
     return count
 
 
 def call_game(game: Game, masks: BoolArray, retries: int, wait: float) -> tuple[Any, float]:
-    """What the game returns for `masks`, and the seconds it took.
+    """Call the game with `masks`; return its values and the seconds it took.
 
     A `TransientError` is tried again up to `retries` times, after `wait` seconds and twice as long
     each time; any other error is a plain one.
@@ -87,7 +87,7 @@ def call_game(game: Game, masks: BoolArray, retries: int, wait: float) -> tuple[
 
 
 def run_batch(game: Game, masks: BoolArray, rows: IntArray, retries: int, wait: float) -> Batch:
-    """The batch of `rows`, in this process; any error of the game becomes `FailedBatchError`."""
+    """Run the batch of `rows` in this process; any error of the game becomes `FailedBatchError`."""
     try:
         return Batch(rows, *call_game(game, masks[rows], retries, wait))
     except Exception as error:
@@ -95,7 +95,7 @@ def run_batch(game: Game, masks: BoolArray, rows: IntArray, retries: int, wait: 
 
 
 def check_retries(retries: int, wait: float) -> None:
-    """An error for settings of retrying that make no sense."""
+    """Refuse settings of retrying that make no sense."""
     if retries < 0 or wait < 0:
         raise InvalidInputError(
             f"retries = {retries} and wait = {wait} s given; needed 0 or more of each."
@@ -103,7 +103,7 @@ def check_retries(retries: int, wait: float) -> None:
 
 
 def check_workers(workers: int) -> None:
-    """An error for fewer than one worker."""
+    """Refuse fewer than one worker."""
     if workers < 1:
         raise InvalidInputError(f"workers = {workers} given; needed at least 1.")
 
@@ -126,7 +126,7 @@ class Queue:
         return len(self._left)
 
     def take(self, most: float = math.inf) -> IntArray:
-        """The next rows, `(b,)`; none when there are none left or no more may start."""
+        """Take the next rows, `(b,)`; none when there are none left or no more may start."""
         share = max(len(self._left) / self._workers, self._batch_size / 8)
         size = min(len(self._left), self._batch_size, math.ceil(min(share, max(most, 1))))
         allowed = self._allow(size) if size else 0
@@ -136,7 +136,7 @@ class Queue:
         return rows
 
     def give_back(self, rows: IntArray) -> None:
-        """Rows of a worker that died, to be taken by the next one."""
+        """Give back the rows of a worker that died, to be taken by the next one."""
         if not self._stopped:
             self._left = np.concatenate([rows, self._left])
 

@@ -212,7 +212,7 @@ class _Run:
             self._tasks[worker.actor.measure.remote(self._masks[rows])] = (worker, rows)
 
     def _finished(self, task: Any) -> Batch | None:
-        """What a task that has ended brought; its worker goes on."""
+        """Return what a task that has ended brought; its worker goes on."""
         worker, rows = self._tasks.pop(task)
         try:
             result = self._ray.get(task)
@@ -239,7 +239,7 @@ class _Run:
         return None
 
     def _lost(self, worker: _Worker, rows: IntArray, error: Exception) -> None:
-        """A worker died: its rows go back, and another worker takes its place."""
+        """Give back the rows of a worker that died, and let another take its place."""
         self._engine._crew.remove(worker)
         self._queue.give_back(rows)
         if self._restarts > 0:
@@ -271,7 +271,7 @@ def _failed(rows: IntArray, cause: BaseException) -> FailedBatchError:
 
 
 def _fingerprint(game: Game) -> str | None:
-    """The game's fingerprint; None for one without identity, which can be run but not stored."""
+    """Return the game's fingerprint; None without identity: it can be run but not stored."""
     try:
         return fingerprint(game)
     except InvalidInputError:

@@ -113,8 +113,8 @@ class JointLens:
 class JointGame(LensGame):
     """A game over the players of several lenses.
 
-    `explain` draws masks with its keep probabilities. Where one lens is dear, give it a split-plot
-    design: `design=SplitPlot(game.players_of("data"), repeats=20)`.
+    `explain` draws masks with its keep probabilities. Where one lens is hard to change, give it a
+    split-plot design: `design=SplitPlot(game.players_of("data"), repeats=20)`.
 
     Attributes
     ----------

@@ -1,6 +1,6 @@
 """How well an explanation of training data holds: pure functions of masks and values.
 
-Each check is a plan of masks and a comparison; measuring the masks is left to
+Each check says which masks to measure and compares; measuring them is left to
 `spexlens.ablation.evaluate`, which keeps budgets and stores.
 """
 
@@ -12,10 +12,17 @@ from dataclasses import dataclass
 import numpy as np
 import scipy  # its submodules load on first use
 
-from spexlens.core.masks import BoolArray, FloatArray, Rng, as_generator, as_masks, read_only
+from spexlens.core.bootstrap import bootstrap
+from spexlens.core.masks import (
+    BoolArray,
+    FloatArray,
+    IntArray,
+    Rng,
+    as_generator,
+    as_masks,
+    read_only,
+)
 from spexlens.errors import InvalidInputError
-
-_RESAMPLES = 1000
 
 
 @dataclass(frozen=True, eq=False)
@@ -74,24 +81,13 @@ def agreement(predicted: FloatArray, actual: FloatArray, rng: Rng = 0) -> Agreem
             f"predicted values of shape {left.shape} and actual ones of {right.shape} given; "
             "needed the same shape, of at least 3 subsets."
         )
-    generator = as_generator(rng)
-    means = []
-    for _ in range(_RESAMPLES):
-        rows = generator.integers(len(left), size=len(left))
-        drawn = _spearman(left[rows], right[rows])
-        if np.isfinite(drawn).any():
-            means.append(np.nanmean(drawn))
-    spearman = _spearman(left, right)
-    known = np.isfinite(spearman).any()
-    lower, upper = np.quantile(means, [0.05, 0.95]).tolist() if means else (np.nan, np.nan)
-    return Agreement(
-        spearman,
-        _pearson(left, right),
-        float(np.nanmean(spearman)) if known else np.nan,
-        lower,
-        upper,
-        len(left),
-    )
+
+    def mean_of(rows: IntArray) -> float:
+        return _mean_known(_spearman(left[rows], right[rows]))
+
+    lower, upper = bootstrap(mean_of, len(left), as_generator(rng))
+    spearman, pearson = _spearman(left, right), _pearson(left, right)
+    return Agreement(spearman, pearson, _mean_known(spearman), lower, upper, len(left))
 
 
 @dataclass(frozen=True, eq=False)
@@ -109,10 +105,10 @@ class Removals:
 
     Examples
     --------
-    >>> plan = Removals.of([(0, 1)], np.array([[True, True, True]]))
-    >>> plan.masks.astype(int).tolist()
+    >>> removals = Removals.of([(0, 1)], np.array([[True, True, True]]))
+    >>> removals.masks.astype(int).tolist()
     [[1, 1, 1], [0, 0, 1]]
-    >>> plan.effects(np.array([5.0, 2.0])).tolist()
+    >>> removals.effects(np.array([5.0, 2.0])).tolist()
     [3.0]
     """
 
@@ -122,7 +118,7 @@ class Removals:
 
     @staticmethod
     def of(sets: Sequence[Sequence[int]], contexts: BoolArray) -> Removals:
-        """Plan the removal of each of `sets` in each of `contexts` `(c, n)`."""
+        """Choose the masks for the removal of each of `sets` in each of `contexts` `(c, n)`."""
         contexts = as_masks(contexts)
         chosen = tuple(tuple(int(player) for player in players) for players in sets)
         if not chosen or not len(contexts) or not all(chosen):
@@ -195,6 +191,12 @@ def _pearson(left: FloatArray, right: FloatArray) -> FloatArray:
     with np.errstate(invalid="ignore", divide="ignore"):
         correlation: FloatArray = np.where(scale > 0, (left * right).sum(axis=0) / scale, np.nan)
     return correlation
+
+
+def _mean_known(correlations: FloatArray) -> float:
+    """The mean without those of constant columns; NaN where there are no others."""
+    known = np.isfinite(correlations)
+    return float(correlations[known].mean()) if known.any() else float("nan")
 
 
 def _spearman(left: FloatArray, right: FloatArray) -> FloatArray:

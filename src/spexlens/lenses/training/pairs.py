@@ -17,7 +17,7 @@ from spexlens.errors import InvalidInputError
 
 @dataclass(frozen=True, eq=False)
 class PairDifferences:
-    """A plan that switches every player and every pair of players, in each context.
+    """Masks that switch every player and every pair of players, in each context.
 
     Attributes
     ----------
@@ -30,8 +30,8 @@ class PairDifferences:
     --------
     >>> PairDifferences.of(np.array([[True, False]])).masks.astype(int).tolist()
     [[1, 0], [0, 0], [1, 1], [0, 1]]
-    >>> plan = PairDifferences.of(np.array([[True, False], [False, True]]))
-    >>> effects = plan.effects(plan.masks.any(axis=1))
+    >>> pairs = PairDifferences.of(np.array([[True, False], [False, True]]))
+    >>> effects = pairs.effects(pairs.masks.any(axis=1))
     >>> effects.pairs.tolist(), effects.redundancy().tolist()
     ([[-1.0]], [1.0])
     """
@@ -41,7 +41,7 @@ class PairDifferences:
 
     @staticmethod
     def of(contexts: BoolArray) -> PairDifferences:
-        """Plan the differences around each of `contexts` `(c, n)`."""
+        """Choose the masks for the differences around each of `contexts` `(c, n)`."""
         contexts = as_masks(contexts)
         n = contexts.shape[1]
         if n < 2 or not len(contexts):

@@ -1,7 +1,7 @@
-"""Faithfulness: R2 on unseen masks against ablations, here and as published, same masks, same run.
+"""Fidelity: R2 on unseen masks against ablations, here and as published, same masks, same run.
 
-    python benchmarks/faithfulness.py --algorithms proxyspex --rivals spectralexplain shapiq
-    python benchmarks/faithfulness.py --seeds 10 --results runs.jsonl --plot curve.png
+    python benchmarks/fidelity.py --algorithms proxyspex --rivals spectralexplain shapiq
+    python benchmarks/fidelity.py --seeds 10 --results runs.jsonl --plot curve.png
 
 The games are the recorded ones in tests/data/games, and those that `live_games.py` records. The
 last 512 rows judge and are never fitted; the rows to fit are drawn from the others. The rivals are

@@ -7,7 +7,7 @@ import pytest
 
 import spexlens as sx
 from spexlens.ablation.budget import Budget
-from spexlens.ablation.estimate import plan
+from spexlens.ablation.plan import plan
 from spexlens.ablation.store import Store
 
 
