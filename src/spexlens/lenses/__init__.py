@@ -12,7 +12,6 @@ _HOMES = {
     ),
     "spexlens.lenses.components.game": (
         "ComponentLens",
-        "GatedModel",
         "GatedSubject",
         "component_game",
         "sampling_error",

@@ -5,7 +5,6 @@ from spexlens.lenses.base import Lens as Lens
 from spexlens.lenses.base import LensGame as LensGame
 from spexlens.lenses.base import Subject as Subject
 from spexlens.lenses.components.game import ComponentLens as ComponentLens
-from spexlens.lenses.components.game import GatedModel as GatedModel
 from spexlens.lenses.components.game import GatedSubject as GatedSubject
 from spexlens.lenses.components.game import component_game as component_game
 from spexlens.lenses.components.game import sampling_error as sampling_error

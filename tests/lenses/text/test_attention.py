@@ -50,7 +50,7 @@ def test_values_equal_a_pass_without_the_tokens_at_their_old_positions(architect
 
 @pytest.mark.parametrize("architecture", ["opt", "mamba", "lfm2"])
 def test_models_that_look_back_or_count_otherwise_are_refused(architecture):
-    with pytest.raises(InvalidInputError, match="use the ablation 'remove'"):
+    with pytest.raises(InvalidInputError, match="use absent='remove'"):
         prompt_game(tiny(architecture), "not good", TEMPLATE, answers=("yes", "no"), absent="hide")
 
 

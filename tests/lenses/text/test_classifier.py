@@ -11,8 +11,8 @@ from spexlens.errors import InvalidInputError, UnknownNameError
 from spexlens.lenses.text.classifier import ClassMargin
 from spexlens.lenses.text.game import prompt_game
 from spexlens.models.pretrained.causal_lm import CausalLM
-from spexlens.models.pretrained.classifier import SequenceClassifier, embeddings, fit_probe
-from spexlens.models.pretrained.encoder import Encoder
+from spexlens.models.pretrained.classifier import SequenceClassifier, fit_probe
+from spexlens.models.pretrained.encoder import Encoder, embeddings
 from tests.tiny_models import VOCABULARY, tiny_model, tiny_tokenizer
 
 TEXTS = ("good film", "bad", "the plot was not very good , no fun", "good film")
@@ -157,5 +157,5 @@ def test_a_saved_classifier_loads_and_a_headless_model_is_refused(classifier, en
     )
     with pytest.raises(InvalidInputError, match="not trained to classify"):
         SequenceClassifier.load(tmp_path / "none")
-    with pytest.raises(InvalidInputError, match="lies in no folder"):
+    with pytest.raises(InvalidInputError, match="unknown model"):
         SequenceClassifier.load(tmp_path / "absent")

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass
-from typing import Any, Protocol, runtime_checkable
+from typing import Any
 
 import numpy as np
 
@@ -15,36 +15,11 @@ from spexlens.errors import InvalidInputError
 from spexlens.lenses.base import LensGame
 from spexlens.lenses.components.questions import Question, as_questions
 from spexlens.lenses.components.scores import COMPONENT_SCORES, ComponentScore, find_score
-from spexlens.models.gating.prompts import GatedRunner, Readout, gated_runner
 from spexlens.models.gating.replacement import RESAMPLE
+from spexlens.models.gating.runner import GatedRunner, Readout, gated_runner
 from spexlens.models.gating.sites import SITES, Site, named
+from spexlens.models.pretrained.causal_lm import CausalLM
 from spexlens.models.pretrained.encoder import Encoder
-from spexlens.models.pretrained.prompt_tokens import PromptTokens
-
-
-@runtime_checkable
-class GatedModel(Protocol):
-    """What is gated: `CausalLM` or `Encoder`, a model of transformers with its tokenizer."""
-
-    @property
-    def model(self) -> Any:
-        """The transformers model."""
-        ...
-
-    @property
-    def tokenizer(self) -> Any:
-        """Its tokenizer."""
-        ...
-
-    @property
-    def name(self) -> str:
-        """For reports."""
-        ...
-
-    @property
-    def max_tokens(self) -> int | None:
-        """The longest prompt."""
-        ...
 
 
 @dataclass(frozen=True)
@@ -102,7 +77,7 @@ class GatedSubject:
         The prepared score.
     """
 
-    model: GatedModel
+    model: CausalLM | Encoder
     sites: tuple[Site, ...]
     questions: tuple[Question, ...]
     score: ComponentScore
@@ -147,7 +122,7 @@ class GatedSubject:
 
 
 def component_game(
-    model: GatedModel,
+    model: CausalLM | Encoder,
     questions: Sequence[Question | str],
     sites: str | Sequence[str] | Sequence[Site] = "heads",
     *,
@@ -195,7 +170,7 @@ def component_game(
     InvalidInputError
         For questions, sites, references or a model that do not fit.
     """
-    if not isinstance(model, GatedModel):
+    if not isinstance(model, (CausalLM, Encoder)):
         raise InvalidInputError(
             f"a {type(model).__name__} was given; needed a CausalLM or an Encoder, such as "
             "CausalLM(model, tokenizer)."
@@ -208,17 +183,15 @@ def component_game(
         )
     asked = as_questions(questions)
     lens = ComponentLens(_sites(model.model, sites))
-    tokens = PromptTokens(model.tokenizer, model.name, model.max_tokens)
     if references is None and replacement == RESAMPLE:
         references = _own_references(asked)
     runner = gated_runner(
-        model.model,
+        model.passes.alone(batch_tokens),
         lens.sites,
-        tokens.sequences([question.prompt for question in asked]),
+        model.token_ids([question.prompt for question in asked]),
         replacement=replacement,
-        references=None if references is None else tokens.sequences(references),
+        references=None if references is None else model.token_ids(references),
         rescale=rescale,
-        batch_tokens=batch_tokens,
     )
     readout = chosen.prepare(model, runner, asked, len(lens.sites))
     return LensGame(lens, GatedSubject(model, lens.sites, asked, chosen, runner, readout))

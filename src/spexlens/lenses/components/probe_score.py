@@ -12,7 +12,7 @@ import numpy as np
 from spexlens.core.masks import FloatArray, IntArray, read_only
 from spexlens.errors import InvalidInputError, MissingExtraError
 from spexlens.lenses.components.questions import Question
-from spexlens.models.gating.prompts import GatedRunner, Readout
+from spexlens.models.gating.runner import GatedRunner, Readout
 from spexlens.models.pretrained.encoder import pooled
 
 try:

@@ -15,7 +15,7 @@ from spexlens.errors import InvalidInputError, MissingExtraError, UnknownNameErr
 from spexlens.lenses.components.questions import Question
 from spexlens.lenses.text.scores import answer_tokens
 from spexlens.models.base import LanguageModel
-from spexlens.models.gating.prompts import GatedRunner, Readout
+from spexlens.models.gating.runner import GatedRunner, Readout
 from spexlens.models.running.reading import outputs_at
 
 try:

@@ -111,7 +111,7 @@ def prompt_game(
 def _hiding(pieces: PromptLens, subject: ScoredLM | ScoredClassifier) -> LensGame:
     """The game of hiding pieces from attention; the model is tried on it first."""
     from spexlens.models.hiding.classifier import HiddenFromClassifier, check_hiding_from
-    from spexlens.models.hiding.language_model import HiddenTokens, check_hiding
+    from spexlens.models.hiding.language_model import check_hiding, hidden_from
 
     model: Any = subject.model
     if not hasattr(model, "tokenizer"):
@@ -124,4 +124,4 @@ def _hiding(pieces: PromptLens, subject: ScoredLM | ScoredClassifier) -> LensGam
         check_hiding_from(model, pieces.prompt, lens.owners >= 0)
         return LensGame(lens, Attending(subject, HiddenFromClassifier))
     check_hiding(model)
-    return LensGame(lens, Attending(subject, HiddenTokens))
+    return LensGame(lens, Attending(subject, hidden_from))
