@@ -12,7 +12,7 @@ from spexlens.lenses.base import check_fit
 from spexlens.lenses.joint.game import JointLens
 from spexlens.lenses.training.surrogates import AdditiveSubject, CheckedSubject
 from spexlens.models.endpoint.client import Usage
-from spexlens.models.hiding.language_model import HiddenTokens
+from spexlens.models.hiding.language_model import hidden_from
 from spexlens.trainers.network_gradients import AdditiveEffects
 from tests.lenses.joint.test_gated_prompts import reader
 from tests.lenses.test_image import PICTURE
@@ -79,7 +79,7 @@ SUBJECTS = {
     "language model": lambda: lenses.ScoredLM(language_model(), SCORE),
     "classifier": lambda: lenses.ScoredClassifier(classifier(), lenses.ClassMargin("good")),
     "endpoint": endpoint,
-    "hiding": lambda: lenses.Attending(lenses.ScoredLM(language_model(), SCORE), HiddenTokens),
+    "hiding": lambda: lenses.Attending(lenses.ScoredLM(language_model(), SCORE), hidden_from),
     "gated": lambda: sx.component_game(language_model(), [sx.Question(TEXT, "a", ("b",))]).subject,
     "vision": lambda: lenses.ScoredImage(vision(), lenses.ClassMargin("both")),
     "retraining": retraining,

@@ -177,12 +177,26 @@ def test_calls_from_several_threads_do_not_mix_their_gates():
     gates = [random_gates(rows, len(PROMPTS), seed) for seed in range(8)]
 
     def run(own):
-        return lm.read_by(GatedReader(rows, own)).next_token_logits(PROMPTS, TARGETS)
+        # Plain calls of the model come between: they must not meet the hooks.
+        plain = lm.next_token_logits(PROMPTS, TARGETS)
+        gated = lm.read_by(GatedReader(rows, own)).next_token_logits(PROMPTS, TARGETS)
+        return np.stack([plain, gated])
 
     alone = [run(own) for own in gates]
     with ThreadPoolExecutor(4) as pool:
         together = list(pool.map(run, gates))
     assert np.allclose(alone, together, atol=1e-4)
+    assert np.ptp([plain for plain, _ in together], axis=0).max() < 1e-4
+
+
+def test_gates_and_plain_passes_share_what_was_learnt_of_a_model():
+    lm, rows = made("llama", batch_tokens=24)
+    assert rows.passes.state is lm.passes.state
+    assert (rows.passes.tokens, lm.passes.tokens) == (24, 512)
+    unpacked = CausalLM(lm.model, lm.tokenizer, prepacked=False)
+    runner = gated_runner(unpacked.passes, rows.sites, rows.sequences)
+    unpacked.read_by(GatedReader(runner, random_gates(rows, 2))).last_hidden(PROMPTS[:2])
+    assert unpacked.passes.state.packed is None
 
 
 def test_hooks_are_gone_after_an_error():

@@ -2,14 +2,14 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any
 
 from spexlens.core.masks import FloatArray
 from spexlens.errors import InvalidInputError, MissingExtraError
 from spexlens.models.gating.runner import GatedRunner
-from spexlens.models.running.reading import Outputs, outputs_at
+from spexlens.models.running.reading import Read, Sequences, outputs_at
 
 try:
     import torch
@@ -32,12 +32,7 @@ class GatedReader:
     runner: GatedRunner
     gates: FloatArray
 
-    def read(
-        self,
-        sequences: Sequence[Sequence[int]],
-        tokens: int,
-        read: Callable[[Outputs], torch.Tensor],
-    ) -> FloatArray:
+    def read(self, sequences: Sequences, tokens: int, read: Read) -> FloatArray:
         """See `spexlens.models.running.reading.Reader`."""
         ways = self.runner.passes.ways(sequences, tokens)
         ends = torch.tensor([len(ids) for ids in sequences])[:, None]
@@ -48,7 +43,7 @@ class GatedReader:
 
         return self.runner.run_rows(sequences, self.gates, readout, padded=ways.padded)
 
-    def generate(self, sequences: Sequence[Sequence[int]], max_new_tokens: int) -> list[list[int]]:
+    def generate(self, sequences: Sequences, max_new_tokens: int) -> list[list[int]]:
         """Not possible: a text grows by a pass a token, under gates of its own."""
         raise InvalidInputError(
             "generated text was asked of a gated model; needed a score of logits or of a fixed "

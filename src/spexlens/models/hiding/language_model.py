@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
 from contextlib import nullcontext
 from dataclasses import dataclass
 from typing import Any
@@ -14,7 +13,7 @@ from spexlens.errors import InvalidInputError, MissingExtraError
 from spexlens.models.pretrained.causal_lm import CausalLM
 from spexlens.models.running.batching import evaluating
 from spexlens.models.running.passes import Passes
-from spexlens.models.running.reading import Outputs, outputs_at
+from spexlens.models.running.reading import Read, Sequences, outputs_at
 
 try:
     import torch
@@ -43,12 +42,7 @@ class HiddenTokens:
     passes: Passes
     visible: BoolArray
 
-    def read(
-        self,
-        sequences: Sequence[Sequence[int]],
-        tokens: int,
-        read: Callable[[Outputs], torch.Tensor],
-    ) -> FloatArray:
+    def read(self, sequences: Sequences, tokens: int, read: Read) -> FloatArray:
         """See `spexlens.models.running.reading.Reader`; what follows the prompt is visible."""
         rows, given = self.visible.shape
         different = len(set(map(tuple, sequences)))
@@ -79,7 +73,7 @@ class HiddenTokens:
         )
         return np.stack(values)
 
-    def generate(self, sequences: Sequence[Sequence[int]], max_new_tokens: int) -> list[list[int]]:
+    def generate(self, sequences: Sequences, max_new_tokens: int) -> list[list[int]]:
         """Not offered: what is generated would have to be hidden from the same tokens."""
         raise InvalidInputError(
             "generated text cannot be scored with tokens hidden from attention; use "

@@ -7,14 +7,14 @@ packed until a batch holds `batch_tokens` tokens, so that hardly anything is spe
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass, replace
 
 from spexlens.core.masks import FloatArray
 from spexlens.errors import InvalidInputError, MissingExtraError
 from spexlens.models.pretrained.base import Pretrained
 from spexlens.models.pretrained.loading import CAUSAL_LM
-from spexlens.models.running.reading import Outputs, Reader
+from spexlens.models.running.reading import Outputs, Read, Reader
 from spexlens.models.running.runner import Runner
 
 try:
@@ -193,12 +193,7 @@ class CausalLM(Pretrained):
     def _reader(self) -> Reader:
         return self.reader or Runner(self.passes, self.filler)
 
-    def _read(
-        self,
-        prompts: Sequence[str],
-        behind: list[int],
-        read: Callable[[Outputs], torch.Tensor],
-    ) -> FloatArray:
+    def _read(self, prompts: Sequence[str], behind: list[int], read: Read) -> FloatArray:
         """`read` of the outputs at the end of every prompt and at each of the tokens behind it."""
         sequences = [[*ids, *behind] for ids in self.tokens.sequences(prompts, len(behind))]
         return self._reader().read(sequences, 1 + len(behind), read)

@@ -32,16 +32,16 @@ class Outputs:
     hidden: torch.Tensor | None
 
 
+Sequences = Sequence[Sequence[int]]
+"""Token ids of m prompts."""
+Read = Callable[[Outputs], torch.Tensor]
+"""From the outputs of b sequences to a tensor `(b, k)`."""
+
+
 class Reader(Protocol):
     """How a language model runs token sequences: as they are, in part unseen, or under gates."""
 
-    def read(
-        self,
-        sequences: Sequence[Sequence[int]],
-        tokens: int,
-        read: Callable[[Outputs], torch.Tensor],
-        /,
-    ) -> FloatArray:
+    def read(self, sequences: Sequences, tokens: int, read: Read, /) -> FloatArray:
         """`read` of the outputs at the last `tokens` tokens of every sequence, `(m, k)`.
 
         Parameters
@@ -50,13 +50,10 @@ class Reader(Protocol):
             Token ids, at least `tokens` each.
         tokens : int
         read : callable
-            From the outputs of b sequences to a tensor `(b, k)`.
         """
         ...
 
-    def generate(
-        self, sequences: Sequence[Sequence[int]], max_new_tokens: int, /
-    ) -> list[list[int]]:
+    def generate(self, sequences: Sequences, max_new_tokens: int, /) -> list[list[int]]:
         """The most probable tokens after every sequence; an error where that cannot be run."""
         ...
 

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import inspect
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Iterator
 from contextlib import contextmanager, nullcontext
 from dataclasses import dataclass
 from typing import Any
@@ -16,7 +16,7 @@ from spexlens.models.running.batching import common_prefix, right_padded
 from spexlens.models.running.generation import greedy
 from spexlens.models.running.passes import Passes
 from spexlens.models.running.prefix import prefix_cache
-from spexlens.models.running.reading import Outputs, outputs_at
+from spexlens.models.running.reading import Read, Sequences, outputs_at
 from spexlens.models.running.workers import Run
 
 try:
@@ -47,12 +47,7 @@ class Runner:
     passes: Passes
     filler: int
 
-    def read(
-        self,
-        sequences: Sequence[Sequence[int]],
-        tokens: int,
-        read: Callable[[Outputs], torch.Tensor],
-    ) -> FloatArray:
+    def read(self, sequences: Sequences, tokens: int, read: Read) -> FloatArray:
         """See `spexlens.models.running.reading.Reader`; equal sequences are run once."""
         distinct = list(dict.fromkeys(map(tuple, sequences)))
         ways = self.passes.ways(distinct, tokens)
@@ -77,7 +72,7 @@ class Runner:
         rows = dict(zip(distinct, values, strict=True))
         return np.stack([rows[tuple(ids)] for ids in sequences])
 
-    def generate(self, sequences: Sequence[Sequence[int]], max_new_tokens: int) -> list[list[int]]:
+    def generate(self, sequences: Sequences, max_new_tokens: int) -> list[list[int]]:
         """The most probable tokens after every sequence, up to and with its end-of-text token."""
         distinct = list(dict.fromkeys(map(tuple, sequences)))
         # Padding goes before the prompts here: for models of attention alone, told positions.
@@ -104,7 +99,7 @@ class Runner:
         model: Any,
         sequences: list[tuple[int, ...]],
         tokens: int,
-        read: Callable[[Outputs], torch.Tensor],
+        read: Read,
         past: Any,
     ) -> list[FloatArray]:
         ends = torch.tensor([len(ids) for ids in sequences], device=model.device)[:, None]
