@@ -66,7 +66,10 @@ class CausalLM(Pretrained):
     reader: Reader | None = None
 
     def read_by(self, reader: Reader) -> CausalLM:
-        """The same model, its prompts run in another way; all scores are read off that."""
+        """The same model, its prompts run in another way; all scores are read off that.
+
+        Its identity stays the model's: what the reader does is for the subject to tell.
+        """
         return replace(self, reader=reader)
 
     # -- tokens ----------------------------------------------------------------------------------
