@@ -104,7 +104,7 @@ def test_a_reading_equals_training_alone_and_reading_alone(score):
         margin = model.decision_function(read)[0]
         p = model.predict_proba(read)[0, 1]
         truth = {
-            "margin": margin, "log_odds": margin, "probability": p, "loss": -np.log(p)
+            "margin": margin, "log_odds": margin, "probability": p, "loss": np.log(p)
         }  # fmt: skip
         assert value == pytest.approx(truth[score], abs=1e-4)
     assert game.subject.tally.subsets == len(np.unique(made.subsets, axis=0))

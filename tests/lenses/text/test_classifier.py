@@ -96,11 +96,11 @@ def test_a_probe_learns_and_its_two_logits_are_halves_of_the_log_odds(encoder):
 def test_margins():
     logits = np.array([[1.0, 3.0, 0.0], [0.0, 0.0, 0.0]])
     names = ("a", "b", "c")
-    np.testing.assert_allclose(ClassMargin("b", "c").values(logits, names), [3, 0])
+    np.testing.assert_allclose(ClassMargin("b", "c").resolve(names).values(logits), [3, 0])
     p = np.exp(logits[:, 1]) / np.exp(logits).sum(axis=1)
-    np.testing.assert_allclose(ClassMargin("b").values(logits, names), np.log(p / (1 - p)))
-    shifted = ClassMargin("b").values(logits + 1000, names)
-    np.testing.assert_allclose(shifted, ClassMargin("b").values(logits, names))
+    np.testing.assert_allclose(ClassMargin("b").resolve(names).values(logits), np.log(p / (1 - p)))
+    shifted = ClassMargin("b").resolve(names).values(logits + 1000)
+    np.testing.assert_allclose(shifted, ClassMargin("b").resolve(names).values(logits))
 
 
 @pytest.mark.parametrize("absent", ["remove", "mask"])

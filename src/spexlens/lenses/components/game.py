@@ -14,9 +14,14 @@ from spexlens.core.masks import BoolArray, FloatArray, IntArray, as_masks
 from spexlens.errors import InvalidInputError
 from spexlens.lenses.base import LensGame
 from spexlens.lenses.components.questions import Question, as_questions
-from spexlens.lenses.components.scores import COMPONENT_SCORES, ComponentScore, find_score
+from spexlens.lenses.components.scores import (
+    ComparesWithFull,
+    ComponentScore,
+    QuestionScore,
+    find_score,
+)
 from spexlens.models.gating.replacement import RESAMPLE
-from spexlens.models.gating.runner import GatedRunner, Readout, gated_runner
+from spexlens.models.gating.runner import GatedRunner, gated_runner
 from spexlens.models.gating.sites import SITES, Site, named
 from spexlens.models.pretrained.causal_lm import CausalLM
 from spexlens.models.pretrained.encoder import Encoder
@@ -71,18 +76,15 @@ class GatedSubject:
     sites : tuple of Site
         The components that the gates are on.
     questions : tuple of Question (P,)
-    score : ComponentScore
+    score : QuestionScore
     runner : GatedRunner
-    readout : callable
-        The prepared score.
     """
 
     model: CausalLM | Encoder
     sites: tuple[Site, ...]
     questions: tuple[Question, ...]
-    score: ComponentScore
+    score: QuestionScore
     runner: GatedRunner
-    readout: Readout
 
     @property
     def needs(self) -> Needs:
@@ -92,7 +94,7 @@ class GatedSubject:
     def evaluate(self, interventions: Interventions, /) -> FloatArray:
         """Values `(m, 1 + P)`: the mean over the questions, then each question's own."""
         (gates,) = self.needs.take(interventions, "GatedSubject")
-        values = self.runner.run(gates, self.readout)[:, :, 0]
+        values = self.runner.run(gates, self.score.values)[:, :, 0]
         return np.column_stack([values.mean(axis=1), values])
 
     def describe(self, interventions: Interventions, /) -> dict[str, Any]:
@@ -175,13 +177,8 @@ def component_game(
             f"a {type(model).__name__} was given; needed a CausalLM or an Encoder, such as "
             "CausalLM(model, tokenizer)."
         )
-    chosen = find_score(score)
-    if isinstance(model, Encoder) and type(chosen) in COMPONENT_SCORES.values():
-        raise InvalidInputError(
-            f"the score {chosen.description!r} reads next tokens, and {model.name} is an encoder; "
-            "needed a ProbeScore."
-        )
     asked = as_questions(questions)
+    resolved = find_score(score).resolve(model, asked)
     lens = ComponentLens(_sites(model.model, sites))
     if references is None and replacement == RESAMPLE:
         references = _own_references(asked)
@@ -193,8 +190,10 @@ def component_game(
         references=None if references is None else model.token_ids(references),
         rescale=rescale,
     )
-    readout = chosen.prepare(model, runner, asked, len(lens.sites))
-    return LensGame(lens, GatedSubject(model, lens.sites, asked, chosen, runner, readout))
+    if isinstance(resolved, ComparesWithFull):
+        full = runner.run(np.ones((1, len(lens.sites))), resolved.reference)[0]
+        resolved = resolved.against(full)
+    return LensGame(lens, GatedSubject(model, lens.sites, asked, resolved, runner))
 
 
 def sampling_error(values: FloatArray) -> FloatArray:

@@ -16,7 +16,7 @@ from spexlens.core.game import identity_of
 from spexlens.core.interventions import Interventions, Needs
 from spexlens.core.masks import FloatArray, IntArray
 from spexlens.errors import InvalidInputError, MissingExtraError
-from spexlens.lenses.text.scores import ResolvedScore, Score
+from spexlens.lenses.text.scores import ResolvedTextScore, TextScore
 from spexlens.models.gating.reader import GatedReader
 from spexlens.models.gating.replacement import MEAN, refuse_resampling
 from spexlens.models.gating.runner import GatedRunner, gated_runner
@@ -40,12 +40,12 @@ class GatedPrompts:
     ----------
     model : CausalLM
     runner : GatedRunner
-    score : ResolvedScore
+    score : ResolvedTextScore
     """
 
     model: CausalLM
     runner: GatedRunner
-    score: ResolvedScore
+    score: ResolvedTextScore
 
     @property
     def sites(self) -> tuple[Site, ...]:
@@ -88,7 +88,7 @@ class GatedPrompts:
 def gated_prompts(
     model: CausalLM,
     prompt: str,
-    score: Score,
+    score: TextScore,
     sites: Sequence[Site],
     *,
     replacement: str = "zero",
@@ -102,7 +102,7 @@ def gated_prompts(
     model : CausalLM
     prompt : str
         The full prompt, on which the score's words become tokens and the gates are tested.
-    score : Score
+    score : TextScore
         Such as `LogitDifference("positive", "negative")`.
     sites : sequence of Site
         The component lens's.
