@@ -55,7 +55,7 @@ def test_labels_that_do_not_fit_are_told():
 
 def test_a_language_model_is_refused():
     lm = CausalLM(tiny_model(), tiny_tokenizer(), "llama")
-    with pytest.raises(InvalidInputError, match="llama is no Encoder.*such as 'margin'"):
+    with pytest.raises(InvalidInputError, match=r"llama is no Encoder.*such as 'margin'"):
         component_game(lm, TEXTS, score=ProbeScore(WEIGHTS, 0.0, LABELS))
 
 
