@@ -9,7 +9,7 @@ from spexlens.errors import InvalidInputError
 from spexlens.lenses.text.attention import AttentionLens
 from spexlens.lenses.text.game import prompt_game
 from spexlens.lenses.text.prompt import PromptLens
-from spexlens.lenses.text.response_scores import KLFromFull, ResponseLogProbability, TextFunction
+from spexlens.lenses.text.response_scores import FullPromptKL, ResponseLogProbability, TextFunction
 from spexlens.models.pretrained.causal_lm import CausalLM
 from tests.tiny_models import VOCABULARY, tiny_model, tiny_tokenizer
 
@@ -75,7 +75,7 @@ def test_a_response_is_scored_with_tokens_hidden():
 
 @pytest.mark.parametrize(
     ("score", "message"),
-    [(KLFromFull(), "reads another prompt"), (TextFunction(len, "n"), "generated")],
+    [(FullPromptKL(), "reads another prompt"), (TextFunction(len, "n"), "generated")],
 )
 def test_scores_that_cannot_be_read_so_are_errors(score, message):
     game = prompt_game(tiny(), "not good", TEMPLATE, score=score, absent="hide")
