@@ -127,8 +127,7 @@ def contexts(wheel: Path) -> list[tuple[str, str]]:
 
 def minilm_contexts(pairs: list[tuple[str, str]]) -> list:
     from spexlens.lenses.text.prompt import PromptLens
-    from spexlens.models.pretrained.classifier import embeddings
-    from spexlens.models.pretrained.encoder import Encoder
+    from spexlens.models.pretrained.encoder import Encoder, embeddings
 
     encoder = Encoder.load("minilm")
 

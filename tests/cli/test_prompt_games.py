@@ -11,7 +11,7 @@ from spexlens.cli.app import main
 from spexlens.cli.prompt_games import PromptArguments, local_game
 from spexlens.core.masks import all_masks
 from spexlens.lenses.text.game import prompt_game
-from spexlens.lenses.text.response_scores import KLFromFull, Perplexity, ResponseLogProbability
+from spexlens.lenses.text.response_scores import FullPromptKL, Perplexity, ResponseLogProbability
 from spexlens.lenses.text.sequence_scores import AnswerLogOdds
 from spexlens.models.zoo import load_model
 from tests.endpoint_server import ChosenServer, next_word_log_probabilities
@@ -54,7 +54,7 @@ def run(monkeypatch, capsys):
         ({"answers": ANSWERS, "score": "log-odds"}, AnswerLogOdds(*ANSWERS)),
         ({"response": "positive"}, ResponseLogProbability("positive")),
         ({"response": "positive", "score": "perplexity"}, Perplexity("positive")),
-        ({"score": "kl"}, KLFromFull()),
+        ({"score": "kl"}, FullPromptKL()),
     ],
 )
 @pytest.mark.parametrize("absent", ["remove", "hide"])

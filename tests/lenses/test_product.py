@@ -11,8 +11,7 @@ from spexlens.core.interventions import PARTS, Interventions, Needs
 from spexlens.lenses.base import check_fit
 from spexlens.lenses.joint.game import JointLens
 from spexlens.lenses.training.surrogates import AdditiveSubject, CheckedSubject
-from spexlens.models.endpoint.client import Usage
-from spexlens.models.hiding.language_model import HiddenTokens
+from spexlens.models.hiding.language_model import hidden_from
 from spexlens.trainers.network_gradients import AdditiveEffects
 from tests.lenses.joint.test_gated_prompts import reader
 from tests.lenses.test_image import PICTURE
@@ -72,16 +71,20 @@ def retraining():
 
 def endpoint():
     client = models.Endpoint("http://127.0.0.1:9/v1", "tiny", key_variable=None)
-    return lenses.EndpointSubject(client, None, TEXT, Usage())
+    return lenses.EndpointSubject(client, lenses.answer_share("yes"), TEXT)
+
+
+def scored(subject, model, label):
+    return subject(model, lenses.ClassMargin(label).resolve(model.labels))
 
 
 SUBJECTS = {
     "language model": lambda: lenses.ScoredLM(language_model(), SCORE),
-    "classifier": lambda: lenses.ScoredClassifier(classifier(), lenses.ClassMargin("good")),
+    "classifier": lambda: scored(lenses.ScoredClassifier, classifier(), "good"),
     "endpoint": endpoint,
-    "hiding": lambda: lenses.Attending(lenses.ScoredLM(language_model(), SCORE), HiddenTokens),
+    "hiding": lambda: lenses.Attending(lenses.ScoredLM(language_model(), SCORE), hidden_from),
     "gated": lambda: sx.component_game(language_model(), [sx.Question(TEXT, "a", ("b",))]).subject,
-    "vision": lambda: lenses.ScoredImage(vision(), lenses.ClassMargin("both")),
+    "vision": lambda: scored(lenses.ScoredImage, vision(), "both"),
     "retraining": retraining,
     "checked surrogate": lambda: CheckedSubject(retraining(), retraining(), 3),
     "additive surrogate": lambda: AdditiveSubject(

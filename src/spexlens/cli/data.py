@@ -22,9 +22,11 @@ from spexlens.errors import InvalidInputError, UnknownNameError
 from spexlens.explanation.explain import fit
 from spexlens.explanation.result import Explanation
 from spexlens.lenses.base import LensGame
+from spexlens.lenses.score import in_words
 from spexlens.lenses.training.files import BUILT_IN, ExampleTable, built_in, read_csv
 from spexlens.lenses.training.game import training_game
 from spexlens.lenses.training.metrics import Removals
+from spexlens.lenses.training.scores import TRAINING_SCORES
 from spexlens.lenses.training.screen import screen
 from spexlens.lenses.training.surrogates import surrogate_game
 from spexlens.trainers.base import Trainer, TrainingData
@@ -80,7 +82,7 @@ def data(
         int | None, typer.Option(help="Most relevant examples to explain; others stay.", min=2)
     ] = None,
     trainer: Annotated[str, typer.Option(help=f"One of {', '.join(TRAINERS)}.")] = "logistic",
-    score: Annotated[str | None, typer.Option(help="margin, log_odds, probability, loss.")] = None,
+    score: Annotated[str | None, typer.Option(help=f"{in_words(TRAINING_SCORES)}.")] = None,
     surrogate: Annotated[
         str | None, typer.Option(help="newton, second or first: influence, not retraining.")
     ] = None,

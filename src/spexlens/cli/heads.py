@@ -15,6 +15,8 @@ from spexlens.cli.options import RunOptions, with_options
 from spexlens.cli.printing import shown_progress
 from spexlens.cli.running import check_options, consoles, explain_and_show, loading, open_store
 from spexlens.errors import InvalidInputError, UnknownNameError
+from spexlens.lenses.components.scores import COMPONENT_SCORES, find_score
+from spexlens.lenses.score import in_words
 
 if TYPE_CHECKING:
     from spexlens.explanation.result import Explanation
@@ -62,9 +64,7 @@ def heads(
     model: Annotated[str, typer.Option(help="smollm2, a folder, or a hub name.")] = "smollm2",
     sites: Annotated[str, typer.Option(help="heads, kv, mlps or layers.")] = "heads",
     layers: Annotated[str | None, typer.Option(help="Only these layers, such as 0,3,6.")] = None,
-    score: Annotated[
-        str, typer.Option(help="margin, log-probability, accuracy, kl or loss.")
-    ] = "margin",
+    score: Annotated[str, typer.Option(help=f"{in_words(COMPONENT_SCORES)}.")] = "margin",
     replacement: Annotated[
         str, typer.Option(help="What an absent one gives: zero, mean or resample.")
     ] = "mean",
@@ -118,7 +118,6 @@ def _games(arguments: _Arguments) -> tuple[LensGame, tuple[Site, ...], LensGame 
     """The game of the prompts, its components, and that of the held-out prompts, if any."""
     from spexlens.lenses.components.game import component_game
     from spexlens.lenses.components.questions import read_questions
-    from spexlens.lenses.components.scores import find_score
     from spexlens.models.gating.sites import SITES
     from spexlens.models.zoo import load_model
 
@@ -140,7 +139,8 @@ def _games(arguments: _Arguments) -> tuple[LensGame, tuple[Site, ...], LensGame 
                 references=[question.prompt for question in questions] if mean else None,
             )  # fmt: skip
 
-        judged = arguments.score if arguments.score in ("kl", "loss") else "accuracy"
+        # Held-out prompts have answers where the score needs them: then they are counted.
+        judged = "accuracy" if COMPONENT_SCORES[arguments.score].needs else arguments.score
         held_out = game(unseen, judged) if unseen else None
         return game(questions, arguments.score), chosen, held_out
 

@@ -15,6 +15,8 @@ from spexlens.cli import demo_case
 from spexlens.cli.options import RunOptions, with_options
 from spexlens.cli.prompt_games import PromptArguments, endpoint_game, local_game
 from spexlens.cli.running import check_options, consoles, explain_and_show, loading
+from spexlens.lenses.score import in_words
+from spexlens.lenses.score_tables import ENDPOINT_SCORES, PROMPT_SCORES
 from spexlens.lenses.text.ablations import ABLATIONS, HIDE
 
 if TYPE_CHECKING:
@@ -37,9 +39,8 @@ def prompt(
     score: Annotated[
         str | None,
         typer.Option(
-            help="answers: difference of logits; log-odds: of whole answers; response; perplexity: "
-            "of the response; kl: from the full prompt. Of endpoints: answers, response, or share: "
-            "how many samples begin with the first answer. Default by what is given."
+            help=f"{in_words(PROMPT_SCORES)}. Of endpoints: {in_words(ENDPOINT_SCORES)}. "
+            "Default by what is given."
         ),
     ] = None,
     template: Annotated[str, typer.Option(help="The prompt, with {text} once.")] = "{text}",

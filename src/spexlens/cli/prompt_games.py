@@ -6,22 +6,11 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
 from spexlens.errors import InvalidInputError, UnknownNameError
+from spexlens.lenses.score_tables import ENDPOINT_SCORES, PROMPT_SCORES
 
 if TYPE_CHECKING:
     from spexlens.lenses.base import LensGame
-    from spexlens.lenses.endpoint.scores import EndpointScore
-    from spexlens.lenses.text.scores import Score
     from spexlens.models.pretrained.causal_lm import CausalLM
-
-SCORES = {
-    "answers": "answers",
-    "log-odds": "answers",
-    "response": "response",
-    "perplexity": "response",
-    "kl": None,
-}
-ENDPOINT_SCORES = {"answers": "answers", "response": "response", "share": "answers"}
-"""Name of a score -> the option that it needs."""
 
 
 @dataclass(frozen=True)
@@ -48,7 +37,7 @@ class PromptArguments:
 
     def checked(self) -> PromptArguments:
         """Itself with a score; an error for options that do not go together."""
-        known = SCORES if self.endpoint is None else ENDPOINT_SCORES
+        known = PROMPT_SCORES if self.endpoint is None else ENDPOINT_SCORES
         given = [name for name in ("answers", "response") if getattr(self, name) is not None]
         name = self.score
         if name is None:
@@ -60,7 +49,7 @@ class PromptArguments:
             name = given[0]
         if name not in known:
             raise UnknownNameError("score", name, known)
-        needed = known[name]
+        needed = known[name].needs
         if given != ([] if needed is None else [needed]):
             options = " and ".join(f"--{option}" for option in given) or "neither"
             raise InvalidInputError(
@@ -80,6 +69,13 @@ class PromptArguments:
             )
         return PromptArguments(**{**vars(self), "score": name})
 
+    def chosen(self) -> Any:
+        """The score of arguments that were checked."""
+        assert self.score is not None
+        row = (PROMPT_SCORES if self.endpoint is None else ENDPOINT_SCORES)[self.score]
+        words = {None: (), "answers": self.answers, "response": (self.response,)}[row.needs]
+        return row.make(*(words or ()), **{name: getattr(self, name) for name in row.settings})
+
 
 def local_game(arguments: PromptArguments, model: CausalLM) -> LensGame:
     """The game of a model that runs here."""
@@ -89,10 +85,8 @@ def local_game(arguments: PromptArguments, model: CausalLM) -> LensGame:
     segmenter: Any = arguments.segmenter
     if segmenter == "tokens":
         segmenter = tokens(model.tokenizer)
-    answers = arguments.answers if arguments.score == "answers" else None
-    score = _score(arguments)
     return prompt_game(
-        model, arguments.text, arguments.template, answers=answers, score=score,
+        model, arguments.text, arguments.template, score=arguments.chosen(),
         segmenter=segmenter, absent=arguments.absent, fillers=arguments.filler,
     )  # fmt: skip
 
@@ -118,10 +112,10 @@ def endpoint_game(arguments: PromptArguments) -> LensGame:
         arguments.endpoint, arguments.model, arguments.chat, arguments.system,
         key_variable=arguments.key_variable, concurrency=arguments.concurrency,
     )  # fmt: skip
-    score = _endpoint_score(arguments)
-    return LensGame(
-        lens, EndpointSubject.prepare(endpoint, score, lens.prompt, prices=arguments.prices)
+    subject = EndpointSubject.prepare(
+        endpoint, arguments.chosen(), lens.prompt, prices=arguments.prices
     )
+    return LensGame(lens, subject)
 
 
 def _check_segmenter(name: str, *, local: bool) -> None:
@@ -131,31 +125,3 @@ def _check_segmenter(name: str, *, local: bool) -> None:
     if name != "tokens" and name not in SEGMENTERS:
         known = ("tokens", *SEGMENTERS) if local else SEGMENTERS
         raise UnknownNameError("segmenter", name, known)
-
-
-def _score(arguments: PromptArguments) -> Score | None:
-    """Any score but that of `answers`, which is the games' own default."""
-    from spexlens.lenses.text.response_scores import KLFromFull, Perplexity, ResponseLogProbability
-    from spexlens.lenses.text.sequence_scores import AnswerLogOdds
-
-    if arguments.score == "kl":
-        return KLFromFull()
-    if arguments.score == "log-odds" and arguments.answers is not None:
-        return AnswerLogOdds(*arguments.answers)
-    if arguments.response is not None:
-        kind = Perplexity if arguments.score == "perplexity" else ResponseLogProbability
-        return kind(arguments.response)
-    return None
-
-
-def _endpoint_score(arguments: PromptArguments) -> EndpointScore:
-    from spexlens.lenses.endpoint.response import ResponseLogProbability
-    from spexlens.lenses.endpoint.samples import answer_share
-    from spexlens.lenses.endpoint.scores import AnswerLogOdds
-
-    if arguments.response is not None:
-        return ResponseLogProbability(arguments.response)
-    assert arguments.answers is not None
-    if arguments.score == "share":
-        return answer_share(arguments.answers[0], arguments.samples)
-    return AnswerLogOdds(*arguments.answers, top=arguments.top_tokens)

@@ -12,7 +12,6 @@ _HOMES = {
     ),
     "spexlens.lenses.components.game": (
         "ComponentLens",
-        "GatedModel",
         "GatedSubject",
         "component_game",
         "sampling_error",
@@ -37,16 +36,19 @@ _HOMES = {
         "AnswerAccuracy",
         "AnswerLogProbability",
         "AnswerMargin",
-        "ComponentScore",
         "FullModelKL",
         "TextLoss",
     ),
     "spexlens.lenses.endpoint.game": ("endpoint_game",),
+    "spexlens.lenses.endpoint.response": ("EchoedLogProbability",),
     "spexlens.lenses.endpoint.samples": (
         "Samples",
         "answer_share",
     ),
-    "spexlens.lenses.endpoint.scores": ("EndpointScore",),
+    "spexlens.lenses.endpoint.scores": (
+        "NextTokenLogOdds",
+        "Reading",
+    ),
     "spexlens.lenses.endpoint.subject": ("EndpointSubject",),
     "spexlens.lenses.image": (
         "BACKGROUNDS",
@@ -70,6 +72,16 @@ _HOMES = {
         "TextFeatures",
         "TrainedReader",
     ),
+    "spexlens.lenses.score": (
+        "NamedScore",
+        "ResolvedScore",
+        "Score",
+    ),
+    "spexlens.lenses.score_tables": (
+        "ENDPOINT_SCORES",
+        "PROMPT_SCORES",
+        "SCORES",
+    ),
     "spexlens.lenses.text.ablations": (
         "ABLATIONS",
         "resampled",
@@ -89,8 +101,8 @@ _HOMES = {
         "with_slots",
     ),
     "spexlens.lenses.text.response_scores": (
-        "FunctionOfLogits",
-        "KLFromFull",
+        "FullPromptKL",
+        "LogitFunction",
         "Perplexity",
         "ResponseLogProbability",
         "TextFunction",
@@ -98,7 +110,6 @@ _HOMES = {
     "spexlens.lenses.text.scores": (
         "LogProbability",
         "LogitDifference",
-        "Score",
         "ScoredLM",
         "TokenScore",
     ),
@@ -147,6 +158,10 @@ _HOMES = {
     "spexlens.lenses.training.pairs": (
         "PairDifferences",
         "PairEffects",
+    ),
+    "spexlens.lenses.training.scores": (
+        "TRAINING_SCORES",
+        "TrainingScore",
     ),
     "spexlens.lenses.training.screen": (
         "Screening",

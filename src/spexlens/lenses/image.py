@@ -15,7 +15,7 @@ from spexlens.core.interventions import Interventions, Needs
 from spexlens.core.masks import BoolArray, FloatArray, IntArray, as_masks, read_only
 from spexlens.errors import InvalidInputError, MissingExtraError, UnknownNameError
 from spexlens.lenses.base import LensGame
-from spexlens.lenses.text.classifier import ClassMargin
+from spexlens.lenses.text.classifier import ClassMargin, LabelOdds
 
 if TYPE_CHECKING:
     from spexlens.models.pretrained.vision import VisionClassifier
@@ -172,7 +172,7 @@ class ScoredImage:
     """The subject made of a vision model and a margin."""
 
     model: VisionClassifier
-    score: ClassMargin
+    score: LabelOdds
 
     @property
     def needs(self) -> Needs:
@@ -182,7 +182,7 @@ class ScoredImage:
     def evaluate(self, interventions: Interventions, /) -> FloatArray:
         """The margin `(m,)` of every picture."""
         (pictures,) = self.needs.take(interventions, "ScoredImage")
-        return self.score.values(self.model.class_logits(pictures), self.model.labels)
+        return self.score.values(self.model.class_logits(pictures))
 
     def describe(self, interventions: Interventions, /) -> dict[str, Any]:
         """Model and score; nothing is run."""
@@ -190,7 +190,7 @@ class ScoredImage:
 
     def identity(self) -> dict[str, Any]:
         """What the model and the score say of themselves."""
-        return {"model": identity_of(self.model), "score": self.score.description}
+        return {"model": identity_of(self.model), **self.score.identity()}
 
 
 def image_game(
@@ -221,8 +221,7 @@ def image_game(
         Before anything is run: for a picture of another size, regions that do not fit, or an
         unknown class.
     """
-    score = ClassMargin(label, against)
-    score.check(model.labels)
+    score = ClassMargin(label, against).resolve(model.labels)
     lens = ImageLens(as_picture(picture), regions, absent)
     if lens.picture.shape[:2] != (model.size, model.size):
         raise InvalidInputError(

@@ -29,15 +29,16 @@ _HOMES = {
         "neurons",
         "positions",
     ),
+    "spexlens.models.pretrained.base": ("Pretrained",),
     "spexlens.models.pretrained.causal_lm": ("CausalLM",),
     "spexlens.models.pretrained.classifier": (
         "ProbedEncoder",
         "SequenceClassifier",
-        "embeddings",
         "fit_probe",
     ),
     "spexlens.models.pretrained.encoder": (
         "Encoder",
+        "embeddings",
         "pooled",
     ),
     "spexlens.models.pretrained.vision": (

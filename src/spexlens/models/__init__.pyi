@@ -13,12 +13,13 @@ from spexlens.models.gating.sites import modules as modules
 from spexlens.models.gating.sites import named as named
 from spexlens.models.gating.sites import neurons as neurons
 from spexlens.models.gating.sites import positions as positions
+from spexlens.models.pretrained.base import Pretrained as Pretrained
 from spexlens.models.pretrained.causal_lm import CausalLM as CausalLM
 from spexlens.models.pretrained.classifier import ProbedEncoder as ProbedEncoder
 from spexlens.models.pretrained.classifier import SequenceClassifier as SequenceClassifier
-from spexlens.models.pretrained.classifier import embeddings as embeddings
 from spexlens.models.pretrained.classifier import fit_probe as fit_probe
 from spexlens.models.pretrained.encoder import Encoder as Encoder
+from spexlens.models.pretrained.encoder import embeddings as embeddings
 from spexlens.models.pretrained.encoder import pooled as pooled
 from spexlens.models.pretrained.vision import VisionClassifier as VisionClassifier
 from spexlens.models.pretrained.vision import efficientnet_lite0 as efficientnet_lite0

@@ -17,10 +17,6 @@ _HOMES = {
     "spexlens.trainers.nearest_neighbours": ("NearestNeighbours",),
     "spexlens.trainers.network": ("Network",),
     "spexlens.trainers.ridge": ("Ridge",),
-    "spexlens.trainers.scores": (
-        "REGRESSION_SCORES",
-        "SCORES",
-    ),
     "spexlens.trainers.sentence_features": (
         "hashed_words",
         "kept_features",

@@ -10,8 +10,6 @@ from spexlens.trainers.logistic import Logistic as Logistic
 from spexlens.trainers.nearest_neighbours import NearestNeighbours as NearestNeighbours
 from spexlens.trainers.network import Network as Network
 from spexlens.trainers.ridge import Ridge as Ridge
-from spexlens.trainers.scores import REGRESSION_SCORES as REGRESSION_SCORES
-from spexlens.trainers.scores import SCORES as SCORES
 from spexlens.trainers.sentence_features import hashed_words as hashed_words
 from spexlens.trainers.sentence_features import kept_features as kept_features
 from spexlens.trainers.sentence_features import minilm as minilm

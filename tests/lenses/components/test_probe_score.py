@@ -7,8 +7,10 @@ import torch
 from spexlens.errors import InvalidInputError
 from spexlens.lenses.components.game import component_game
 from spexlens.lenses.components.probe_score import ProbeScore
+from spexlens.models.pretrained.causal_lm import CausalLM
 from spexlens.models.pretrained.encoder import pooled
 from tests.models.pretrained.test_encoder import tiny_encoder
+from tests.tiny_models import tiny_model, tiny_tokenizer
 
 TEXTS = ["good film", "bad film", "not very good", "a b c d"]
 LABELS = np.array([1, 0, 0, 1])
@@ -36,10 +38,12 @@ def test_margins_are_signed_by_the_labels():
 
 
 def test_the_identity_holds_probe_and_labels():
-    score = ProbeScore(WEIGHTS, 0.5, LABELS)
-    assert score.identity() == ProbeScore(WEIGHTS, 0.5, LABELS).identity()
-    assert score.identity() != ProbeScore(WEIGHTS, 0.6, LABELS).identity()
-    assert score.identity() != ProbeScore(WEIGHTS, 0.5, 1 - LABELS).identity()
+    def identity(bias, labels):
+        return ProbeScore(WEIGHTS, bias, labels).resolve(tiny_encoder(), TEXTS).identity()
+
+    assert identity(0.5, LABELS) == identity(0.5, LABELS)
+    assert identity(0.5, LABELS) != identity(0.6, LABELS)
+    assert identity(0.5, LABELS) != identity(0.5, 1 - LABELS)
 
 
 def test_labels_that_do_not_fit_are_told():
@@ -47,6 +51,12 @@ def test_labels_that_do_not_fit_are_told():
         ProbeScore(WEIGHTS, 0.0, np.array([1, -1]))
     with pytest.raises(InvalidInputError, match="3 labels given for 4 texts"):
         component_game(tiny_encoder(), TEXTS, score=ProbeScore(WEIGHTS, 0.0, LABELS[:3]))
+
+
+def test_a_language_model_is_refused():
+    lm = CausalLM(tiny_model(), tiny_tokenizer(), "llama")
+    with pytest.raises(InvalidInputError, match=r"llama is no Encoder.*such as 'margin'"):
+        component_game(lm, TEXTS, score=ProbeScore(WEIGHTS, 0.0, LABELS))
 
 
 def test_scores_of_next_tokens_are_refused():

@@ -78,7 +78,7 @@ def test_kl_is_zero_for_the_full_model_and_minus_the_divergence_for_another():
 
 
 def test_scores_by_name_and_their_identities_differ():
-    names = {str(find_score(name).identity()) for name in COMPONENT_SCORES}
+    names = {str(game(name).subject.score.identity()) for name in COMPONENT_SCORES}
     assert len(names) == len(COMPONENT_SCORES) == 5
     assert find_score(AnswerMargin()) == AnswerMargin()
     with pytest.raises(

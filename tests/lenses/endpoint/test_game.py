@@ -11,9 +11,9 @@ from spexlens.core.masks import all_masks, sample_masks
 from spexlens.errors import AblationError, EndpointError, InvalidInputError, SpexlensWarning
 from spexlens.lenses.base import LensGame
 from spexlens.lenses.endpoint.game import endpoint_game
-from spexlens.lenses.endpoint.response import ResponseLogProbability
+from spexlens.lenses.endpoint.response import EchoedLogProbability
 from spexlens.lenses.endpoint.samples import Samples, answer_share
-from spexlens.lenses.endpoint.scores import AnswerLogOdds
+from spexlens.lenses.endpoint.scores import NextTokenLogOdds
 from spexlens.lenses.endpoint.subject import EndpointSubject
 from spexlens.lenses.text.prompt import PromptLens
 from spexlens.models.endpoint.client import Endpoint
@@ -34,7 +34,7 @@ def subject_of(server, score=None, **given):
     endpoint = Endpoint(
         server.url, "tiny", key_variable=None, concurrency=2, retries=RetryPolicy(2, 0.01)
     )
-    return EndpointSubject.prepare(endpoint, score or AnswerLogOdds(*ANSWERS), TEXT, **given)
+    return EndpointSubject.prepare(endpoint, score or NextTokenLogOdds(*ANSWERS), TEXT, **given)
 
 
 def game_of(server, **given):
@@ -121,7 +121,7 @@ def test_bounded_answers_are_told_once_and_counted():
     assert counts == [0, 1, 2, 0]
     with ChosenServer() as server:
         endpoint = Endpoint(server.url, "tiny", key_variable=None)
-        score = AnswerLogOdds("good", "film", top=4)
+        score = NextTokenLogOdds("good", "film", top=4)
         subject = EndpointSubject.prepare(endpoint, score, "a yes", details=True)
         with pytest.warns(SpexlensWarning, match="told once"):
             values = subject.evaluate(Interventions(inputs=prompts))
@@ -188,9 +188,9 @@ def test_without_prices_there_is_no_cost():
 def test_identity_is_json_and_differs_with_what_values_depend_on():
     with ChosenServer() as server:
         scores = [
-            AnswerLogOdds(*ANSWERS), AnswerLogOdds(*ANSWERS, top=9),
-            AnswerLogOdds("bad", "good"), Samples(len, "length", 3), Samples(len, "width", 3),
-            Samples(len, "length", 4), ResponseLogProbability(" good"),
+            NextTokenLogOdds(*ANSWERS), NextTokenLogOdds(*ANSWERS, top=9),
+            NextTokenLogOdds("bad", "good"), Samples(len, "length", 3), Samples(len, "width", 3),
+            Samples(len, "length", 4), EchoedLogProbability(" good"),
         ]  # fmt: skip
         subjects = [
             EndpointSubject.prepare(Endpoint(server.url, name, key_variable=None), score, TEXT)
@@ -209,7 +209,7 @@ def test_identity_is_json_and_differs_with_what_values_depend_on():
     ("given", "message"),
     [
         ({}, "either answers"),
-        ({"answers": ANSWERS, "score": AnswerLogOdds(*ANSWERS)}, "either answers"),
+        ({"answers": ANSWERS, "score": NextTokenLogOdds(*ANSWERS)}, "either answers"),
         ({"answers": "yes"}, "needed two"),
         ({"answers": ("yes", "no", "a")}, "needed two"),
         ({"answers": ANSWERS, "template": "Review:"}, "exactly once"),
@@ -252,7 +252,7 @@ def test_llama_cpp_agrees_with_the_same_model_in_transformers(llama):
     from spexlens.models.zoo import load_model
 
     lens = PromptLens(REVIEW, TEMPLATE)
-    score = AnswerLogOdds(" positive", " negative", top=500, exact=True)
+    score = NextTokenLogOdds(" positive", " negative", top=500, exact=True)
     game = LensGame(lens, EndpointSubject.prepare(llama, score, lens.prompt))
     masks = sample_masks(len(game.players), 12, np.random.default_rng(0))
     local = prompt_game(load_model("smollm2"), REVIEW, TEMPLATE, answers=("positive", "negative"))
@@ -267,7 +267,7 @@ def test_llama_cpp_agrees_with_the_same_model_in_transformers(llama):
 def test_an_explanation_of_a_review_on_llama_cpp(llama):
     game = endpoint_game(
         llama.base_url, "smollm2", REVIEW, TEMPLATE, key_variable=None, concurrency=1,
-        score=AnswerLogOdds("positive", "negative", top=300),
+        score=NextTokenLogOdds("positive", "negative", top=300),
     )  # fmt: skip
     ex = sx.explain(game, budget=72, algorithm="kernelspex", rng=0)
     assert ex.calls == 72
@@ -282,17 +282,17 @@ def test_llama_cpp_serves_chats_and_samples(llama):
         llama.base_url, "smollm2", chat=True, key_variable=None, concurrency=1,
         system="Answer with one word: Positive or Negative.",
     )  # fmt: skip
-    odds, _ = AnswerLogOdds("positive", "negative", top=300).prepare(chat, praise)
+    odds = NextTokenLogOdds("positive", "negative", top=300).resolve(chat, praise)
     values = EndpointSubject.prepare(chat, odds, praise).evaluate(
         Interventions(inputs=(praise, scorn))
     )
     assert values[0] > values[1]
-    share, usage = Samples(len, "length", 4, max_tokens=3).prepare(llama, praise)
+    share = Samples(len, "length", 4, max_tokens=3).resolve(llama, praise)
     assert share.choices == 1  # this server has one slot, and refuses more choices
-    assert usage.answer_tokens == 12
+    assert share.usage.answer_tokens == 12
 
 
 @pytest.mark.real_model
 def test_llama_cpp_is_not_believed_to_echo(llama):
     with pytest.raises(InvalidInputError, match="does not echo"):
-        ResponseLogProbability(" positive").prepare(llama, "Sentiment:")
+        EchoedLogProbability(" positive").resolve(llama, "Sentiment:")

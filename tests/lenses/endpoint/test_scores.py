@@ -6,9 +6,9 @@ import numpy as np
 import pytest
 
 from spexlens.errors import EndpointError, InvalidInputError, SpexlensWarning
-from spexlens.lenses.endpoint.response import ResponseLogProbability, last_tokens, right_echo
+from spexlens.lenses.endpoint.response import EchoedLogProbability, last_tokens, right_echo
 from spexlens.lenses.endpoint.samples import Samples, answer_share
-from spexlens.lenses.endpoint.scores import AnswerLogOdds
+from spexlens.lenses.endpoint.scores import NextTokenLogOdds
 from spexlens.models.endpoint.client import Endpoint
 from spexlens.models.endpoint.replies import Reply, Token
 from spexlens.models.endpoint.retry import RetryPolicy
@@ -36,14 +36,14 @@ def reply_of(table):
 
 def test_variants_of_an_answer_are_summed():
     table = {" positive": 0.3, "Positive": 0.1, " negative": 0.05, " positively": 0.2}
-    reading = AnswerLogOdds("positive", "negative").read("", [reply_of(table)])
+    reading = NextTokenLogOdds("positive", "negative").values([reply_of(table)])
     assert reading.value == pytest.approx(math.log(0.4 / 0.05))
     assert reading.bounded == 0
 
 
 def test_several_ways_to_say_an_answer_are_summed():
-    score = AnswerLogOdds(["good", "great"], "bad")
-    reading = score.read("", [reply_of({" good": 0.2, " great": 0.2, " bad": 0.1})])
+    score = NextTokenLogOdds(["good", "great"], "bad")
+    reading = score.values([reply_of({" good": 0.2, " great": 0.2, " bad": 0.1})])
     assert reading.value == pytest.approx(math.log(4))
     assert score.description == "log p('good' or 'great') - log p('bad')"
 
@@ -54,7 +54,7 @@ def test_several_ways_to_say_an_answer_are_summed():
     ids=["the smallest returned", "what is left over"],
 )
 def test_an_answer_that_was_not_returned_has_the_most_it_can_have(table, bound):
-    reading = AnswerLogOdds("yes", "no").read("", [reply_of(table)])
+    reading = NextTokenLogOdds("yes", "no").values([reply_of(table)])
     assert reading.value == pytest.approx(math.log(table[" yes"] / bound))
     assert reading.bounded == 1
 
@@ -69,18 +69,18 @@ def test_a_bound_is_never_below_the_truth(top):
         word for word in ranked[:top] if word.strip().casefold() == first.strip().casefold()
     ]
     own = math.log(sum(math.exp(truth[word]) for word in variants))
-    reading = AnswerLogOdds(first, "absent").read("", [reply])
+    reading = NextTokenLogOdds(first, "absent").values([reply])
     assert own - reading.value >= truth[ranked[top]] - 1e-9
 
 
 def test_a_token_beyond_those_asked_for_is_left_out():
     reply = reply_of({" yes": 0.5, " a": 0.2, " b": 0.1, " no": 0.001})
-    assert AnswerLogOdds("yes", "no", top=3).read("", [reply]).bounded == 1
+    assert NextTokenLogOdds("yes", "no", top=3).values([reply]).bounded == 1
 
 
 def test_impossible_tokens_do_not_set_the_bound():
     tokens = (Token(" yes", math.log(0.5)), Token(" a", math.log(0.2)), Token(" b", -9999.0))
-    reading = AnswerLogOdds("yes", "no").read("", [Reply(("",), alternatives=tokens)])
+    reading = NextTokenLogOdds("yes", "no").values([Reply(("",), alternatives=tokens)])
     assert reading.value == pytest.approx(math.log(0.5 / 0.2))
 
 
@@ -96,18 +96,18 @@ def test_impossible_tokens_do_not_set_the_bound():
 )
 def test_answers_that_cannot_be_scored_are_told(given, message):
     with pytest.raises(InvalidInputError, match=message):
-        AnswerLogOdds(*given)
+        NextTokenLogOdds(*given)
 
 
 def test_answers_that_the_model_does_not_give_are_told_with_those_it_gives():
     with ChosenServer() as server:
         endpoint = endpoint_of(server)
         with pytest.raises(InvalidInputError, match=r"2 of the 2 .* the likeliest are ' "):
-            AnswerLogOdds("ja", "nein").prepare(endpoint, "a film")
+            NextTokenLogOdds("ja", "nein").resolve(endpoint, "a film")
         with pytest.warns(SpexlensWarning, match="1 of the 2"):
-            AnswerLogOdds("good", "nein").prepare(endpoint, "a film")
-        _, usage = AnswerLogOdds("good", "bad").prepare(endpoint, "a film")
-    assert (usage.requests, usage.prompt_tokens, usage.answer_tokens) == (1, 2, 1)
+            NextTokenLogOdds("good", "nein").resolve(endpoint, "a film")
+        score = NextTokenLogOdds("good", "bad").resolve(endpoint, "a film")
+    assert (score.usage.requests, score.usage.prompt_tokens, score.usage.answer_tokens) == (1, 2, 1)
 
 
 def test_a_server_without_log_probabilities_is_told():
@@ -116,7 +116,7 @@ def test_a_server_without_log_probabilities_is_told():
         ChosenServer(lambda number, body: (200, text_only)) as server,
         pytest.raises(InvalidInputError, match=r"holds no log-probabilities.*samples"),
     ):
-        AnswerLogOdds("good", "bad").prepare(endpoint_of(server, chat=True), "a film")
+        NextTokenLogOdds("good", "bad").resolve(endpoint_of(server, chat=True), "a film")
 
 
 # -- samples -------------------------------------------------------------------------------------
@@ -125,10 +125,10 @@ def test_a_server_without_log_probabilities_is_told():
 def test_the_share_is_near_the_probability_and_its_error_near_the_spread():
     truth = math.exp(next_word_log_probabilities(" film")[" good"])
     with ChosenServer() as server:
-        score, _ = answer_share("good", 50, max_tokens=1).prepare(endpoint_of(server), "a film")
+        score = answer_share("good", 50, max_tokens=1).resolve(endpoint_of(server), "a film")
         endpoint = endpoint_of(server)
         readings = [
-            score.read("", [reply for _, reply in endpoint.run(score.requests("a film"))])
+            score.values([reply for _, reply in endpoint.run(score.requests("a film"))])
             for _ in range(20)
         ]
     values = np.array([reading.value for reading in readings])
@@ -148,9 +148,9 @@ def test_samples_are_asked_for_at_once_where_the_server_allows_it(served):
 
     with ChosenServer(answer) as server:
         endpoint = endpoint_of(server)
-        score, usage = Samples(len, "length", 4, max_tokens=1).prepare(endpoint, "a film")
+        score = Samples(len, "length", 4, max_tokens=1).resolve(endpoint, "a film")
     assert score.choices == (4 if served == "all" else 1)
-    assert usage.requests == len(score.requests("a film")) == (1 if served == "all" else 4)
+    assert score.usage.requests == len(score.requests("a film")) == (1 if served == "all" else 4)
     assert [body.get("n", 1) for body in server.bodies] == [4] + [1] * (len(server.bodies) - 1)
     assert {body["temperature"] for body in server.bodies} == {1.0}
 
@@ -160,7 +160,7 @@ def test_requests_of_several_choices_add_up():
 
 
 def test_a_users_function_is_averaged():
-    reading = Samples(len, "length", 3).read("", [Reply(("a", "abc")), Reply(("ab",))])
+    reading = Samples(len, "length", 3).values([Reply(("a", "abc")), Reply(("ab",))])
     assert reading.value == pytest.approx(2)
     assert reading.standard_error == pytest.approx(1 / math.sqrt(3))
 
@@ -178,7 +178,7 @@ def test_what_begins_with_an_answer(text, begins):
 
 def test_a_seed_or_settings_without_noise_are_told():
     with pytest.raises(InvalidInputError, match="seed"):
-        answer_share("yes").prepare(Endpoint("http://localhost/v1", "m", options={"seed": 1}), "a")
+        answer_share("yes").resolve(Endpoint("http://localhost/v1", "m", options={"seed": 1}), "a")
     for given in ({"count": 1}, {"temperature": 0.0}, {"max_tokens": 0}):
         with pytest.raises(InvalidInputError, match="at least 2 samples"):
             answer_share("yes", **given)
@@ -206,7 +206,7 @@ def test_a_server_that_is_wrong_is_not_believed(served, reason):
         ChosenServer(lambda n, body: word_model(body, served, served)) as server,
         pytest.raises(InvalidInputError, match=f"echo: .*{reason}.*prompt_logprobs: .*{reason}"),
     ):
-        ResponseLogProbability(" good film").prepare(endpoint_of(server), "a")
+        EchoedLogProbability(" good film").resolve(endpoint_of(server), "a")
 
 
 def test_a_server_that_is_always_sure_is_not_believed():
@@ -234,13 +234,13 @@ def test_a_response_is_the_sum_over_its_tokens(through):
     served = {"echo": "refused", "prompt_logprobs": "refused", through: "right"}
     with ChosenServer(lambda n, body: word_model(body, **served)) as server:
         endpoint = endpoint_of(server)
-        score, usage = ResponseLogProbability(" good film").prepare(endpoint, "a bad")
-        reading = score.read("a bad", [endpoint.ask(*score.requests("a bad"))])
+        score = EchoedLogProbability(" good film").resolve(endpoint, "a bad")
+        reading = score.values([endpoint.ask(*score.requests("a bad"))])
     expected = next_word_log_probabilities(" bad")[" good"]
     expected += next_word_log_probabilities(" good")[" film"]
     assert score.echo == through
     assert reading.value == pytest.approx(expected)
-    assert usage.prompt_tokens == 4
+    assert score.usage.prompt_tokens == 4
 
 
 def test_a_response_that_begins_inside_a_token_is_told():
@@ -251,4 +251,4 @@ def test_a_response_that_begins_inside_a_token_is_told():
 
 def test_a_response_is_not_asked_of_a_chat():
     with pytest.raises(InvalidInputError, match="chat=False"):
-        ResponseLogProbability(" a").prepare(Endpoint("http://localhost/v1", "m", chat=True), "b")
+        EchoedLogProbability(" a").resolve(Endpoint("http://localhost/v1", "m", chat=True), "b")

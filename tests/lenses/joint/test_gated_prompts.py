@@ -15,7 +15,7 @@ from spexlens.lenses.text.prompt import PromptLens
 from spexlens.lenses.text.scores import LogitDifference
 from spexlens.lenses.training.game import TrainingLens
 from spexlens.models.gating import sites
-from spexlens.models.gating.prompts import gated_runner
+from spexlens.models.gating.runner import gated_runner
 from spexlens.models.pretrained.causal_lm import CausalLM
 from spexlens.models.pretrained.encoder import Encoder, pooled
 from spexlens.trainers.base import TrainingData
@@ -69,7 +69,7 @@ def test_a_prompt_under_gates_equals_the_component_lens_on_that_prompt(replaceme
 
     for mask, prompt, value in zip(masks, prompts, game(masks), strict=True):
         runner = gated_runner(
-            lm.model, game.subject.rows.sites, [lm.encode(prompt)], replacement=replacement,
+            lm.passes, game.subject.runner.sites, [lm.encode(prompt)], replacement=replacement,
             references=[full] if replacement == "mean" else None,
         )  # fmt: skip
         alone = runner.run(mask[None, 5:].astype(float), last)[0, 0, 0]
@@ -104,7 +104,7 @@ def test_a_reading_equals_training_alone_and_reading_alone(score):
         margin = model.decision_function(read)[0]
         p = model.predict_proba(read)[0, 1]
         truth = {
-            "margin": margin, "log_odds": margin, "probability": p, "loss": -np.log(p)
+            "margin": margin, "log_odds": margin, "probability": p, "loss": np.log(p)
         }  # fmt: skip
         assert value == pytest.approx(truth[score], abs=1e-4)
     assert game.subject.tally.subsets == len(np.unique(made.subsets, axis=0))
@@ -133,7 +133,7 @@ def test_features_of_an_encoder_are_read_under_the_gates_of_their_row():
     ids = encoder.tokenizer("zebra w0 w9")["input_ids"]
     made = features(TEXTS, None)
     for mask, value in zip(masks, values, strict=True):
-        runner = gated_runner(encoder.model, chosen, [ids])
+        runner = gated_runner(encoder.passes, chosen, [ids])
         read = runner.run(mask[None, 8:].astype(float), lambda model, ids, _: pooled(model, ids))
         model = trained.fit(made[mask[:8]], LABELS[mask[:8]])
         assert value == pytest.approx(model.decision_function(read[0])[0], abs=1e-4)

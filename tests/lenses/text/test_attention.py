@@ -9,7 +9,7 @@ from spexlens.errors import InvalidInputError
 from spexlens.lenses.text.attention import AttentionLens
 from spexlens.lenses.text.game import prompt_game
 from spexlens.lenses.text.prompt import PromptLens
-from spexlens.lenses.text.response_scores import KLFromFull, ResponseLogProbability, TextFunction
+from spexlens.lenses.text.response_scores import FullPromptKL, ResponseLogProbability, TextFunction
 from spexlens.models.pretrained.causal_lm import CausalLM
 from tests.tiny_models import VOCABULARY, tiny_model, tiny_tokenizer
 
@@ -50,7 +50,7 @@ def test_values_equal_a_pass_without_the_tokens_at_their_old_positions(architect
 
 @pytest.mark.parametrize("architecture", ["opt", "mamba", "lfm2"])
 def test_models_that_look_back_or_count_otherwise_are_refused(architecture):
-    with pytest.raises(InvalidInputError, match="use the ablation 'remove'"):
+    with pytest.raises(InvalidInputError, match="use absent='remove'"):
         prompt_game(tiny(architecture), "not good", TEMPLATE, answers=("yes", "no"), absent="hide")
 
 
@@ -75,7 +75,7 @@ def test_a_response_is_scored_with_tokens_hidden():
 
 @pytest.mark.parametrize(
     ("score", "message"),
-    [(KLFromFull(), "reads another prompt"), (TextFunction(len, "n"), "generated")],
+    [(FullPromptKL(), "reads another prompt"), (TextFunction(len, "n"), "generated")],
 )
 def test_scores_that_cannot_be_read_so_are_errors(score, message):
     game = prompt_game(tiny(), "not good", TEMPLATE, score=score, absent="hide")

@@ -11,8 +11,8 @@ from spexlens.errors import InvalidInputError, UnknownNameError
 from spexlens.lenses.text.classifier import ClassMargin
 from spexlens.lenses.text.game import prompt_game
 from spexlens.models.pretrained.causal_lm import CausalLM
-from spexlens.models.pretrained.classifier import SequenceClassifier, embeddings, fit_probe
-from spexlens.models.pretrained.encoder import Encoder
+from spexlens.models.pretrained.classifier import SequenceClassifier, fit_probe
+from spexlens.models.pretrained.encoder import Encoder, embeddings
 from tests.tiny_models import VOCABULARY, tiny_model, tiny_tokenizer
 
 TEXTS = ("good film", "bad", "the plot was not very good , no fun", "good film")
@@ -96,11 +96,11 @@ def test_a_probe_learns_and_its_two_logits_are_halves_of_the_log_odds(encoder):
 def test_margins():
     logits = np.array([[1.0, 3.0, 0.0], [0.0, 0.0, 0.0]])
     names = ("a", "b", "c")
-    np.testing.assert_allclose(ClassMargin("b", "c").values(logits, names), [3, 0])
+    np.testing.assert_allclose(ClassMargin("b", "c").resolve(names).values(logits), [3, 0])
     p = np.exp(logits[:, 1]) / np.exp(logits).sum(axis=1)
-    np.testing.assert_allclose(ClassMargin("b").values(logits, names), np.log(p / (1 - p)))
-    shifted = ClassMargin("b").values(logits + 1000, names)
-    np.testing.assert_allclose(shifted, ClassMargin("b").values(logits, names))
+    np.testing.assert_allclose(ClassMargin("b").resolve(names).values(logits), np.log(p / (1 - p)))
+    shifted = ClassMargin("b").resolve(names).values(logits + 1000)
+    np.testing.assert_allclose(shifted, ClassMargin("b").resolve(names).values(logits))
 
 
 @pytest.mark.parametrize("absent", ["remove", "mask"])
@@ -157,5 +157,5 @@ def test_a_saved_classifier_loads_and_a_headless_model_is_refused(classifier, en
     )
     with pytest.raises(InvalidInputError, match="not trained to classify"):
         SequenceClassifier.load(tmp_path / "none")
-    with pytest.raises(InvalidInputError, match="lies in no folder"):
+    with pytest.raises(InvalidInputError, match="unknown model"):
         SequenceClassifier.load(tmp_path / "absent")

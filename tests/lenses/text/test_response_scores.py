@@ -7,7 +7,7 @@ import spexlens as sx
 from spexlens.errors import InvalidInputError
 from spexlens.lenses.text.game import prompt_game
 from spexlens.lenses.text.response_scores import (
-    KLFromFull,
+    FullPromptKL,
     LogitFunction,
     Perplexity,
     ResponseLogProbability,
@@ -62,21 +62,21 @@ def test_a_prompt_and_response_too_long_together_are_told_before_any_pass(tiny, 
         prompt_game(tiny, "not good " * 20, "{text}:", score=score("very " * 29))
 
 
-def test_perplexity_is_exp_of_the_mean_surprise(tiny):
+def test_minus_the_perplexity_is_minus_exp_of_the_mean_surprise(tiny):
     values = Perplexity("good film").resolve(tiny, PROMPTS[0]).values(tiny, PROMPTS)
     ids = tiny.encode("good film", special_tokens=False)
     tokens = tiny.continuation_log_probabilities(PROMPTS, ids)
-    np.testing.assert_allclose(values, np.exp(-(tokens[:, 0] + tokens[:, 1]) / 2))
+    np.testing.assert_allclose(values, -np.exp(-(tokens[:, 0] + tokens[:, 1]) / 2))
 
 
 def test_divergence_from_the_full_prompt(tiny):
-    score = KLFromFull().resolve(tiny, PROMPTS[0])
+    score = FullPromptKL().resolve(tiny, PROMPTS[0])
     values = score.values(tiny, PROMPTS)
     logs = tiny.next_token_log_probabilities(PROMPTS, range(len(VOCABULARY)))
-    expected = [(np.exp(logs[0]) * (logs[0] - row)).sum() for row in logs]
+    expected = [-(np.exp(logs[0]) * (logs[0] - row)).sum() for row in logs]
     np.testing.assert_allclose(values, expected, atol=1e-5)
     assert values[0] == pytest.approx(0, abs=1e-6)
-    assert (values[1:] > 1e-3).all()
+    assert (values[1:] < -1e-3).all()
 
 
 def test_a_users_function_of_logits(tiny):
@@ -102,7 +102,7 @@ def test_a_users_function_of_the_generated_text(tiny):
 def test_scores_that_differ_have_other_identities(tiny):
     scores = [
         ResponseLogProbability(RESPONSE), ResponseLogProbability(RESPONSE, (0, 8)),
-        Perplexity(RESPONSE), KLFromFull(), LogitFunction(("yes",), np.sum, "s"),
+        Perplexity(RESPONSE), FullPromptKL(), LogitFunction(("yes",), np.sum, "s"),
         TextFunction(len, "length"), TextFunction(len, "length", 3),
     ]  # fmt: skip
     facts = [str(score.resolve(tiny, PROMPTS[0]).identity()) for score in scores]

@@ -150,7 +150,7 @@ def test_retrain_once_explain_many():
 
 def test_describe_tells_the_plan_without_training():
     plan = training_game(Logistic(), blobs(), groups=np.arange(60) // 6).describe()
-    expected = {"players": 10, "model": "logistic", "score": "margin", "examples": 60}
+    expected = {"players": 10, "model": "logistic", "score": "margin, in logits", "examples": 60}
     assert expected.items() <= plan.items()
 
 

@@ -6,7 +6,8 @@ import torch
 
 from spexlens.models.gating import sites
 from spexlens.models.gating.early_layers import early_layers
-from spexlens.models.gating.prompts import gated_runner
+from spexlens.models.gating.runner import gated_runner
+from spexlens.models.running.passes import Passes
 from tests.tiny_models import tiny_model
 
 PROMPTS = [[3, 9, 4, 10], [5, 6, 7], [8, 9, 3, 3]]
@@ -22,7 +23,7 @@ def logits(model, ids, prompts):
 def test_values_are_those_of_full_passes(architecture):
     model = tiny_model(architecture)
     chosen = sites.heads(model, [1])
-    runner = gated_runner(model, chosen, PROMPTS, prepacked=False)
+    runner = gated_runner(Passes((model,), prepacked=False), chosen, PROMPTS)
     assert runner.early is not None
     gates = np.random.default_rng(0).integers(2, size=(5, 4)).astype(float)
     short = runner.run(gates, logits)
@@ -32,7 +33,7 @@ def test_values_are_those_of_full_passes(architecture):
 
 def test_the_early_layers_run_no_more_and_are_as_before():
     model, runs = tiny_model("llama"), []
-    runner = gated_runner(model, sites.heads(model, [1]), PROMPTS)
+    runner = gated_runner(Passes((model,)), sites.heads(model, [1]), PROMPTS)
     hook = model.model.layers[0].self_attn.q_proj.register_forward_hook(lambda *_: runs.append(1))
     try:
         runner.run(np.ones((3, 4)), logits)

@@ -15,10 +15,7 @@ PROMPTS = [[3, 9, 4, 10], [5, 6, 7]]
 def prepared(kind, prompts=PROMPTS, references=PROMPTS, find=sites.heads):
     model = tiny_model("llama")
     with torch.inference_mode():
-        return prepare_replacement(
-            kind, model, hook_points(find(model)), prompts, references,
-            lambda ids: model(input_ids=torch.tensor([list(ids)])),
-        )  # fmt: skip
+        return prepare_replacement(kind, model, hook_points(find(model)), prompts, references)
 
 
 def test_a_mean_counts_every_token_of_every_prompt_alike():
@@ -49,10 +46,7 @@ def test_the_mean_update_of_a_layer_is_what_it_adds():
 def test_samples_go_with_their_prompts():
     references = [[4, 4, 4, 4], [6, 6, 6]]
     model = tiny_model("llama")
-    own = activations(
-        model, hook_points(sites.heads(model)), references[1],
-        lambda ids: model(input_ids=torch.tensor([list(ids)])),
-    )  # fmt: skip
+    own = activations(model, hook_points(sites.heads(model)), references[1])
     sampled = prepared("resample", references=references).at(0, [1, 1])
     assert sampled.shape == (2, 3, 32)
     torch.testing.assert_close(sampled[1], own[0])

@@ -36,7 +36,7 @@ def test_a_saved_encoder_is_loaded_in_eval_mode(tmp_path):
     assert not loaded.model.training
     ids = torch.tensor([[3, 9, 4]])
     assert torch.equal(pooled(loaded.model, ids), pooled(encoder.model, ids))
-    with pytest.raises(InvalidInputError, match="lies in no folder"):
+    with pytest.raises(InvalidInputError, match="known: minilm, the path of a folder"):
         Encoder.load(tmp_path / "none")
 
 

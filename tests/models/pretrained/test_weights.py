@@ -10,6 +10,7 @@ import pytest
 
 from spexlens.errors import InvalidInputError, MissingModelError, SpexlensError, UnknownNameError
 from spexlens.models.pretrained import weights
+from spexlens.models.pretrained.encoder import Encoder
 from spexlens.models.zoo import load_model
 
 # -- names and paths -------------------------------------------------------------------------------
@@ -31,12 +32,20 @@ def test_a_folder_without_a_model_is_told(tmp_path):
 
 @pytest.mark.parametrize("name", ["smollm3", "/no/such/folder", "./here", "a/b/c", ""])
 def test_an_unknown_name_lists_the_known_and_says_that_a_path_works(name):
-    with pytest.raises(UnknownNameError, match=r"known: smollm2, the path of a folder"):
+    with pytest.raises(UnknownNameError, match=r"known: smollm2, minilm, the path of a"):
         weights.locate(name)
 
 
 def test_every_model_is_described():
     assert all(entry.description for entry in weights.MODELS.values())
+    assert all(weights.state(name) for name in weights.MODELS)
+
+
+def test_a_name_is_of_one_kind():
+    with pytest.raises(InvalidInputError, match="'minilm' names a model of the kind 'encoder'"):
+        load_model("minilm")
+    with pytest.raises(InvalidInputError, match="'causal language model'; needed one of 'encoder'"):
+        Encoder.load("smollm2")
 
 
 @pytest.mark.parametrize(

@@ -19,11 +19,11 @@ EXPECTED = {
 def test_every_architecture_is_run_the_fastest_way_that_is_right(architecture):
     lm = CausalLM(tiny_model(architecture), tiny_tokenizer())
     lm.next_token_logits(["a b", "a b c"], [4])
-    ways = lm._state.ways
+    ways = lm.passes.state.ways
     assert (ways.padded, ways.shared, ways.causal) == EXPECTED[architecture]
 
 
 def test_one_prompt_needs_nothing_tried():
     lm = CausalLM(tiny_model(), tiny_tokenizer())
     lm.next_token_logits(["a b", "a b"], [4])
-    assert lm._state.ways is None
+    assert lm.passes.state.ways is None

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass
-from typing import Any, Protocol, runtime_checkable
+from typing import Any
 
 import numpy as np
 
@@ -14,37 +14,17 @@ from spexlens.core.masks import BoolArray, FloatArray, IntArray, as_masks
 from spexlens.errors import InvalidInputError
 from spexlens.lenses.base import LensGame
 from spexlens.lenses.components.questions import Question, as_questions
-from spexlens.lenses.components.scores import COMPONENT_SCORES, ComponentScore, find_score
-from spexlens.models.gating.prompts import GatedRunner, Readout, gated_runner
+from spexlens.lenses.components.scores import (
+    ComparesWithFull,
+    ComponentScore,
+    QuestionScore,
+    find_score,
+)
 from spexlens.models.gating.replacement import RESAMPLE
+from spexlens.models.gating.runner import GatedRunner, gated_runner
 from spexlens.models.gating.sites import SITES, Site, named
+from spexlens.models.pretrained.causal_lm import CausalLM
 from spexlens.models.pretrained.encoder import Encoder
-from spexlens.models.pretrained.prompt_tokens import PromptTokens
-
-
-@runtime_checkable
-class GatedModel(Protocol):
-    """What is gated: `CausalLM` or `Encoder`, a model of transformers with its tokenizer."""
-
-    @property
-    def model(self) -> Any:
-        """The transformers model."""
-        ...
-
-    @property
-    def tokenizer(self) -> Any:
-        """Its tokenizer."""
-        ...
-
-    @property
-    def name(self) -> str:
-        """For reports."""
-        ...
-
-    @property
-    def max_tokens(self) -> int | None:
-        """The longest prompt."""
-        ...
 
 
 @dataclass(frozen=True)
@@ -96,18 +76,15 @@ class GatedSubject:
     sites : tuple of Site
         The components that the gates are on.
     questions : tuple of Question (P,)
-    score : ComponentScore
+    score : QuestionScore
     runner : GatedRunner
-    readout : callable
-        The prepared score.
     """
 
-    model: GatedModel
+    model: CausalLM | Encoder
     sites: tuple[Site, ...]
     questions: tuple[Question, ...]
-    score: ComponentScore
+    score: QuestionScore
     runner: GatedRunner
-    readout: Readout
 
     @property
     def needs(self) -> Needs:
@@ -117,7 +94,7 @@ class GatedSubject:
     def evaluate(self, interventions: Interventions, /) -> FloatArray:
         """Values `(m, 1 + P)`: the mean over the questions, then each question's own."""
         (gates,) = self.needs.take(interventions, "GatedSubject")
-        values = self.runner.run(gates, self.readout)[:, :, 0]
+        values = self.runner.run(gates, self.score.values)[:, :, 0]
         return np.column_stack([values.mean(axis=1), values])
 
     def describe(self, interventions: Interventions, /) -> dict[str, Any]:
@@ -147,7 +124,7 @@ class GatedSubject:
 
 
 def component_game(
-    model: GatedModel,
+    model: CausalLM | Encoder,
     questions: Sequence[Question | str],
     sites: str | Sequence[str] | Sequence[Site] = "heads",
     *,
@@ -195,33 +172,28 @@ def component_game(
     InvalidInputError
         For questions, sites, references or a model that do not fit.
     """
-    if not isinstance(model, GatedModel):
+    if not isinstance(model, (CausalLM, Encoder)):
         raise InvalidInputError(
             f"a {type(model).__name__} was given; needed a CausalLM or an Encoder, such as "
             "CausalLM(model, tokenizer)."
         )
-    chosen = find_score(score)
-    if isinstance(model, Encoder) and type(chosen) in COMPONENT_SCORES.values():
-        raise InvalidInputError(
-            f"the score {chosen.description!r} reads next tokens, and {model.name} is an encoder; "
-            "needed a ProbeScore."
-        )
     asked = as_questions(questions)
+    resolved = find_score(score).resolve(model, asked)
     lens = ComponentLens(_sites(model.model, sites))
-    tokens = PromptTokens(model.tokenizer, model.name, model.max_tokens)
     if references is None and replacement == RESAMPLE:
         references = _own_references(asked)
     runner = gated_runner(
-        model.model,
+        model.passes.alone(batch_tokens),
         lens.sites,
-        tokens.sequences([question.prompt for question in asked]),
+        model.token_ids([question.prompt for question in asked]),
         replacement=replacement,
-        references=None if references is None else tokens.sequences(references),
+        references=None if references is None else model.token_ids(references),
         rescale=rescale,
-        batch_tokens=batch_tokens,
     )
-    readout = chosen.prepare(model, runner, asked, len(lens.sites))
-    return LensGame(lens, GatedSubject(model, lens.sites, asked, chosen, runner, readout))
+    if isinstance(resolved, ComparesWithFull):
+        full = runner.run(np.ones((1, len(lens.sites))), resolved.reference)[0]
+        resolved = resolved.against(full)
+    return LensGame(lens, GatedSubject(model, lens.sites, asked, resolved, runner))
 
 
 def sampling_error(values: FloatArray) -> FloatArray:

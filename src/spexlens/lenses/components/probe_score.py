@@ -12,8 +12,8 @@ import numpy as np
 from spexlens.core.masks import FloatArray, IntArray, read_only
 from spexlens.errors import InvalidInputError, MissingExtraError
 from spexlens.lenses.components.questions import Question
-from spexlens.models.gating.prompts import GatedRunner, Readout
-from spexlens.models.pretrained.encoder import pooled
+from spexlens.lenses.components.scores import QuestionScore
+from spexlens.models.pretrained.encoder import Encoder, pooled
 
 try:
     import torch
@@ -48,15 +48,13 @@ class ProbeScore:
             raise InvalidInputError("labels given that are not all 0 or 1; needed one a text.")
         object.__setattr__(self, "labels", read_only(labels.astype(np.int64)))
 
-    @property
-    def description(self) -> str:
-        """For people."""
-        return "share of texts on the right side" if self.accuracy else "margin of a probe"
-
-    def prepare(
-        self, model: Any, runner: GatedRunner, questions: Sequence[Question], players: int, /
-    ) -> Readout:
-        """See `spexlens.lenses.components.scores.ComponentScore`."""
+    def resolve(self, model: Any, questions: Sequence[Question], /) -> QuestionScore:
+        """The probe with the questions' labels; an error unless it fits the model and them."""
+        if not isinstance(model, Encoder):
+            raise InvalidInputError(
+                f"a ProbeScore was given, which reads embeddings, and {model.name} is no Encoder; "
+                "needed a score of next tokens, such as 'margin'."
+            )
         if len(self.labels) != len(questions):
             raise InvalidInputError(
                 f"{len(self.labels)} labels given for {len(questions)} texts; needed one for each."
@@ -64,15 +62,13 @@ class ProbeScore:
         weights = torch.tensor(self.weights, dtype=torch.float32)
         signs = torch.tensor(2.0 * self.labels - 1, dtype=torch.float32)
 
-        def readout(net: Any, ids: torch.Tensor, prompts: Sequence[int]) -> torch.Tensor:
+        def readout(net: Any, ids: torch.Tensor, numbers: Sequence[int]) -> torch.Tensor:
             outputs = pooled(net, ids) @ weights.to(ids.device) + self.bias
-            margins = outputs * signs[list(prompts)].to(ids.device)
+            margins = outputs * signs[list(numbers)].to(ids.device)
             return ((margins > 0).float() if self.accuracy else margins)[:, None]
 
-        return readout
-
-    def identity(self) -> dict[str, Any]:
-        """A hash of the probe and the labels."""
         content = self.weights.tobytes() + np.float64(self.bias).tobytes() + self.labels.tobytes()
         digest = hashlib.sha256(content).hexdigest()
-        return {"score": "probe", "accuracy": self.accuracy, "content": digest}
+        facts = {"score": "probe", "accuracy": self.accuracy, "content": digest}
+        told = "share of texts on the right side" if self.accuracy else "margin of a probe"
+        return QuestionScore(told, facts, readout)

@@ -1,47 +1,69 @@
-"""What is read off a gated language model, one number a prompt; higher is better for all.
+"""What is read off a gated language model, one number a question; higher is better for all.
 
-A score is prepared once for a model and its questions, which gives the function that reads batches.
+The scores in words; what they read off a pass stands in `spexlens.lenses.components.readouts`.
 """
 
 from __future__ import annotations
 
-from collections.abc import Sequence
-from dataclasses import dataclass
-from typing import Any, ClassVar, Protocol, cast, runtime_checkable
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass, field
+from typing import TYPE_CHECKING, Any, ClassVar, Protocol, cast, runtime_checkable
 
-import numpy as np
-
-from spexlens.errors import InvalidInputError, MissingExtraError, UnknownNameError
+from spexlens.core.masks import FloatArray
+from spexlens.errors import InvalidInputError, UnknownNameError
+from spexlens.lenses.components.first_tokens import FirstTokens
 from spexlens.lenses.components.questions import Question
-from spexlens.lenses.text.scores import answer_tokens
+from spexlens.lenses.score import NamedScore, ResolvedScore, Score
 from spexlens.models.base import LanguageModel
-from spexlens.models.gating.prompts import GatedRunner, Readout
-from spexlens.models.running.reading import outputs_at
 
-try:
-    import torch
-except ImportError as error:
-    raise MissingExtraError("scores of a gated model", "torch", "llm") from error
+if TYPE_CHECKING:
+    from spexlens.models.gating.runner import Readout
+
+ResolvedComponentScore = ResolvedScore[[Any, Any, Sequence[int]], Any]
+"""Reads a tensor `(b, 1)` off a gated model, token ids `(b, t)`, the numbers of their questions."""
 
 
 @runtime_checkable
-class ComponentScore(Protocol):
-    """One number a prompt."""
+class ComparesWithFull(Protocol):
+    """A resolved score that needs the full model's outputs before it gives values."""
 
-    @property
-    def description(self) -> str:
-        """For people."""
+    def reference(self, model: Any, ids: Any, numbers: Sequence[int], /) -> Any:
+        """What is read off the full model, a tensor `(b, k)`."""
         ...
 
-    def prepare(
-        self, model: Any, runner: GatedRunner, questions: Sequence[Question], players: int, /
-    ) -> Readout:
-        """The function that reads it, `(b, 1)`; resolves words to tokens, runs what it needs."""
+    def against(self, full: FloatArray, /) -> QuestionScore:
+        """The score, once the reference of every question is known, `(P, k)`."""
         ...
+
+
+ComponentScore = Score[[Any, Sequence[Question]], "QuestionScore | FullModelDivergence"]
+"""Resolved against a `CausalLM` or `Encoder` and its questions; runs nothing."""
+
+
+@dataclass(frozen=True, eq=False)
+class QuestionScore:
+    """A score of questions by their number, with the answers' tokens.
+
+    Attributes
+    ----------
+    description : str
+    facts : mapping
+        What it depends on beside the model and the questions.
+    readout : callable
+        Reads `(b, 1)`.
+    """
+
+    description: str
+    facts: Mapping[str, Any]
+    readout: Readout = field(repr=False)
+
+    def values(self, model: Any, ids: Any, numbers: Sequence[int], /) -> Any:
+        """A tensor `(b, 1)` of token ids `(b, t)` and the numbers of their questions."""
+        return self.readout(model, ids, numbers)
 
     def identity(self) -> dict[str, Any]:
-        """What it depends on beside the model and the questions."""
-        ...
+        """The facts."""
+        return dict(self.facts)
 
 
 @dataclass(frozen=True)
@@ -51,20 +73,12 @@ class AnswerMargin:
     name: ClassVar[str] = "margin"
     description: ClassVar[str] = "logit(answer) - logit(best wrong answer)"
 
-    def prepare(
-        self, model: Any, runner: GatedRunner, questions: Sequence[Question], players: int, /
-    ) -> Readout:
-        """See `ComponentScore`."""
-        answers = _Answers.of(model, questions)
+    def resolve(self, model: Any, questions: Sequence[Question], /) -> QuestionScore:
+        """The first tokens of all answers; an error where one is missing, or two are alike."""
+        from spexlens.lenses.components.readouts import answer_margins
 
-        def readout(net: Any, ids: torch.Tensor, prompts: Sequence[int]) -> torch.Tensor:
-            return answers.margins(_last_logits(net, ids), prompts)[:, None]
-
-        return readout
-
-    def identity(self) -> dict[str, Any]:
-        """Its name."""
-        return {"score": self.name}
+        answers = _answers(self, model, questions)
+        return _made(self, answer_margins(answers))
 
 
 @dataclass(frozen=True)
@@ -74,20 +88,12 @@ class AnswerAccuracy:
     name: ClassVar[str] = "accuracy"
     description: ClassVar[str] = "share of questions answered rightly"
 
-    def prepare(
-        self, model: Any, runner: GatedRunner, questions: Sequence[Question], players: int, /
-    ) -> Readout:
-        """See `ComponentScore`."""
-        answers = _Answers.of(model, questions)
+    def resolve(self, model: Any, questions: Sequence[Question], /) -> QuestionScore:
+        """See `AnswerMargin.resolve`."""
+        from spexlens.lenses.components.readouts import answer_accuracy
 
-        def readout(net: Any, ids: torch.Tensor, prompts: Sequence[int]) -> torch.Tensor:
-            return (answers.margins(_last_logits(net, ids), prompts) > 0).float()[:, None]
-
-        return readout
-
-    def identity(self) -> dict[str, Any]:
-        """Its name."""
-        return {"score": self.name}
+        answers = _answers(self, model, questions)
+        return _made(self, answer_accuracy(answers))
 
 
 @dataclass(frozen=True)
@@ -97,21 +103,12 @@ class AnswerLogProbability:
     name: ClassVar[str] = "log-probability"
     description: ClassVar[str] = "log p(answer)"
 
-    def prepare(
-        self, model: Any, runner: GatedRunner, questions: Sequence[Question], players: int, /
-    ) -> Readout:
-        """See `ComponentScore`."""
-        answers = _Answers.of(model, questions)
+    def resolve(self, model: Any, questions: Sequence[Question], /) -> QuestionScore:
+        """See `AnswerMargin.resolve`."""
+        from spexlens.lenses.components.readouts import answer_log_probabilities
 
-        def readout(net: Any, ids: torch.Tensor, prompts: Sequence[int]) -> torch.Tensor:
-            right = answers.right[list(prompts)].to(ids.device)[:, None]
-            return _last_logits(net, ids).log_softmax(dim=-1).gather(1, right)
-
-        return readout
-
-    def identity(self) -> dict[str, Any]:
-        """Its name."""
-        return {"score": self.name}
+        answers = _answers(self, model, questions)
+        return _made(self, answer_log_probabilities(answers))
 
 
 @dataclass(frozen=True)
@@ -124,26 +121,30 @@ class FullModelKL:
     name: ClassVar[str] = "kl"
     description: ClassVar[str] = "- KL(full model || ablated model) of the next token"
 
-    def prepare(
-        self, model: Any, runner: GatedRunner, questions: Sequence[Question], players: int, /
-    ) -> Readout:
-        """See `ComponentScore`; runs the full model."""
+    def resolve(self, model: Any, questions: Sequence[Question], /) -> FullModelDivergence:
+        """What compares with the full model, once that was run."""
+        _language_model(self, model)
+        return FullModelDivergence(self.description, self.name)
 
-        def log_probabilities(net: Any, ids: torch.Tensor, prompts: Sequence[int]) -> torch.Tensor:
-            return _last_logits(net, ids).log_softmax(dim=-1)
 
-        full = torch.from_numpy(runner.run(np.ones((1, players)), log_probabilities)[0]).float()
+@dataclass(frozen=True)
+class FullModelDivergence:
+    """Minus the divergence from the full model; see `ComparesWithFull`."""
 
-        def readout(net: Any, ids: torch.Tensor, prompts: Sequence[int]) -> torch.Tensor:
-            wanted = full[list(prompts)].to(ids.device)
-            change = log_probabilities(net, ids, prompts) - wanted
-            return (wanted.exp() * change).sum(dim=1, keepdim=True)
+    description: str
+    name: str
 
-        return readout
+    def reference(self, model: Any, ids: Any, numbers: Sequence[int], /) -> Any:
+        """Log-probabilities of all next tokens, a tensor `(b, vocabulary)`."""
+        from spexlens.lenses.components.readouts import next_token_log_probabilities
 
-    def identity(self) -> dict[str, Any]:
-        """Its name."""
-        return {"score": self.name}
+        return next_token_log_probabilities(model, ids, numbers)
+
+    def against(self, full: FloatArray, /) -> QuestionScore:
+        """The score, from the full model's log-probabilities `(P, vocabulary)`."""
+        from spexlens.lenses.components.readouts import minus_divergence
+
+        return QuestionScore(self.description, {"score": self.name}, minus_divergence(full))
 
 
 @dataclass(frozen=True)
@@ -156,33 +157,25 @@ class TextLoss:
     name: ClassVar[str] = "loss"
     description: ClassVar[str] = "- mean cross-entropy of the prompt's tokens"
 
-    def prepare(
-        self, model: Any, runner: GatedRunner, questions: Sequence[Question], players: int, /
-    ) -> Readout:
-        """See `ComponentScore`."""
-        for question, ids in zip(questions, runner.sequences, strict=True):
-            if len(ids) < 2:
+    def resolve(self, model: Any, questions: Sequence[Question], /) -> QuestionScore:
+        """Itself; an error for a prompt of one token."""
+        from spexlens.lenses.components.readouts import text_log_probability
+
+        for question in questions:
+            if _language_model(self, model).count_tokens([question.prompt])[0] < 2:
                 raise InvalidInputError(
                     f"the prompt {question.prompt!r} has one token; a loss needed two at least."
                 )
-
-        def readout(net: Any, ids: torch.Tensor, prompts: Sequence[int]) -> torch.Tensor:
-            before = torch.arange(ids.shape[1] - 1, device=ids.device).expand(len(ids), -1)
-            scores = outputs_at(net, ids, before).logits.log_softmax(dim=-1)
-            return scores.gather(2, ids[:, 1:, None])[:, :, 0].mean(dim=1, keepdim=True)
-
-        return readout
-
-    def identity(self) -> dict[str, Any]:
-        """Its name."""
-        return {"score": self.name}
+        return _made(self, text_log_probability)
 
 
 _Score = AnswerMargin | AnswerAccuracy | AnswerLogProbability | FullModelKL | TextLoss
-COMPONENT_SCORES: dict[str, type[_Score]] = {
-    cls.name: cls
-    for cls in (AnswerMargin, AnswerLogProbability, AnswerAccuracy, FullModelKL, TextLoss)
+_OF_ANSWERS = (AnswerMargin, AnswerLogProbability, AnswerAccuracy)
+COMPONENT_SCORES: dict[str, NamedScore] = {
+    cls.name: NamedScore(cls.description, cls, "answers" if cls in _OF_ANSWERS else None)
+    for cls in (*_OF_ANSWERS, FullModelKL, TextLoss)
 }
+"""Scores of components by name; an encoder needs a `ProbeScore`."""
 
 
 def find_score(score: str | ComponentScore) -> ComponentScore:
@@ -191,56 +184,32 @@ def find_score(score: str | ComponentScore) -> ComponentScore:
     >>> find_score("kl").description
     '- KL(full model || ablated model) of the next token'
     """
-    if isinstance(score, ComponentScore) and not isinstance(score, type):
+    if isinstance(score, Score) and not isinstance(score, type):
         return score
     if score not in COMPONENT_SCORES:
         raise UnknownNameError("score", score, COMPONENT_SCORES)
-    return cast(ComponentScore, COMPONENT_SCORES[score]())
+    return cast(ComponentScore, COMPONENT_SCORES[score].make())
 
 
-@dataclass(frozen=True, eq=False)
-class _Answers:
-    """First tokens of the answers: right ones `(P,)`, wrong ones, of all other tokens if empty."""
-
-    right: torch.Tensor
-    wrong: tuple[tuple[int, ...], ...]
-
-    @staticmethod
-    def of(model: LanguageModel, questions: Sequence[Question]) -> _Answers:
-        right, wrong = [], []
-        for question in questions:
-            if not question.answer.strip():
-                raise InvalidInputError(
-                    f"the question {question.prompt!r} has no answer; the score needed one. Add "
-                    "it, or take score 'kl' or 'loss', which need none."
-                )
-            first = answer_tokens(model, question.prompt, question.answer)[0]
-            others = tuple(
-                answer_tokens(model, question.prompt, answer)[0] for answer in question.wrong
+def _answers(score: _Score, model: Any, questions: Sequence[Question]) -> FirstTokens:
+    for question in questions:
+        if not question.answer.strip():
+            free = [name for name, row in COMPONENT_SCORES.items() if row.needs is None]
+            raise InvalidInputError(
+                f"the question {question.prompt!r} has no answer; the score needed one. Add it, or "
+                f"take score {' or '.join(map(repr, free))}, which need none."
             )
-            if first in others:
-                raise InvalidInputError(
-                    f"the answers of {question.prompt!r} begin with the same token "
-                    f"{model.token_text(first)!r}; needed answers that their first tokens tell "
-                    "apart."
-                )
-            right.append(first)
-            wrong.append(others)
-        return _Answers(torch.tensor(right), tuple(wrong))
-
-    def margins(self, logits: torch.Tensor, prompts: Sequence[int]) -> torch.Tensor:
-        """Right minus best wrong logit `(b,)` of next-token logits `(b, vocabulary)`."""
-        margins = []
-        for row, prompt in zip(logits, prompts, strict=True):
-            right, wrong = int(self.right[prompt]), self.wrong[prompt]
-            if wrong:
-                best = row[list(wrong)].max()
-            else:
-                best = torch.cat([row[:right], row[right + 1 :]]).max()
-            margins.append(row[right] - best)
-        return torch.stack(margins)
+    return FirstTokens.of(_language_model(score, model), questions)
 
 
-def _last_logits(model: Any, ids: torch.Tensor) -> torch.Tensor:
-    last = torch.full((len(ids), 1), ids.shape[1] - 1, device=ids.device)
-    return outputs_at(model, ids, last).logits[:, 0]
+def _made(score: _Score, readout: Callable[..., Any]) -> QuestionScore:
+    return QuestionScore(score.description, {"score": score.name}, readout)
+
+
+def _language_model(score: _Score, model: Any) -> LanguageModel:
+    if not isinstance(model, LanguageModel):
+        raise InvalidInputError(
+            f"the score {score.description!r} reads next tokens, and {model.name} is an encoder; "
+            "needed a ProbeScore."
+        )
+    return model

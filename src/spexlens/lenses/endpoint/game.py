@@ -6,7 +6,7 @@ from collections.abc import Sequence
 
 from spexlens.errors import InvalidInputError
 from spexlens.lenses.base import LensGame
-from spexlens.lenses.endpoint.scores import AnswerLogOdds, EndpointScore
+from spexlens.lenses.endpoint.scores import EndpointScore, NextTokenLogOdds
 from spexlens.lenses.endpoint.subject import EndpointSubject
 from spexlens.lenses.text.prompt import SLOT, PromptLens
 from spexlens.models.endpoint.client import Endpoint
@@ -46,9 +46,9 @@ def endpoint_game(
     template : str, default "{text}"
         The prompt, or in a chat the user's message, around it.
     answers : (positive, negative), optional
-        Score the log-odds of two answers as the next token; see `AnswerLogOdds`.
+        Score the log-odds of two answers as the next token; see `NextTokenLogOdds`.
     score : EndpointScore, optional
-        Another score: `ResponseLogProbability`, `Samples`, `answer_share(…)`.
+        Another score: `EchoedLogProbability`, `Samples`, `answer_share(…)`.
     chat, system, key_variable, concurrency
         See `Endpoint`.
     segmenter, absent, fillers
@@ -78,7 +78,7 @@ def endpoint_game(
                 f"answers = {answers!r} given; needed two, (positive, negative), such as "
                 "('positive', 'negative')."
             )
-        score = AnswerLogOdds(answers[0], answers[1])
+        score = NextTokenLogOdds(answers[0], answers[1])
     assert score is not None
     endpoint = Endpoint(
         base_url, model, chat, system, key_variable=key_variable, concurrency=concurrency

@@ -7,7 +7,7 @@ tokens. So a server is believed only after it was seen to agree with its own gen
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 from itertools import pairwise
 from typing import Any
 
@@ -24,19 +24,22 @@ _TOLERANCE, _DISTINCT = 0.25, 1.0
 
 
 @dataclass(frozen=True)
-class ResponseLogProbability:
-    """Natural-log probability of a fixed response after the prompt, summed over its tokens.
+class EchoedLogProbability:
+    """Natural-log probability of a fixed response after the prompt, as the server tells it.
 
     Parameters
     ----------
     response : str
         Follows the prompt directly: begin it with a space where one is needed.
     echo : "echo" or "prompt_logprobs", optional
-        The field that the server is asked through. `prepare` finds out which it serves rightly.
+        The field that the server is asked through. `resolve` finds out which it serves rightly.
+    usage : Usage
+        What the full prompt took; `resolve` finds it out.
     """
 
     response: str
     echo: Echo | None = None
+    usage: Usage = field(default=Usage(), compare=False)
 
     def __post_init__(self) -> None:
         if not self.response.strip():
@@ -53,7 +56,7 @@ class ResponseLogProbability:
         """The response."""
         return {"score": "response log-probability", "response": self.response}
 
-    def prepare(self, endpoint: Endpoint, prompt: str) -> tuple[ResponseLogProbability, Usage]:
+    def resolve(self, endpoint: Endpoint, prompt: str, /) -> EchoedLogProbability:
         """The same through the first field that the endpoint serves rightly; 6 to 10 requests.
 
         Raises
@@ -70,16 +73,16 @@ class ResponseLogProbability:
         chosen = replace(self, echo=echo)
         reply = endpoint.ask(*chosen.requests(prompt))
         try:
-            chosen.read(prompt, [reply])
+            chosen.values([reply])
         except ValueError as error:
             raise InvalidInputError(f"the response cannot be scored: {error}.") from error
-        return chosen, Usage().plus(reply)
+        return replace(chosen, usage=Usage().plus(reply))
 
-    def requests(self, prompt: str) -> tuple[Request, ...]:
+    def requests(self, prompt: str, /) -> tuple[Request, ...]:
         """One request for the prompt and the response together."""
         return (Request(prompt + self.response, max_tokens=1, top=1, echo=self.echo),)
 
-    def read(self, prompt: str, replies: Sequence[Reply]) -> Reading:
+    def values(self, replies: Sequence[Reply], /) -> Reading:
         """The log-probability of the response, nats."""
         tokens = last_tokens(replies[0], self.response)
         return Reading(sum(token.log_probability or 0.0 for token in tokens))
@@ -154,7 +157,7 @@ def right_echo(endpoint: Endpoint) -> Echo:
             return echo
     raise InvalidInputError(
         f"the endpoint {endpoint.base_url} does not tell the log-probabilities of a given response "
-        f"rightly ({'; '.join(problems)}). Score the next token instead, AnswerLogOdds(…), or "
+        f"rightly ({'; '.join(problems)}). Score the next token instead, NextTokenLogOdds(…), or "
         "samples, answer_share(…)."
     )
 

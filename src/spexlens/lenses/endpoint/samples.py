@@ -6,7 +6,7 @@ import math
 import re
 import statistics
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 from typing import Any
 
 from spexlens.errors import EndpointError, InvalidInputError
@@ -32,8 +32,10 @@ class Samples:
     max_tokens : int, default 8
         The longest answer.
     choices : int, default 1
-        Answers asked for in one request. `prepare` asks for all at once where the server allows it,
+        Answers asked for in one request. `resolve` asks for all at once where the server allows it,
         so that the prompt is paid once.
+    usage : Usage
+        What the full prompt took; `resolve` finds it out.
     """
 
     function: Callable[[str], float]
@@ -42,6 +44,7 @@ class Samples:
     temperature: float = 1.0
     max_tokens: int = 8
     choices: int = 1
+    usage: Usage = field(default=Usage(), compare=False)
 
     def __post_init__(self) -> None:
         if self.count < 2 or self.max_tokens < 1 or not self.temperature > 0:
@@ -68,7 +71,7 @@ class Samples:
             "max_tokens": self.max_tokens,
         }
 
-    def prepare(self, endpoint: Endpoint, prompt: str) -> tuple[Samples, Usage]:
+    def resolve(self, endpoint: Endpoint, prompt: str, /) -> Samples:
         """The same with as many `choices` a request as the server gives; one set of samples.
 
         Raises
@@ -85,7 +88,7 @@ class Samples:
             chosen = replace(self, choices=choices)
             try:
                 replies = [reply for _, reply in endpoint.run(chosen.requests(prompt))]
-                chosen.read(prompt, replies)
+                chosen.values(replies)
             except ValueError as error:  # fewer choices than asked for, or the function's own
                 if choices == 1:
                     raise InvalidInputError(f"the samples cannot be scored: {error}") from error
@@ -97,15 +100,15 @@ class Samples:
         usage = Usage()
         for reply in replies:
             usage = usage.plus(reply)
-        return chosen, usage
+        return replace(chosen, usage=usage)
 
-    def requests(self, prompt: str) -> tuple[Request, ...]:
+    def requests(self, prompt: str, /) -> tuple[Request, ...]:
         """As many as `count` answers take."""
         request = Request(prompt, self.max_tokens, self.temperature, choices=self.choices)
         full, rest = divmod(self.count, self.choices)
         return (request,) * full + ((replace(request, choices=rest),) if rest else ())
 
-    def read(self, prompt: str, replies: Sequence[Reply]) -> Reading:
+    def values(self, replies: Sequence[Reply], /) -> Reading:
         """The mean, and the standard deviation of the samples over the root of their number."""
         texts = [text for reply in replies for text in reply.texts]
         if len(texts) != self.count:
@@ -132,7 +135,7 @@ def answer_share(
     Examples
     --------
     >>> share = answer_share("positive", count=2)
-    >>> share.read("", [Reply((" Positive!", "It is positive"))])
+    >>> share.values([Reply((" Positive!", "It is positive"))])
     Reading(value=0.5, standard_error=0.5, bounded=0)
     """
     if not answer.strip():

@@ -1,7 +1,7 @@
-"""What is read off an endpoint after a prompt: the contract, and the log-odds of two answers.
+"""What is read off an endpoint after a prompt, and the log-odds of two answers as its next token.
 
 An endpoint shows neither its tokenizer nor its logits, so a score is first tried out on the full
-prompt. `prepare` does so: it asks the endpoint a few times, and returns the score that is then used
+prompt. `resolve` does so: it asks the endpoint a few times, and returns the score that is then used
 for every ablation.
 """
 
@@ -10,10 +10,11 @@ from __future__ import annotations
 import math
 import warnings
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field, replace
 from typing import Any, Protocol
 
 from spexlens.errors import InvalidInputError, SpexlensWarning
+from spexlens.lenses.score import ResolvedScore, Score
 from spexlens.models.endpoint.client import Endpoint, Request, Usage
 from spexlens.models.endpoint.replies import Reply, Token
 
@@ -38,33 +39,28 @@ class Reading:
     bounded: int = 0
 
 
-class EndpointScore(Protocol):
-    """What to ask an endpoint after a prompt, and the value of its replies."""
+class ResolvedEndpointScore(ResolvedScore[[Sequence[Reply]], Reading], Protocol):
+    """A score that an endpoint has served: `values` reads the replies to one prompt.
+
+    It raises ValueError where they do not hold the value.
+    """
 
     @property
-    def description(self) -> str:
-        """The score in words, for reports."""
-        ...
-
-    def prepare(self, endpoint: Endpoint, prompt: str, /) -> tuple[EndpointScore, Usage]:
-        """The score as this endpoint can serve it, and what one prompt of it takes."""
+    def usage(self) -> Usage:
+        """What one prompt took: the full one."""
         ...
 
     def requests(self, prompt: str, /) -> tuple[Request, ...]:
         """What to ask about one prompt."""
         ...
 
-    def read(self, prompt: str, replies: Sequence[Reply], /) -> Reading:
-        """The value of the replies; ValueError where they do not hold it."""
-        ...
 
-    def identity(self) -> dict[str, Any]:
-        """What its values depend on, as JSON."""
-        ...
+EndpointScore = Score[[Endpoint, str], ResolvedEndpointScore]
+"""Resolved against an endpoint and the full prompt, by a few requests."""
 
 
 @dataclass(frozen=True)
-class AnswerLogOdds:
+class NextTokenLogOdds:
     """Log-probability of a positive answer minus that of a negative one, as the next token.
 
     The probability of an answer is the sum over the returned tokens that are the answer once white
@@ -84,12 +80,15 @@ class AnswerLogOdds:
         How many tokens to ask for. Hosted chats return up to 20, llama.cpp any number.
     exact : bool, default False
         Take no other tokens than the answers as they are written: " positive".
+    usage : Usage
+        What the full prompt took; `resolve` finds it out.
     """
 
     positive: str | Sequence[str]
     negative: str | Sequence[str]
     top: int = 20
     exact: bool = False
+    usage: Usage = field(default=Usage(), compare=False)
 
     def __post_init__(self) -> None:
         for name in ("positive", "negative"):
@@ -124,7 +123,7 @@ class AnswerLogOdds:
             "exact": self.exact,
         }
 
-    def prepare(self, endpoint: Endpoint, prompt: str) -> tuple[AnswerLogOdds, Usage]:
+    def resolve(self, endpoint: Endpoint, prompt: str, /) -> NextTokenLogOdds:
         """The same, once the endpoint has returned an answer after `prompt`; one request.
 
         Raises
@@ -139,7 +138,7 @@ class AnswerLogOdds:
         """
         reply = endpoint.ask(*self.requests(prompt))
         try:
-            reading = self.read(prompt, [reply])
+            reading = self.values([reply])
         except ValueError as error:
             raise InvalidInputError(
                 f"the endpoint cannot be scored by the probabilities of answers: {error}. Score "
@@ -156,14 +155,14 @@ class AnswerLogOdds:
             if reading.bounded == 2:
                 raise InvalidInputError(f"{told}.")
             warnings.warn(f"{told}; until then its probability is bounded.", SpexlensWarning, 2)
-        return self, Usage().plus(reply)
+        return replace(self, usage=Usage().plus(reply))
 
-    def requests(self, prompt: str) -> tuple[Request, ...]:
+    def requests(self, prompt: str, /) -> tuple[Request, ...]:
         """One request for one token."""
         return (Request(prompt, max_tokens=1, top=self.top),)
 
-    def read(self, prompt: str, replies: Sequence[Reply]) -> Reading:
-        """The log-odds, nats."""
+    def values(self, replies: Sequence[Reply], /) -> Reading:
+        """The log-odds of one prompt, nats."""
         # A server that adds the token it drew to the most likely ones returns one more than asked.
         tokens = replies[0].alternatives[: self.top]
         if not tokens:

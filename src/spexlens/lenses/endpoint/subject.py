@@ -15,7 +15,7 @@ import numpy as np
 from spexlens.core.interventions import Interventions, Needs
 from spexlens.core.masks import FloatArray, IntArray
 from spexlens.errors import EndpointError, InvalidInputError, SpexlensWarning
-from spexlens.lenses.endpoint.scores import EndpointScore, Reading
+from spexlens.lenses.endpoint.scores import EndpointScore, Reading, ResolvedEndpointScore
 from spexlens.models.endpoint.client import Endpoint, Usage
 from spexlens.models.endpoint.replies import Reply
 
@@ -29,7 +29,7 @@ class Record:
     values : int
         Distinct prompts measured.
     bounded : int
-        Those in which an answer was not among the returned tokens; see `AnswerLogOdds`.
+        Those in which an answer was not among the returned tokens; see `NextTokenLogOdds`.
     noise_variance : float
         Mean variance of the values' sampling noise; 0 where nothing is sampled. Divided by the
         variance of the values, it is the share that no explanation can account for.
@@ -50,12 +50,10 @@ class EndpointSubject:
     Parameters
     ----------
     endpoint : Endpoint
-    score : EndpointScore
-        As its `prepare` returned it.
+    score : ResolvedEndpointScore
+        Its `usage` is the measure of all estimates.
     full_prompt : str
-        The prompt it was prepared on.
-    full_usage : Usage
-        What the endpoint counted for it: the measure of all estimates.
+        The prompt it was resolved on.
     prices : (float, float), optional
         Money for a million tokens of the prompt, and of the answer.
     details : bool, default False
@@ -64,9 +62,8 @@ class EndpointSubject:
     """
 
     endpoint: Endpoint
-    score: EndpointScore
+    score: ResolvedEndpointScore
     full_prompt: str
-    full_usage: Usage
     prices: tuple[float, float] | None = None
     details: bool = False
     _kept: dict[str, Reading] = field(init=False, repr=False, default_factory=dict)
@@ -93,10 +90,10 @@ class EndpointSubject:
     ) -> EndpointSubject:
         """The subject, once the endpoint has served the score on the full prompt.
 
-        It takes a few requests (one for `AnswerLogOdds`), which are no part of a later budget.
+        It takes a few requests (one for `NextTokenLogOdds`), which are no part of a later budget.
         """
-        prepared, usage = score.prepare(endpoint, full_prompt)
-        return EndpointSubject(endpoint, prepared, full_prompt, usage, prices, details)
+        resolved = score.resolve(endpoint, full_prompt)
+        return EndpointSubject(endpoint, resolved, full_prompt, prices, details)
 
     @property
     def needs(self) -> Needs:
@@ -141,7 +138,7 @@ class EndpointSubject:
             if len(replies[prompt]) < needed:
                 continue
             try:
-                readings[prompt] = self.score.read(prompt, replies.pop(prompt))
+                readings[prompt] = self.score.values(replies.pop(prompt))
             except ValueError as error:
                 unreadable = unreadable or EndpointError(
                     f"the reply of {self.endpoint.model!r} to the prompt {prompt!r} cannot be "
@@ -187,7 +184,7 @@ class EndpointSubject:
         (prompts,) = self.needs.take(interventions, "EndpointSubject")
         lengths = [len(prompt) for prompt in prompts]
         shares = np.array(lengths) / max(1, len(self.full_prompt))
-        tokens = self.full_usage.prompt_tokens * shares + self.full_usage.answer_tokens
+        tokens = self.score.usage.prompt_tokens * shares + self.score.usage.answer_tokens
         return np.ceil(tokens).astype(np.int64)
 
     def describe(self, interventions: Interventions, /) -> dict[str, Any]:
@@ -198,7 +195,7 @@ class EndpointSubject:
             "endpoint": self.endpoint.base_url,
             "model": self.endpoint.model,
             "score": self.score.description,
-            "requests": interventions.count * self.full_usage.requests,
+            "requests": interventions.count * self.score.usage.requests,
             "tokens": tokens,
             **cost,
         }
@@ -214,9 +211,9 @@ class EndpointSubject:
         return f"{_cost(self.endpoint.usage, self.prices):.4g}"
 
     def _estimated_cost(self, tokens: int) -> float:
-        counted = self.full_usage.prompt_tokens + self.full_usage.answer_tokens
+        counted = self.score.usage.prompt_tokens + self.score.usage.answer_tokens
         prices = self.prices or (0.0, 0.0)
-        return _cost(self.full_usage, prices) * tokens / counted if counted else 0.0
+        return _cost(self.score.usage, prices) * tokens / counted if counted else 0.0
 
 
 class _Tally:

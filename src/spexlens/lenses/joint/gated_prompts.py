@@ -16,13 +16,13 @@ from spexlens.core.game import identity_of
 from spexlens.core.interventions import Interventions, Needs
 from spexlens.core.masks import FloatArray, IntArray
 from spexlens.errors import InvalidInputError, MissingExtraError
-from spexlens.lenses.text.scores import ResolvedScore, Score
-from spexlens.models.gating.replacement import MEAN
-from spexlens.models.gating.rows import GatedRows, GatedView, gated_embeddings, gated_rows
+from spexlens.lenses.text.scores import ResolvedTextScore, TextScore
+from spexlens.models.gating.reader import GatedReader
+from spexlens.models.gating.replacement import MEAN, refuse_resampling
+from spexlens.models.gating.runner import GatedRunner, gated_runner
 from spexlens.models.gating.sites import Site
 from spexlens.models.pretrained.causal_lm import CausalLM
-from spexlens.models.pretrained.encoder import Encoder
-from spexlens.models.pretrained.prompt_tokens import PromptTokens
+from spexlens.models.pretrained.encoder import Encoder, pooled
 
 try:
     import torch  # noqa: F401
@@ -39,18 +39,18 @@ class GatedPrompts:
     Attributes
     ----------
     model : CausalLM
-    rows : GatedRows
-    score : ResolvedScore
+    runner : GatedRunner
+    score : ResolvedTextScore
     """
 
     model: CausalLM
-    rows: GatedRows
-    score: ResolvedScore
+    runner: GatedRunner
+    score: ResolvedTextScore
 
     @property
     def sites(self) -> tuple[Site, ...]:
         """The components that the gates are on."""
-        return self.rows.sites
+        return self.runner.sites
 
     @property
     def needs(self) -> Needs:
@@ -60,8 +60,7 @@ class GatedPrompts:
     def evaluate(self, interventions: Interventions, /) -> FloatArray:
         """The score `(m,)` of every prompt under its gates."""
         inputs, gates = self.needs.take(interventions, "GatedPrompts")
-        self.rows.check(gates)
-        return self.score.values(GatedView(self.model, self.rows, gates), inputs)
+        return self.score.values(self.model.read_by(GatedReader(self.runner, gates)), inputs)
 
     def tokens(self, interventions: Interventions, /) -> IntArray:
         """Tokens `(m,)` of every prompt."""
@@ -73,7 +72,7 @@ class GatedPrompts:
         return {
             "model": self.model.name,
             "score": self.score.description,
-            "replacement": self.rows.replacement.kind,
+            "replacement": self.runner.replacement.kind,
             "tokens": int(self.tokens(interventions).sum()),
         }
 
@@ -82,14 +81,14 @@ class GatedPrompts:
         return {
             "model": identity_of(self.model),
             "score": self.score.identity(),
-            "replacement": self.rows.replacement.identity(),
+            "replacement": self.runner.replacement.identity(),
         }
 
 
 def gated_prompts(
     model: CausalLM,
     prompt: str,
-    score: Score,
+    score: TextScore,
     sites: Sequence[Site],
     *,
     replacement: str = "zero",
@@ -103,7 +102,7 @@ def gated_prompts(
     model : CausalLM
     prompt : str
         The full prompt, on which the score's words become tokens and the gates are tested.
-    score : Score
+    score : TextScore
         Such as `LogitDifference("positive", "negative")`.
     sites : sequence of Site
         The component lens's.
@@ -119,17 +118,15 @@ def gated_prompts(
     InvalidInputError
         For a model, prompt, score, site or replacement that does not fit.
     """
-    tokens = PromptTokens(model.tokenizer, model.name, model.max_tokens)
-    rows = gated_rows(
-        model.model,
+    refuse_resampling(replacement)
+    runner = gated_runner(
+        model.passes.alone(batch_tokens),
         sites,
-        tokens.sequences([prompt])[0],
+        model.token_ids([prompt]),
         replacement=replacement,
-        references=tokens.sequences(list(references)) if references else (),
-        batch_tokens=batch_tokens,
-        prepacked=model.prepacked,
+        references=model.token_ids(references) if references else None,
     )
-    return GatedPrompts(model, rows, score.resolve(model, prompt))
+    return GatedPrompts(model, runner, score.resolve(model, prompt))
 
 
 @dataclass(frozen=True, eq=False)
@@ -139,16 +136,16 @@ class EncoderFeatures:
     Attributes
     ----------
     encoder : Encoder
-    rows : GatedRows
+    runner : GatedRunner
     """
 
     encoder: Encoder
-    rows: GatedRows
+    runner: GatedRunner
 
     @property
     def sites(self) -> tuple[Site, ...]:
         """The components that the gates are on."""
-        return self.rows.sites
+        return self.runner.sites
 
     @staticmethod
     def of(
@@ -159,27 +156,31 @@ class EncoderFeatures:
         references: Sequence[str] = (),
     ) -> EncoderFeatures:
         """Features under gates on `sites`; replacement "mean" needs `references`, some texts."""
-        tokens = PromptTokens(encoder.tokenizer, encoder.name, encoder.max_tokens)
-        (probe,) = tokens.sequences([_PROBE])
+        refuse_resampling(replacement)
         if replacement == MEAN and not references:
             raise InvalidInputError(
                 "no reference texts were given; needed at least one to take means over."
             )
-        rows = gated_rows(
-            encoder.model, sites, probe, replacement=replacement,
-            references=tokens.sequences(list(references)) if references else (),
-        )  # fmt: skip
-        return EncoderFeatures(encoder, rows)
+        runner = gated_runner(
+            encoder.passes,
+            sites,
+            encoder.token_ids([_PROBE]),
+            replacement=replacement,
+            references=encoder.token_ids(references) if references else None,
+        )
+        return EncoderFeatures(encoder, runner)
 
     def __call__(self, texts: Sequence[str], gates: FloatArray | None) -> FloatArray:
         """Embeddings `(m, d)`; all gates open where None are given."""
         if gates is None:
-            gates = np.ones((len(texts), len(self.rows.sites)))
-        return gated_embeddings(self.encoder, self.rows, list(texts), gates)
+            gates = np.ones((len(texts), len(self.runner.sites)))
+        return self.runner.run_rows(
+            self.encoder.token_ids(texts), gates, lambda model, ids, _: pooled(model, ids)
+        )
 
     def identity(self) -> dict[str, Any]:
         """The encoder's, and what absent components become."""
         return {
             "encoder": identity_of(self.encoder),
-            "replacement": self.rows.replacement.identity(),
+            "replacement": self.runner.replacement.identity(),
         }

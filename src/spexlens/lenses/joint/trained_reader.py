@@ -17,9 +17,9 @@ from spexlens.core.interventions import Interventions, Needs
 from spexlens.core.masks import FloatArray, IntArray, unique_masks
 from spexlens.errors import InvalidInputError, SpexlensWarning
 from spexlens.lenses.base import Sited
+from spexlens.lenses.training.scores import ScoredOutputs, find_training_score
 from spexlens.lenses.training.subject import Retraining, Tally
 from spexlens.trainers.base import Trainer, TrainingData
-from spexlens.trainers.scores import check_score, score_outputs
 
 
 class TextFeatures(Protocol):
@@ -57,7 +57,7 @@ class TrainedReader:
     label : str or int
         The class that a larger value speaks for.
     score : str, default "margin"
-        A key of `spexlens.trainers.scores.SCORES`.
+        A key of `TRAINING_SCORES`.
 
     Attributes
     ----------
@@ -78,11 +78,11 @@ class TrainedReader:
             raise InvalidInputError(
                 f"the trainer {type(self.trainer).__name__} fits a regression; needed a classifier."
             )
-        check_score(self.score, self.trainer.output)
         if self.label not in self.data.classes.tolist():
             raise InvalidInputError(
                 f"label = {self.label!r} is none of the classes {self.data.classes.tolist()}."
             )
+        self._scored(self._testing(self.data.test_features))  # an error for a score unknown
 
     @property
     def sites(self) -> Sequence[Any] | None:
@@ -104,7 +104,7 @@ class TrainedReader:
         distinct, training = unique_masks(subsets)
         data = self._testing(readings)
         trained = self.trainer.prepare(data).train(distinct, 0)
-        values = score_outputs(self.score, trained.outputs, self.trainer.output, data)
+        values = self._scored(data).values(trained.outputs)
         absent = np.sum(self.data.class_counts(distinct) == 0, axis=1)
         empty = np.asarray(~distinct.any(axis=1))
         retraining = Retraining(values, None, trained.converged, absent, empty)
@@ -120,9 +120,10 @@ class TrainedReader:
     def describe(self, interventions: Interventions, /) -> dict[str, Any]:
         """Trainer, score, and the examples; nothing is run."""
         self.needs.check(interventions, "TrainedReader")
+        scored = self._scored(self._testing(self.data.test_features))
         return {
             "model": type(self.trainer).__name__,
-            "score": f"{self.score} of {self.label!r}",
+            "score": f"{scored.description}, of {self.label!r}",
             "examples": self.data.count,
             "text": self.text,
         }
@@ -135,7 +136,7 @@ class TrainedReader:
             "features": self.features.identity(),
             "text": self.text,
             "label": str(self.label),
-            "score": self.score,
+            **self._scored(self._testing(self.data.test_features)).identity(),
         }
 
     def _readings(self, interventions: Interventions) -> tuple[FloatArray, IntArray]:
@@ -153,6 +154,10 @@ class TrainedReader:
             [texts[row] for row in rows], None if gates is None else gates[rows]
         )
         return features, np.array([number[key] for key in keys], dtype=np.int64)
+
+    def _scored(self, data: TrainingData) -> ScoredOutputs:
+        score = find_training_score(self.score, self.trainer.output)
+        return score.resolve(self.trainer.output, data)
 
     def _testing(self, readings: FloatArray) -> TrainingData:
         """The examples, with the readings as test points."""

@@ -69,7 +69,7 @@ class Attending:
     subject : ScoredLM or ScoredClassifier
     hide : callable
         From the subject's model and the visible tokens `(m, t)` of m equal texts to the model that
-        sees these alone: `HiddenTokens` or `HiddenFromClassifier`.
+        sees these alone: `hidden_from` or `HiddenFromClassifier`.
     """
 
     subject: ScoredLM | ScoredClassifier

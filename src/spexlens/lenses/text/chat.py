@@ -14,7 +14,7 @@ from spexlens.errors import InvalidInputError, UnknownNameError
 from spexlens.lenses.base import LensGame
 from spexlens.lenses.text.ablations import ABLATIONS, fillers_for
 from spexlens.lenses.text.prompt import free_pieces
-from spexlens.lenses.text.scores import Score, ScoredLM
+from spexlens.lenses.text.scores import ScoredLM, TextScore
 from spexlens.lenses.text.segmenters import Segmenter, segment
 from spexlens.lenses.text.sequence_scores import chosen_score
 from spexlens.lenses.text.spans import Span, as_text
@@ -180,7 +180,7 @@ def chat_game(
     messages: Sequence[Message],
     *,
     answers: tuple[str, str] | None = None,
-    score: Score | None = None,
+    score: TextScore | None = None,
     segmenter: str | Segmenter = "turns",
     within: Sequence[int] | None = None,
     absent: str = "remove",

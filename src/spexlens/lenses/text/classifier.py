@@ -32,47 +32,64 @@ class ClassMargin:
     label: str
     against: str | None = None
 
-    @property
-    def description(self) -> str:
-        """For people."""
-        other = "the others" if self.against is None else repr(self.against)
-        return f"logit({self.label!r}) - logit of {other}"
-
-    def values(self, logits: FloatArray, labels: Sequence[str]) -> FloatArray:
-        """Margins `(m,)` of logits `(m, k)`.
+    def resolve(self, labels: Sequence[str], /) -> LabelOdds:
+        """The columns of the classes among `labels` (k,).
 
         Raises
         ------
         UnknownNameError
             For a class that the model does not have.
+        InvalidInputError
+            For a class compared with itself, or the only one.
 
         Examples
         --------
-        >>> ClassMargin("b", "a").values(np.array([[1.0, 3.0, 0.0]]), ["a", "b", "c"]).tolist()
+        >>> margin = ClassMargin("b", "a").resolve(["a", "b", "c"])
+        >>> margin.values(np.array([[1.0, 3.0, 0.0]])).tolist()
         [2.0]
         """
-        own = self._column(self.label, labels)
-        if self.against is not None:
-            difference: FloatArray = logits[:, own] - logits[:, self._column(self.against, labels)]
-            return difference
-        others = np.delete(logits, own, axis=1)
-        top = others.max(axis=1)
-        rest = top + np.log(np.exp(others - top[:, None]).sum(axis=1))
-        margin: FloatArray = logits[:, own] - rest
-        return margin
-
-    def check(self, labels: Sequence[str]) -> None:
-        """An error unless the classes exist and differ."""
-        own = self._column(self.label, labels)
-        if self.against is not None and self._column(self.against, labels) == own:
+        for label in (self.label, self.against):
+            if label is not None and label not in labels:
+                raise UnknownNameError("class", label, list(labels))
+        if self.against == self.label:
             raise InvalidInputError(f"the class {self.label!r} was compared with itself.")
         if len(labels) < 2:
             raise InvalidInputError(f"the model has the one class {self.label!r}; needed two.")
+        own = list(labels).index(self.label)
+        if self.against is None:
+            others, told = tuple(i for i in range(len(labels)) if i != own), "the others"
+        else:
+            others, told = (list(labels).index(self.against),), repr(self.against)
+        return LabelOdds(own, others, f"logit({self.label!r}) - logit of {told}")
 
-    def _column(self, label: str, labels: Sequence[str]) -> int:
-        if label not in labels:
-            raise UnknownNameError("class", label, list(labels))
-        return list(labels).index(label)
+
+@dataclass(frozen=True)
+class LabelOdds:
+    """Logit of one class minus log-sum-exp of the logits of some others.
+
+    Attributes
+    ----------
+    column : int
+    others : tuple of int
+        At least one.
+    description : str
+    """
+
+    column: int
+    others: tuple[int, ...]
+    description: str
+
+    def values(self, logits: FloatArray, /) -> FloatArray:
+        """Margins `(m,)` of class logits `(m, k)`."""
+        others = logits[:, list(self.others)]
+        top = others.max(axis=1)
+        rest = top + np.log(np.exp(others - top[:, None]).sum(axis=1))
+        margin: FloatArray = logits[:, self.column] - rest
+        return margin
+
+    def identity(self) -> dict[str, Any]:
+        """The classes; which columns they are is the model's."""
+        return {"score": self.description}
 
 
 @dataclass(frozen=True, eq=False)
@@ -80,7 +97,7 @@ class ScoredClassifier:
     """The subject made of a classifier and a margin."""
 
     model: Classifier
-    score: ClassMargin
+    score: LabelOdds
 
     @property
     def needs(self) -> Needs:
@@ -90,7 +107,7 @@ class ScoredClassifier:
     def evaluate(self, interventions: Interventions, /) -> FloatArray:
         """The margin `(m,)` of every edited input."""
         (inputs,) = self.needs.take(interventions, "ScoredClassifier")
-        return self.score.values(self.model.class_logits(inputs), self.model.labels)
+        return self.score.values(self.model.class_logits(inputs))
 
     def describe(self, interventions: Interventions, /) -> dict[str, Any]:
         """Model, score and tokens; nothing is run."""
@@ -107,4 +124,4 @@ class ScoredClassifier:
 
     def identity(self) -> dict[str, Any]:
         """What the model and the score say of themselves."""
-        return {"model": identity_of(self.model), "score": self.score.description}
+        return {"model": identity_of(self.model), **self.score.identity()}

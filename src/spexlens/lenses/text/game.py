@@ -13,7 +13,7 @@ from spexlens.lenses.text.ablations import ABLATIONS, HIDE
 from spexlens.lenses.text.attention import Attending, AttentionLens
 from spexlens.lenses.text.classifier import ClassMargin, ScoredClassifier
 from spexlens.lenses.text.prompt import SLOT, PromptLens, filled
-from spexlens.lenses.text.scores import Score, ScoredLM
+from spexlens.lenses.text.scores import ScoredLM, TextScore
 from spexlens.lenses.text.segmenters import Segmenter
 from spexlens.lenses.text.sequence_scores import chosen_score
 from spexlens.lenses.text.spans import Span
@@ -26,7 +26,7 @@ def prompt_game(
     template: str = SLOT,
     *,
     answers: tuple[str, str] | None = None,
-    score: Score | None = None,
+    score: TextScore | None = None,
     label: str | None = None,
     against: str | None = None,
     segmenter: str | Segmenter | Sequence[Span] = "words",
@@ -52,7 +52,7 @@ def prompt_game(
         Of a language model. The value of a mask is logit(positive) - logit(negative) of the
         answers' first tokens, or, where both begin with the same token, the log-odds of the two as
         whole sequences.
-    score : Score, optional
+    score : TextScore, optional
         Of a language model: any other score of `spexlens.lenses.text.scores` or
         `spexlens.lenses.text.response_scores`, such as
         `ResponseLogProbability(" It was fine.")`. Either this or `answers`.
@@ -92,8 +92,7 @@ def prompt_game(
                 f"{model.name} is a classifier; needed label=, one of {', '.join(model.labels)}, "
                 "and neither answers nor a score."
             )
-        margin = ClassMargin(label, against)
-        margin.check(model.labels)
+        margin = ClassMargin(label, against).resolve(model.labels)
         model.count_tokens([lens.prompt])  # an error for one that cannot be run
         subject = ScoredClassifier(model, margin)
     else:
@@ -111,7 +110,7 @@ def prompt_game(
 def _hiding(pieces: PromptLens, subject: ScoredLM | ScoredClassifier) -> LensGame:
     """The game of hiding pieces from attention; the model is tried on it first."""
     from spexlens.models.hiding.classifier import HiddenFromClassifier, check_hiding_from
-    from spexlens.models.hiding.language_model import HiddenTokens, check_hiding
+    from spexlens.models.hiding.language_model import check_hiding, hidden_from
 
     model: Any = subject.model
     if not hasattr(model, "tokenizer"):
@@ -124,4 +123,4 @@ def _hiding(pieces: PromptLens, subject: ScoredLM | ScoredClassifier) -> LensGam
         check_hiding_from(model, pieces.prompt, lens.owners >= 0)
         return LensGame(lens, Attending(subject, HiddenFromClassifier))
     check_hiding(model)
-    return LensGame(lens, Attending(subject, HiddenTokens))
+    return LensGame(lens, Attending(subject, hidden_from))

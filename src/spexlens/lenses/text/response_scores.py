@@ -91,9 +91,9 @@ class ResponseScore:
 
 @dataclass(frozen=True)
 class Perplexity:
-    """Perplexity of a response after the prompt: exp of minus the mean log-probability of a token.
+    """Minus the perplexity of a response: minus exp of minus the mean log-probability of a token.
 
-    It grows without bound where a response becomes unlikely, so that a few ablations decide the
+    It falls without bound where a response becomes unlikely, so that a few ablations decide the
     fit; `ResponseLogProbability` is the better behaved score of the two.
 
     Parameters
@@ -108,25 +108,25 @@ class Perplexity:
     def resolve(self, model: LanguageModel, prompt: str, /) -> PerplexityScore:
         """The tokens of the response after `prompt`."""
         ids = _response_tokens(model, prompt, self.response, self.separator)
-        return PerplexityScore(ids, f"perplexity of {_short(self.response)!r}")
+        return PerplexityScore(ids, f"- perplexity of {_short(self.response)!r}")
 
 
 @dataclass(frozen=True)
 class PerplexityScore:
-    """Perplexity of a token sequence after a prompt."""
+    """Minus the perplexity of a token sequence after a prompt."""
 
     token_ids: tuple[int, ...]
     description: str
 
     def values(self, model: LanguageModel, prompts: tuple[str, ...], /) -> FloatArray:
-        """Perplexities `(m,)`, at least 1."""
+        """Minus the perplexities `(m,)`, at most -1."""
         read = model.continuation_log_probabilities(prompts, self.token_ids)
-        values: FloatArray = np.exp(-read.mean(axis=1))
+        values: FloatArray = -np.exp(-read.mean(axis=1))
         return values
 
     def identity(self) -> dict[str, Any]:
         """The tokens."""
-        return {"score": "perplexity", "token_ids": list(self.token_ids)}
+        return {"score": "- perplexity", "token_ids": list(self.token_ids)}
 
 
 @runtime_checkable
@@ -137,27 +137,26 @@ class Tokenized(Protocol):
 
 
 @dataclass(frozen=True)
-class KLFromFull:
-    """Kullback-Leibler divergence of the next-token distribution from that of the full prompt.
+class FullPromptKL:
+    """Minus the KL divergence of the next token's distribution from the full prompt's, in nats.
 
-    KL(full || ablated) in nats, over the tokenizer's tokens: 0 at the full prompt, and larger the
-    more of what the model says is lost. It has no sign: it shows what matters, not in which
-    direction.
+    Over the tokenizer's tokens: 0 at the full prompt, and lower the more of what the model says is
+    lost. It shows what matters, not in which direction.
     """
 
-    def resolve(self, model: LanguageModel, prompt: str, /) -> KLScore:
+    def resolve(self, model: LanguageModel, prompt: str, /) -> PromptDivergence:
         """The divergence from `prompt`, which every batch runs once more."""
         if not isinstance(model, Tokenized):
             raise InvalidInputError(
                 f"{model.name} does not show its tokenizer; needed to read all next tokens. Use "
                 "another score, such as ResponseLogProbability."
             )
-        return KLScore(prompt, len(model.tokenizer))
+        return PromptDivergence(prompt, len(model.tokenizer))
 
 
 @dataclass(frozen=True)
-class KLScore:
-    """Divergence from the next-token distribution of one prompt."""
+class PromptDivergence:
+    """Minus the divergence from the next-token distribution of one prompt."""
 
     prompt: str
     vocabulary: int
@@ -165,20 +164,20 @@ class KLScore:
     @property
     def description(self) -> str:
         """What it diverges from."""
-        return "KL(full prompt || ablated prompt)"
+        return "- KL(full prompt || ablated prompt) of the next token"
 
     def values(self, model: LanguageModel, prompts: tuple[str, ...], /) -> FloatArray:
-        """Divergences `(m,)`, at least 0."""
+        """Minus the divergences `(m,)`, at most 0."""
         from scipy.special import log_softmax
 
         logits = model.next_token_logits((self.prompt, *prompts), range(self.vocabulary))
         full, others = np.split(log_softmax(logits, axis=1), [1])
-        values: FloatArray = (np.exp(full) * (full - others)).sum(axis=1)
+        values: FloatArray = (np.exp(full) * (others - full)).sum(axis=1)
         return values
 
     def identity(self) -> dict[str, Any]:
         """The prompt it diverges from."""
-        return {"score": "KL from full", "prompt": self.prompt, "vocabulary": self.vocabulary}
+        return {"score": "- KL from full", "prompt": self.prompt, "vocabulary": self.vocabulary}
 
 
 @dataclass(frozen=True)

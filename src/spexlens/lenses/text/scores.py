@@ -2,7 +2,7 @@
 
 A score such as `LogitDifference("positive", "negative")` is written in words. Which tokens the
 words are depends on the model and on what stands before them, so a score is first resolved on the
-full prompt; what results is the same for every ablation. Answers as whole sequences stand in
+full prompt (the contract stands in `spexlens.lenses.score`). Answers as whole sequences stand in
 `spexlens.lenses.text.sequence_scores`; a response, generated text and the full output in
 `spexlens.lenses.text.response_scores`.
 """
@@ -12,7 +12,7 @@ from __future__ import annotations
 import re
 import warnings
 from dataclasses import dataclass
-from typing import Any, Protocol
+from typing import Any
 
 import numpy as np
 
@@ -20,6 +20,7 @@ from spexlens.core.game import identity_of
 from spexlens.core.interventions import Interventions, Needs
 from spexlens.core.masks import FloatArray, IntArray
 from spexlens.errors import InvalidInputError, SpexlensWarning
+from spexlens.lenses.score import ResolvedScore, Score
 from spexlens.lenses.text.spans import as_text
 from spexlens.models.base import LanguageModel
 
@@ -28,29 +29,10 @@ from spexlens.models.base import LanguageModel
 _JOINS = re.compile(r"""(^|[\s(\[{<“‘«¿¡]|(^|[\s:=(\[{])["'])\Z""")
 
 
-class ResolvedScore(Protocol):
-    """A score in the model's own tokens, the same for every ablation."""
-
-    @property
-    def description(self) -> str:
-        """For people, with the tokens' texts where they matter."""
-        ...
-
-    def values(self, model: LanguageModel, prompts: tuple[str, ...], /) -> FloatArray:
-        """Values `(m,)`, or `(m, q)` with the score in column 0, after every prompt."""
-        ...
-
-    def identity(self) -> dict[str, Any]:
-        """What its values depend on, as JSON."""
-        ...
-
-
-class Score(Protocol):
-    """What to read off a model, in words."""
-
-    def resolve(self, model: LanguageModel, prompt: str, /) -> ResolvedScore:
-        """The same in tokens, as they would follow `prompt`; runs nothing."""
-        ...
+ResolvedTextScore = ResolvedScore[[LanguageModel, tuple[str, ...]], FloatArray]
+"""Reads values `(m,)`, or `(m, q)` with the score in column 0, after every prompt."""
+TextScore = Score[[LanguageModel, str], ResolvedTextScore]
+"""Resolved against a language model and the full prompt; runs nothing."""
 
 
 @dataclass(frozen=True)
@@ -218,7 +200,7 @@ class ScoredLM:
     """The subject made of a language model and a score: runs edited inputs, returns values."""
 
     model: LanguageModel
-    score: ResolvedScore
+    score: ResolvedTextScore
 
     @property
     def needs(self) -> Needs:

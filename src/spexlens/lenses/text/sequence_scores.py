@@ -7,7 +7,7 @@ from typing import Any
 
 from spexlens.core.masks import FloatArray
 from spexlens.errors import InvalidInputError
-from spexlens.lenses.text.scores import LogitDifference, ResolvedScore, Score, answer_tokens
+from spexlens.lenses.text.scores import LogitDifference, ResolvedTextScore, TextScore, answer_tokens
 from spexlens.models.base import LanguageModel
 
 
@@ -90,7 +90,7 @@ class AnswerScore:
     negative: str
     separator: str | None = None
 
-    def resolve(self, model: LanguageModel, prompt: str, /) -> ResolvedScore:
+    def resolve(self, model: LanguageModel, prompt: str, /) -> ResolvedTextScore:
         """See `LogitDifference.resolve` and `AnswerLogOdds.resolve`."""
         answers = self.positive, self.negative
         first, second = (answer_tokens(model, prompt, answer, self.separator) for answer in answers)
@@ -98,7 +98,7 @@ class AnswerScore:
         return score(*answers, self.separator).resolve(model, prompt)
 
 
-def chosen_score(answers: tuple[str, str] | None, score: Score | None) -> Score:
+def chosen_score(answers: tuple[str, str] | None, score: TextScore | None) -> TextScore:
     """The score of two answers, or the one given; an error unless exactly one of them is."""
     if (answers is None) == (score is None):
         raise InvalidInputError(

@@ -19,9 +19,9 @@ from spexlens.core.interventions import Interventions
 from spexlens.core.masks import BoolArray, IntArray, as_masks, read_only
 from spexlens.errors import InvalidInputError
 from spexlens.lenses.base import LensGame
+from spexlens.lenses.training.scores import find_training_score
 from spexlens.lenses.training.subject import TrainingSubject
 from spexlens.trainers.base import Trainer, TrainingData
-from spexlens.trainers.scores import check_score
 
 PINNED = -1
 
@@ -144,7 +144,7 @@ def training_game(
     names : sequence of str, optional
         Names of the examples `(N,)`, or of the groups in order of first occurrence.
     score : str, optional
-        A key of `spexlens.trainers.scores.SCORES`; default "margin", or "prediction" for a
+        A key of `TRAINING_SCORES`; default "margin", or "prediction" for a
         regression.
     seeds : sequence of int
         A trainer that depends on a seed is trained once for each, and the scores are averaged.
@@ -188,13 +188,9 @@ def training_subject(
             f"the class {trainer.__name__} was given as trainer; needed an instance, such as "
             f"{trainer.__name__}()."
         )
-    regression = trainer.output == "predictions"
-    score = ("prediction" if regression else "margin") if score is None else score
-    check_score(score, trainer.output)
-    if regression:
-        data.test_targets()
-    else:
-        data.test_codes()
+    if score is None:
+        score = "prediction" if trainer.output == "predictions" else "margin"
+    resolved = find_training_score(score, trainer.output).resolve(trainer.output, data)
     chosen = tuple(int(seed) for seed in seeds)
     if not chosen or len(set(chosen)) < len(chosen) or min(chosen) < 0:
         raise InvalidInputError(f"seeds = {seeds} given; needed distinct numbers from 0 on.")
@@ -203,7 +199,7 @@ def training_subject(
             f"{len(chosen)} seeds given, but this trainer does not depend on a seed: each would "
             "give the same values. Leave seeds out."
         )
-    return TrainingSubject(trainer, data, trainer.prepare(data), score, chosen)
+    return TrainingSubject(trainer, data, trainer.prepare(data), resolved, chosen)
 
 
 def _as_pinned(pinned: BoolArray | None, count: int) -> BoolArray:

@@ -12,8 +12,8 @@ import numpy as np
 from spexlens.core.interventions import Interventions, Needs
 from spexlens.core.masks import BoolArray, FloatArray, IntArray
 from spexlens.errors import SpexlensWarning
+from spexlens.lenses.training.scores import ScoredOutputs
 from spexlens.trainers.base import Retrainer, Trainer, TrainingData
-from spexlens.trainers.scores import score_outputs
 
 
 @dataclass(frozen=True, eq=False)
@@ -137,8 +137,8 @@ class TrainingSubject:
     data : TrainingData
     retrainer : Retrainer
         What `trainer.prepare(data)` returned.
-    score : str
-        Name of the score; see `spexlens.trainers.scores`.
+    score : ScoredOutputs
+        For the test points of the data.
     seeds : tuple of int
         Trained once for each, scores averaged.
     tally : Tally
@@ -149,7 +149,7 @@ class TrainingSubject:
     trainer: Trainer
     data: TrainingData
     retrainer: Retrainer
-    score: str
+    score: ScoredOutputs
     seeds: tuple[int, ...] = (0,)
     tally: Tally = field(default_factory=Tally)
 
@@ -159,9 +159,7 @@ class TrainingSubject:
         for seed in self.seeds:
             trained = self.retrainer.train(subsets, seed)
             converged &= trained.converged
-            values.append(
-                score_outputs(self.score, trained.outputs, self.trainer.output, self.data)
-            )
+            values.append(self.score.values(trained.outputs))
         several = np.stack(values)
         absent = np.zeros(len(subsets), dtype=np.int64)
         if self.trainer.output != "predictions":
@@ -197,7 +195,7 @@ class TrainingSubject:
         (subsets,) = self.needs.take(interventions, "TrainingSubject")
         return {
             "model": str(self.trainer.identity()["trainer"]),
-            "score": self.score,
+            "score": self.score.description,
             "examples": self.data.count,
             "features": int(self.data.features.shape[1]),
             "test points": len(self.data.test_labels),
@@ -210,6 +208,6 @@ class TrainingSubject:
         return {
             **self.trainer.identity(),
             **self.data.identity(),
-            "score": self.score,
+            **self.score.identity(),
             "seeds": list(self.seeds) if self.trainer.random else [],
         }

@@ -156,7 +156,7 @@ def surrogate_game(game: LensGame, method: str | None = None, checked: int = 50)
     trainer = subject.trainer
     if isinstance(trainer, Logistic):
         approximate = Influence(trainer, _known(method, ORDERS))
-        surrogate: Subject = training_subject(approximate, subject.data, score=subject.score)
+        surrogate: Subject = training_subject(approximate, subject.data, score=subject.score.name)
     elif isinstance(trainer, Network):
         surrogate = _network_surrogate(subject, trainer, _known(method, NETWORK_METHODS))
     else:
@@ -169,11 +169,11 @@ def surrogate_game(game: LensGame, method: str | None = None, checked: int = 50)
 
 def _network_surrogate(subject: TrainingSubject, trainer: Network, method: str) -> AdditiveSubject:
     needed = "prediction" if trainer.task == "regression" else "log_odds"
-    if subject.score != needed or (method == "trak" and trainer.task == "regression"):
+    if subject.score.name != needed or (method == "trak" and trainer.task == "regression"):
         raise InvalidInputError(
             f"{method!r} approximates the score 'log_odds' of a classifier"
             f"{'' if method == 'trak' else ' or the prediction of a regression'}; the game has "
-            f"{subject.score!r}."
+            f"{subject.score.name!r}."
         )
     if method == "trak":
         effects = trak_network_effects(trainer, subject.data, subject.seeds)

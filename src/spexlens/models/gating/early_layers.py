@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
 from typing import Any
@@ -28,17 +28,17 @@ class EarlyLayers:
     ----------
     layers : tuple of str
         Names of these layers, from the first on.
-    hidden : tuple of float tensor (t, d)
-        What the last of them gives, one a prompt.
+    hidden : mapping of token ids to float tensor (t, d)
+        What the last of them gives for every prompt.
     """
 
     layers: tuple[str, ...]
-    hidden: tuple[torch.Tensor, ...]
+    hidden: Mapping[tuple[int, ...], torch.Tensor]
 
     @contextmanager
-    def left_out(self, model: Any, prompts: Sequence[int]) -> Iterator[None]:
+    def left_out(self, model: Any, prompts: Sequence[Sequence[int]]) -> Iterator[None]:
         """In the block the model takes what was kept for the prompts `(b,)` of a batch."""
-        kept = torch.stack([self.hidden[prompt] for prompt in prompts])
+        kept = torch.stack([self.hidden[tuple(ids)] for ids in prompts])
         modules = [model.get_submodule(name) for name in self.layers]
         own = [vars(module).get("forward") for module in modules]
 
@@ -77,6 +77,7 @@ def early_layers(
     model : transformers.PreTrainedModel
     sites : sequence of Site
     sequences : sequence of token ids
+        Equal ones are run once.
     batch_tokens : int
 
     Returns
@@ -93,18 +94,20 @@ def early_layers(
     outputs: list[Any] = []
     last = model.get_submodule(names[-1])
     stack = getattr(model, "base_model", model)  # the unembedding comes after all layers
-    hidden: dict[int, torch.Tensor] = {}
+    distinct = list(dict.fromkeys(map(tuple, sequences)))
+    hidden: dict[tuple[int, ...], torch.Tensor] = {}
     handle = last.register_forward_hook(lambda _, __, output: outputs.append(output))
     try:
-        for batch in batches(list(map(len, sequences)), batch_tokens, padded=False):
-            ids = torch.tensor([list(sequences[row]) for row in batch], device=model.device)
+        for rows in batches(list(map(len, distinct)), batch_tokens, padded=False):
+            batch = [distinct[row] for row in rows]
+            ids = torch.tensor(batch, device=model.device)
             full = stack(input_ids=ids)[0]
             if len(outputs) != 1 or not isinstance(outputs[0], torch.Tensor):
                 return None
             hidden.update(zip(batch, outputs.pop(), strict=True))
     finally:
         handle.remove()
-    early = EarlyLayers(names, tuple(hidden[row] for row in range(len(sequences))))
+    early = EarlyLayers(names, hidden)
     with early.left_out(model, batch):
         short = stack(input_ids=ids)[0]
     agrees = (short - full).abs().max() <= _ROUNDING * (full.max() - full.min())

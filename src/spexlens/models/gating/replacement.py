@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import hashlib
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -18,9 +18,6 @@ except ImportError as error:
 
 ZERO, MEAN, RESAMPLE = "zero", "mean", "resample"
 REPLACEMENTS = (ZERO, MEAN, RESAMPLE)
-
-Run = Callable[[Sequence[int]], object]
-"""One plain pass of the model over the token ids of one prompt."""
 
 
 @dataclass(frozen=True, eq=False)
@@ -65,7 +62,6 @@ def prepare_replacement(
     points: Sequence[HookPoint],
     prompts: Sequence[Sequence[int]],
     references: Sequence[Sequence[int]],
-    run: Run,
     *,
     rescale: bool = False,
 ) -> Replacement:
@@ -80,8 +76,6 @@ def prepare_replacement(
         What will be scored.
     references : sequence of token ids
         For "mean" any, all tokens of all count alike; for "resample" one a prompt, of its length.
-    run : callable
-        A plain pass of the model over one prompt.
     rescale : bool
 
     Raises
@@ -95,7 +89,7 @@ def prepare_replacement(
         return Replacement(kind, rescale)
     if kind == RESAMPLE:
         _refuse_unmatched(prompts, references)
-        samples = tuple(tuple(activations(model, points, ids, run)) for ids in references)
+        samples = tuple(tuple(activations(model, points, ids)) for ids in references)
         return Replacement(kind, rescale, samples=samples)
     if not references:
         raise InvalidInputError(
@@ -103,15 +97,13 @@ def prepare_replacement(
         )
     sums: list[torch.Tensor] = []
     for ids in references:
-        own = [x.double().sum(dim=0) for x in activations(model, points, ids, run)]
+        own = [x.double().sum(dim=0) for x in activations(model, points, ids)]
         sums = [a + b for a, b in zip(sums, own, strict=True)] if sums else own
     tokens = sum(len(ids) for ids in references)
     return Replacement(kind, rescale, means=tuple((total / tokens).float() for total in sums))
 
 
-def activations(
-    model: Any, points: Sequence[HookPoint], ids: Sequence[int], run: Run
-) -> list[torch.Tensor]:
+def activations(model: Any, points: Sequence[HookPoint], ids: Sequence[int]) -> list[torch.Tensor]:
     """The tensor `(t, d)` at every hook point in one plain pass; of an update, what is added."""
     found: dict[int, torch.Tensor] = {}
 
@@ -123,7 +115,7 @@ def activations(
         return edit
 
     with edited(model, {point: record(number) for number, point in enumerate(points)}):
-        run(ids)
+        model(input_ids=torch.tensor([list(ids)], device=model.device))
     return [found[number] for number in range(len(points))]
 
 
@@ -151,16 +143,21 @@ def top_neurons(
             "neurons and at least one prompt."
         )
 
-    def run(ids: Sequence[int]) -> object:
-        return model(input_ids=torch.tensor([list(ids)], device=model.device))
-
     with torch.inference_mode():
         size = sum(
-            activations(model, hook_points(candidates), ids, run)[0].abs().sum(dim=0)
-            for ids in prompts
+            activations(model, hook_points(candidates), ids)[0].abs().sum(dim=0) for ids in prompts
         )
     order = torch.argsort(torch.as_tensor(size), descending=True, stable=True)[:count]
     return tuple(candidates[int(number)] for number in order)
+
+
+def refuse_resampling(kind: str) -> None:
+    """An error for "resample" where texts of different lengths are run, row by row."""
+    if kind == RESAMPLE:
+        raise InvalidInputError(
+            f"replacement = {kind!r} given; needed {ZERO!r} or {MEAN!r}: prompts of different "
+            "lengths have no token-by-token counterpart to resample from."
+        )
 
 
 def _refuse_unmatched(

@@ -121,13 +121,13 @@ def check_hiding_from(model: HidingClassifier, text: str, hideable: BoolArray) -
         if np.abs(hidden - unseen).max() > bound:
             raise InvalidInputError(
                 f"{model.name} still sees a token that its attention mask hides (it reads its "
-                "answer there, perhaps); use the ablation 'remove' or 'mask'."
+                "answer there, perhaps); use absent='remove' or 'mask'."
             )
         moved = model.token_logits([ids[:place] + ids[place + 1 :]])
         if place < len(ids) - 1 and np.abs(hidden - moved).max() <= bound:
             raise InvalidInputError(
                 f"{model.name} counts positions from its attention mask, so that hiding a token "
-                "is removing it; use the ablation 'remove'."
+                "is removing it; use absent='remove'."
             )
 
 

@@ -2,39 +2,34 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
-from contextlib import contextmanager
+from contextlib import nullcontext
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 import numpy as np
 
-from spexlens.core.masks import BoolArray, FloatArray, IntArray
+from spexlens.core.masks import BoolArray, FloatArray
 from spexlens.errors import InvalidInputError, MissingExtraError
-
-if TYPE_CHECKING:
-    from collections.abc import Iterator
-
-    from spexlens.models.pretrained.causal_lm import CausalLM
+from spexlens.models.pretrained.causal_lm import CausalLM
+from spexlens.models.running.batching import evaluating
+from spexlens.models.running.passes import Passes
+from spexlens.models.running.reading import Read, Sequences, outputs_at
 
 try:
     import torch
 except ImportError as error:
     raise MissingExtraError("hiding tokens from attention", "torch", "llm") from error
 
-_BATCH_TOKENS = 2048
-
 
 @dataclass(frozen=True, eq=False)
 class HiddenTokens:
-    """A language model to which row i of a batch of equal prompts is shown without some tokens.
+    """Runs equal sequences, row i of them without some of its tokens in sight: a `Reader`.
 
-    No token attends to a hidden one, but for itself; tokens and positions stay as they are. It is a
-    `LanguageModel`, so that every score that reads the prompts it is given can be used.
+    No token attends to a hidden one, but for itself; tokens and positions stay as they are.
 
     Parameters
     ----------
-    lm : CausalLM
+    passes : Passes
     visible : bool array (m, t)
         For each row, which of the prompt's t tokens the others see.
 
@@ -44,75 +39,51 @@ class HiddenTokens:
     is; `check_hiding` finds the models that do otherwise.
     """
 
-    lm: CausalLM
+    passes: Passes
     visible: BoolArray
 
-    @property
-    def name(self) -> str:
-        """The model's."""
-        return self.lm.name
+    def read(self, sequences: Sequences, tokens: int, read: Read) -> FloatArray:
+        """See `spexlens.models.running.reading.Reader`; what follows the prompt is visible."""
+        rows, given = self.visible.shape
+        different = len(set(map(tuple, sequences)))
+        if len(sequences) != rows or different > 1:
+            raise InvalidInputError(
+                f"{len(sequences)} prompts, {different} of them different, were given for {rows} "
+                "rows of hidden tokens; needed one prompt, the same for all. This score reads "
+                "another prompt as well; use absent='remove' for it."
+            )
+        ids = list(sequences[0])
+        if len(ids) != given + tokens - 1:
+            raise InvalidInputError(
+                f"{given} tokens are visible or hidden, and the prompt has "
+                f"{len(ids) - tokens + 1}; needed the visible tokens of this prompt."
+            )
+        visible = np.pad(self.visible, ((0, 0), (0, tokens - 1)), constant_values=True)
 
-    def encode(self, text: str, *, special_tokens: bool = True) -> list[int]:
-        """The model's."""
-        return self.lm.encode(text, special_tokens=special_tokens)
+        def run(model: Any, batch: list[int]) -> list[FloatArray]:
+            inputs = torch.tensor([ids] * len(batch), device=model.device)
+            columns = torch.arange(len(ids) - tokens, len(ids), device=model.device)
+            mask = _additive(visible[batch], model)
+            outputs = outputs_at(model, inputs, columns.expand(len(batch), -1), mask=mask)
+            return list(read(outputs).cpu().double().numpy())
 
-    def token_text(self, token_id: int) -> str:
-        """The model's."""
-        return self.lm.token_text(token_id)
+        lengths = [len(ids)] * rows
+        values = self.passes.run(
+            lengths, lambda model: nullcontext(lambda batch: run(model, batch)), padded=False
+        )
+        return np.stack(values)
 
-    def count_tokens(self, prompts: Sequence[str]) -> IntArray:
-        """The model's: hidden tokens are run as well."""
-        return self.lm.count_tokens(prompts)
-
-    def next_token_logits(self, prompts: Sequence[str], token_ids: Sequence[int]) -> FloatArray:
-        """Logits `(m, k)` of some tokens as the next one."""
-        return self._logits(prompts, [])[:, 0, list(token_ids)]
-
-    def next_token_log_probabilities(
-        self, prompts: Sequence[str], token_ids: Sequence[int]
-    ) -> FloatArray:
-        """Natural-log probabilities `(m, k)` of some tokens as the next one."""
-        return _log_softmax(self._logits(prompts, []))[:, 0, list(token_ids)]
-
-    def continuation_log_probabilities(
-        self, prompts: Sequence[str], continuation_ids: Sequence[int]
-    ) -> FloatArray:
-        """Natural-log probabilities `(m, t)` of a continuation's tokens."""
-        target = [int(token) for token in continuation_ids]
-        read = _log_softmax(self._logits(prompts, target[:-1]))
-        return read[:, np.arange(len(target)), target]
-
-    def generate(self, prompts: Sequence[str], max_new_tokens: int) -> list[str]:
+    def generate(self, sequences: Sequences, max_new_tokens: int) -> list[list[int]]:
         """Not offered: what is generated would have to be hidden from the same tokens."""
         raise InvalidInputError(
-            "generated text cannot be scored with tokens hidden from attention; use the ablation "
-            "'remove' or 'replace', or score a fixed response."
+            "generated text cannot be scored with tokens hidden from attention; use "
+            "absent='remove' or 'replace', or score a fixed response."
         )
 
-    def _logits(self, prompts: Sequence[str], more: list[int]) -> FloatArray:
-        """Logits `(m, 1 + len(more), vocabulary)` at the prompt's last token and those after it."""
-        if len(prompts) != len(self.visible) or len(set(prompts)) > 1:
-            raise InvalidInputError(
-                f"{len(prompts)} prompts, {len(set(prompts))} of them different, were given for "
-                f"{len(self.visible)} rows of hidden tokens; needed one prompt, the same for all. "
-                "This score reads another prompt as well; use the ablation 'remove' for it."
-            )
-        ids = [*self.lm.encode(prompts[0]), *more]
-        rows = max(1, _BATCH_TOKENS // len(ids))
-        visible = np.pad(self.visible, ((0, 0), (0, len(more))), constant_values=True)
-        parts = [
-            self._pass(ids, visible[start : start + rows], 1 + len(more))
-            for start in range(0, len(visible), rows)
-        ]
-        return np.concatenate(parts)
 
-    def _pass(self, ids: list[int], visible: BoolArray, read: int) -> FloatArray:
-        model = self.lm.model
-        with torch.inference_mode(), _evaluating(model):
-            inputs = torch.tensor([ids] * len(visible), device=model.device)
-            logits = model(input_ids=inputs, attention_mask=_additive(visible, model)).logits
-        kept: FloatArray = logits[:, -read:].float().cpu().double().numpy()
-        return kept
+def hidden_from(lm: CausalLM, visible: BoolArray) -> CausalLM:
+    """The language model as it reads m equal prompts, row i with only `visible[i]` `(m, t)`."""
+    return lm.read_by(HiddenTokens(lm.passes, visible))
 
 
 def check_hiding(lm: CausalLM) -> None:
@@ -124,7 +95,7 @@ def check_hiding(lm: CausalLM) -> None:
     ids = torch.tensor([[0, 1, 2, 3]], device=lm.model.device)
     hidden = np.ones((1, 4), dtype=bool)
     hidden[0, 1] = False
-    with torch.inference_mode(), _evaluating(lm.model):
+    with torch.inference_mode(), evaluating(lm.model):
         try:
             plain = lm.model(input_ids=ids).logits[0, -1]
             shown, without, other = (
@@ -137,15 +108,15 @@ def check_hiding(lm: CausalLM) -> None:
             )
         except (RuntimeError, ValueError, TypeError, IndexError) as error:
             raise InvalidInputError(
-                f"{lm.name} takes no attention mask of four dimensions ({error}); use the ablation "
-                "'remove' or 'replace'."
+                f"{lm.name} takes no attention mask of four dimensions ({error}); use "
+                "absent='remove' or 'replace'."
             ) from error
     near = 1e-3 * float(plain.max() - plain.min()) or 1e-6
     same = bool((plain - shown).abs().max() <= near and (without - other).abs().max() <= near)
     if not same or bool((plain - without).abs().max() == 0):
         raise InvalidInputError(
             f"{lm.name} does not hide tokens as its attention mask asks (a recurrent or windowed "
-            "model, perhaps); use the ablation 'remove' or 'replace'."
+            "model, perhaps); use absent='remove' or 'replace'."
         )
 
 
@@ -157,20 +128,3 @@ def _additive(visible: BoolArray, model: Any) -> torch.Tensor:
     least = torch.finfo(model.dtype).min
     mask = torch.zeros(seen.shape, dtype=model.dtype).masked_fill(torch.from_numpy(~seen), least)
     return mask[:, None].to(model.device)
-
-
-@contextmanager
-def _evaluating(model: Any) -> Iterator[None]:
-    training = model.training
-    model.eval()
-    try:
-        yield
-    finally:
-        model.train(training)
-
-
-def _log_softmax(logits: FloatArray) -> FloatArray:
-    from scipy.special import log_softmax
-
-    values: FloatArray = log_softmax(logits, axis=-1)
-    return values

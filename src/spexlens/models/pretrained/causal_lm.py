@@ -8,57 +8,33 @@ packed until a batch holds `batch_tokens` tokens, so that hardly anything is spe
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass, field
-from pathlib import Path
-from typing import Any
+from dataclasses import dataclass, replace
 
-import numpy as np
-
-from spexlens.core.masks import FloatArray, IntArray
+from spexlens.core.masks import FloatArray
 from spexlens.errors import InvalidInputError, MissingExtraError
-from spexlens.models.pretrained.identity import model_identity
-from spexlens.models.pretrained.loading import load_causal_lm
-from spexlens.models.pretrained.prompt_tokens import PromptTokens
-from spexlens.models.running.reading import Outputs
-from spexlens.models.running.runner import Runner, RunState
+from spexlens.models.pretrained.base import Pretrained
+from spexlens.models.pretrained.loading import CAUSAL_LM
+from spexlens.models.running.reading import Outputs, Read, Reader
+from spexlens.models.running.runner import Runner
 
 try:
     import torch
 except ImportError as error:
     raise MissingExtraError("a causal language model", "torch", "llm") from error
 
-# SmolLM2 in float32, 40 prompts of 34 tokens, tokens per second of one CPU thread: 213 at 64 tokens
-# a batch, 325 at 256, 322 at 512, 300 at 1,024, 270 at 2,048, where activations leave the cache. A
-# GPU wants enough to fill it; that figure is a guess.
-_BATCH_TOKENS_CPU, _BATCH_TOKENS_GPU = 512, 16_384
-
 
 @dataclass(frozen=True, eq=False)
-class CausalLM:
+class CausalLM(Pretrained):
     """A causal language model of transformers with its tokenizer.
 
     Parameters
     ----------
     model : transformers.PreTrainedModel
-        With a language-model head. It is put into eval mode while scoring and back afterwards.
-    tokenizer : transformers.PreTrainedTokenizerBase
-        Its own settings say which special tokens a prompt gets.
-    name : str, optional
-        For reports; the model's own name by default.
-    batch_tokens : int, optional
-        Tokens, padding included, in one forward pass; a longer prompt runs alone. By default 512 on
-        a CPU and 16,384 elsewhere. Where that does not fit in memory, batches are halved, with a
-        warning. It changes speed and memory; values agree to about 1e-5.
-    replicas : tuple of transformers.PreTrainedModel
-        Copies of `model` on other devices of this machine; batches go to whichever is free.
-    prepacked : bool, default True
-        Whether linear layers on a CPU use a copy of their weights in oneDNN's own layout where that
-        is possible: faster, and as much memory again as these layers take (425 MB for SmolLM2).
-        Copies are made in the first call, only where they fit in half of the free memory, kept, and
-        renewed for weights that change. The model itself is as it was after every call.
-    compiled : bool, default False
-        Whether batches are run through torch.compile, for long runs: it compiles during the first
-        batches, a few times and tens of seconds or more each. `prepacked` does not apply then.
+        With a language-model head.
+    tokenizer, name, batch_tokens, replicas, prepacked, compiled
+        See `spexlens.models.pretrained.base.Pretrained`.
+    reader : Reader, optional
+        How its prompts are run; by default as they are.
 
     Notes
     -----
@@ -85,99 +61,26 @@ class CausalLM:
     (2, 2)
     """
 
-    model: Any
-    tokenizer: Any
-    name: str = ""
-    batch_tokens: int | None = None
-    replicas: tuple[Any, ...] = ()
-    prepacked: bool = True
-    compiled: bool = False
-    _state: RunState = field(init=False, default_factory=RunState, repr=False)
+    kind = CAUSAL_LM
 
-    def __post_init__(self) -> None:
-        if self.batch_tokens is not None and self.batch_tokens < 1:
-            raise InvalidInputError(
-                f"batch_tokens = {self.batch_tokens} given; needed at least 1 token a batch."
-            )
-        if not self.name:
-            own = getattr(self.model.config, "name_or_path", "") or type(self.model).__name__
-            object.__setattr__(self, "name", own)
+    reader: Reader | None = None
 
-    @staticmethod
-    def load(
-        name_or_path: str | Path,
-        *,
-        dtype: str | torch.dtype = "float32",
-        device: str | torch.device | Sequence[str | torch.device] = "cpu",
-        batch_tokens: int | None = None,
-        prepacked: bool = True,
-        compiled: bool = False,
-    ) -> CausalLM:
-        """The model of a name in `weights.MODELS`, a folder, or a hub name `owner/name`.
+    def read_by(self, reader: Reader) -> CausalLM:
+        """The same model, its prompts run in another way; all scores are read off that.
 
-        Parameters
-        ----------
-        name_or_path : str or Path
-        dtype : str or torch.dtype, default "float32"
-            "bfloat16" is faster and noisy (its values depend on the batch by about 0.06 nats).
-        device : str or torch.device, or a sequence of them, default "cpu"
-            With several, such as ["cuda:0", "cuda:1"], each holds a copy of the model.
-        batch_tokens, prepacked, compiled
-            See the class.
-
-        Raises
-        ------
-        UnknownNameError
-            When the name stands in no table and is no folder.
-        InvalidInputError
-            When there is a folder or hub name, but no causal language model can be loaded from it.
-        MissingExtraError
-            When transformers is not installed.
+        Its identity stays the model's: what the reader does is for the subject to tell.
         """
-        (model, *replicas), tokenizer = load_causal_lm(name_or_path, dtype, device)
-        return CausalLM(
-            model,
-            tokenizer,
-            str(name_or_path),
-            batch_tokens,
-            replicas=tuple(replicas),
-            prepacked=prepacked,
-            compiled=compiled,
-        )
-
-    @property
-    def max_tokens(self) -> int | None:
-        """The longest prompt the model has positions for; None where its config sets no limit."""
-        limit = getattr(self.model.config.get_text_config(), "max_position_embeddings", None)
-        return None if limit is None else int(limit)
-
-    def identity(self) -> dict[str, Any]:
-        """Hashes of config, weights and tokenizer; see `models.identity.model_identity`."""
-        return model_identity(self.model, self.tokenizer)
+        return replace(self, reader=reader)
 
     # -- tokens ----------------------------------------------------------------------------------
 
     def encode(self, text: str, *, special_tokens: bool = True) -> list[int]:
         """Token ids of `text`; with `special_tokens` those the tokenizer adds by default."""
-        return self._tokens().encode([text], special_tokens=special_tokens)[0]
+        return self.tokens.encode([text], special_tokens=special_tokens)[0]
 
     def token_text(self, token_id: int) -> str:
         """The text of one token, its leading space included."""
         return str(self.tokenizer.decode([token_id]))
-
-    def count_tokens(self, prompts: Sequence[str]) -> IntArray:
-        """Number of tokens of every prompt as it will be run, `(m,)`.
-
-        Raises
-        ------
-        InvalidInputError
-            For a prompt that cannot be run: too long, or without tokens where there is no BOS.
-        """
-        sequences = self._tokens().sequences(prompts)
-        return np.array([len(ids) for ids in sequences], dtype=np.int64)
-
-    def _tokens(self) -> PromptTokens:
-        return PromptTokens(self.tokenizer, self.name, self.max_tokens)
 
     # -- scores ----------------------------------------------------------------------------------
 
@@ -201,8 +104,7 @@ class CausalLM:
             token id outside the vocabulary.
         """
         wanted = self._token_ids(token_ids)
-        sequences = self._tokens().sequences(prompts)
-        return self._runner().read(sequences, 1, lambda outputs: outputs.logits[:, 0, wanted])
+        return self._read(prompts, [], lambda outputs: outputs.logits[:, 0, wanted])
 
     def next_token_log_probabilities(
         self, prompts: Sequence[str], token_ids: Sequence[int]
@@ -213,7 +115,7 @@ class CausalLM:
         def read(outputs: Outputs) -> torch.Tensor:
             return outputs.logits[:, 0].log_softmax(dim=-1)[:, wanted]
 
-        return self._runner().read(self._tokens().sequences(prompts), 1, read)
+        return self._read(prompts, [], read)
 
     def continuation_log_probabilities(
         self, prompts: Sequence[str], continuation_ids: Sequence[int]
@@ -237,13 +139,11 @@ class CausalLM:
             As `next_token_logits`, and for a prompt too long to be continued.
         """
         target = self._token_ids(continuation_ids)
-        before = self._tokens().sequences(prompts, len(target) - 1)
-        sequences = [ids + target[:-1] for ids in before]
 
         def read(outputs: Outputs) -> torch.Tensor:
             return outputs.logits.log_softmax(dim=-1)[:, range(len(target)), target]
 
-        return self._runner().read(sequences, len(target), read)
+        return self._read(prompts, target[:-1], read)
 
     def last_hidden(self, prompts: Sequence[str]) -> FloatArray:
         """What the unembedding reads after each prompt, `(m, d)`: the last token's final state.
@@ -262,7 +162,7 @@ class CausalLM:
                 )
             return outputs.hidden[:, 0].float()
 
-        return self._runner().read(self._tokens().sequences(prompts), 1, read)
+        return self._read(prompts, [], read)
 
     def generate(self, prompts: Sequence[str], max_new_tokens: int) -> list[str]:
         """The most probable continuation of each prompt, token by token (greedy).
@@ -280,8 +180,8 @@ class CausalLM:
         """
         if max_new_tokens < 1:
             raise InvalidInputError(f"max_new_tokens = {max_new_tokens} given; needed at least 1.")
-        sequences = self._tokens().sequences(prompts, max_new_tokens)
-        new = self._runner().generate(sequences, max_new_tokens)
+        sequences = self.tokens.sequences(prompts, max_new_tokens)
+        new = self._reader().generate(sequences, max_new_tokens)
         return [str(self.tokenizer.decode(ids, skip_special_tokens=True)) for ids in new]
 
     def _token_ids(self, token_ids: Sequence[int]) -> list[int]:
@@ -293,13 +193,10 @@ class CausalLM:
             )
         return wanted
 
-    def _runner(self) -> Runner:
-        usual = _BATCH_TOKENS_CPU if self.model.device.type == "cpu" else _BATCH_TOKENS_GPU
-        return Runner(
-            models=(self.model, *self.replicas),
-            batch_tokens=self.batch_tokens or usual,
-            filler=getattr(self.tokenizer, "pad_token_id", None) or 0,  # any token: none sees it
-            prepacked=self.prepacked,
-            compiled=self.compiled,
-            state=self._state,
-        )
+    def _reader(self) -> Reader:
+        return self.reader or Runner(self.passes, self.filler)
+
+    def _read(self, prompts: Sequence[str], behind: list[int], read: Read) -> FloatArray:
+        """`read` of the outputs at the end of every prompt and at each of the tokens behind it."""
+        sequences = [[*ids, *behind] for ids in self.tokens.sequences(prompts, len(behind))]
+        return self._reader().read(sequences, 1 + len(behind), read)

@@ -4,17 +4,16 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass
-from pathlib import Path
 from typing import Any
 
 import numpy as np
 
 from spexlens.core.masks import BoolArray, FloatArray, IntArray, read_only
 from spexlens.errors import InvalidInputError, MissingExtraError
-from spexlens.models.pretrained.encoder import Encoder, read_in_batches
-from spexlens.models.pretrained.identity import model_identity
-from spexlens.models.pretrained.loading import load_pretrained, require_transformers
-from spexlens.models.pretrained.prompt_tokens import PromptTokens
+from spexlens.models.pretrained.base import Pretrained
+from spexlens.models.pretrained.encoder import Encoder, embeddings
+from spexlens.models.pretrained.loading import CLASSIFIER
+from spexlens.models.running.masked import read_masked
 
 try:
     import torch
@@ -25,68 +24,24 @@ _FEWEST = 8  # texts a probe is fitted to
 
 
 @dataclass(frozen=True, eq=False)
-class SequenceClassifier:
+class SequenceClassifier(Pretrained):
     """An encoder of transformers with a classification head.
 
     Parameters
     ----------
     model : transformers.PreTrainedModel
         As of `AutoModelForSequenceClassification`.
-    tokenizer : transformers.PreTrainedTokenizerBase
-    name : str, optional
-        For reports; the model's own by default.
+    tokenizer, name, batch_tokens, replicas, prepacked, compiled
+        See `spexlens.models.pretrained.base.Pretrained`.
     """
 
-    model: Any
-    tokenizer: Any
-    name: str = ""
-
-    def __post_init__(self) -> None:
-        if not self.name:
-            own = getattr(self.model.config, "name_or_path", "") or type(self.model).__name__
-            object.__setattr__(self, "name", own)
-
-    @staticmethod
-    def load(name_or_path: str | Path) -> SequenceClassifier:
-        """The classifier of a folder or a hub name `owner/name`.
-
-        Raises
-        ------
-        InvalidInputError
-            When nothing can be loaded, or the head would be filled with random numbers.
-        """
-        require_transformers("a text classifier")
-        source = str(name_or_path)
-        model, tokenizer, missing = load_pretrained(
-            "AutoModelForSequenceClassification", source, "classifier"
-        )
-        if missing:
-            raise InvalidInputError(
-                f"{source!r} has no weights for {missing[:3]}: it was not trained to classify. Fit "
-                "a probe on its embeddings instead: fit_probe."
-            )
-        return SequenceClassifier(model.eval(), tokenizer, source)
+    kind = CLASSIFIER
 
     @property
     def labels(self) -> tuple[str, ...]:
         """The classes as the model's config names them."""
         names = self.model.config.id2label
         return tuple(str(names[i]) for i in range(len(names)))
-
-    @property
-    def mask_token(self) -> str | None:
-        """The tokenizer's mask token."""
-        token = self.tokenizer.mask_token
-        return None if token is None else str(token)
-
-    def token_ids(self, texts: Sequence[str]) -> list[list[int]]:
-        """Token ids of texts, special ones included; an error for one that is too long."""
-        limit = getattr(self.model.config, "max_position_embeddings", None)
-        return PromptTokens(self.tokenizer, self.name, limit).sequences(texts)
-
-    def count_tokens(self, texts: Sequence[str]) -> IntArray:
-        """Tokens `(m,)` of texts, special ones included; an error for one that is too long."""
-        return np.array([len(ids) for ids in self.token_ids(texts)], dtype=np.int64)
 
     def class_logits(self, texts: Sequence[str]) -> FloatArray:
         """Logits `(m, k)`; equal texts are run once, shorter ones are padded and masked."""
@@ -97,15 +52,11 @@ class SequenceClassifier:
     ) -> FloatArray:
         """Logits `(m, k)` of token ids; of those with t each, `visible` `(m, t)` are attended."""
 
-        def read(ids: torch.Tensor, mask: torch.Tensor) -> torch.Tensor:
-            logits: torch.Tensor = self.model(input_ids=ids, attention_mask=mask).logits
+        def read(model: Any, ids: torch.Tensor, mask: torch.Tensor) -> torch.Tensor:
+            logits: torch.Tensor = model(input_ids=ids, attention_mask=mask).logits
             return logits
 
-        return read_in_batches(self.model, self.tokenizer, sequences, read, visible)
-
-    def identity(self) -> dict[str, Any]:
-        """Hashes of config, weights and tokenizer."""
-        return model_identity(self.model, self.tokenizer)
+        return read_masked(self.passes, self.filler, sequences, read, visible)
 
 
 @dataclass(frozen=True, eq=False)
@@ -143,9 +94,8 @@ class ProbedEncoder:
 
     @property
     def mask_token(self) -> str | None:
-        """The tokenizer's mask token."""
-        token = self.encoder.tokenizer.mask_token
-        return None if token is None else str(token)
+        """The encoder's."""
+        return self.encoder.mask_token
 
     @property
     def tokenizer(self) -> Any:
@@ -153,12 +103,12 @@ class ProbedEncoder:
         return self.encoder.tokenizer
 
     def token_ids(self, texts: Sequence[str]) -> list[list[int]]:
-        """Token ids of texts, special ones included; an error for one that is too long."""
-        return _tokens(self.encoder).sequences(texts)
+        """The encoder's."""
+        return self.encoder.token_ids(texts)
 
     def count_tokens(self, texts: Sequence[str]) -> IntArray:
-        """Tokens `(m,)` of texts, special ones included; an error for one that is too long."""
-        return np.array([len(ids) for ids in self.token_ids(texts)], dtype=np.int64)
+        """The encoder's."""
+        return self.encoder.count_tokens(texts)
 
     def class_logits(self, texts: Sequence[str]) -> FloatArray:
         """Logits `(m, k)` of the probe."""
@@ -171,7 +121,7 @@ class ProbedEncoder:
 
         The mean that is the embedding leaves out the others too.
         """
-        logits: FloatArray = _embedded(self.encoder, sequences, visible) @ self.weights.T
+        logits: FloatArray = self.encoder.token_embeddings(sequences, visible) @ self.weights.T
         return logits + self.bias
 
     def identity(self) -> dict[str, Any]:
@@ -211,24 +161,3 @@ def fit_probe(encoder: Encoder, texts: Sequence[str], labels: Sequence[str]) -> 
     if len(names) == 2:
         weights, bias = np.vstack([-weights, weights]) / 2, np.hstack([-bias, bias]) / 2
     return ProbedEncoder(encoder, weights, bias, tuple(names))
-
-
-def embeddings(encoder: Encoder, texts: Sequence[str]) -> FloatArray:
-    """Mean-pooled last hidden states of length 1: `(m, d)`."""
-    return _embedded(encoder, _tokens(encoder).sequences(texts))
-
-
-def _tokens(encoder: Encoder) -> PromptTokens:
-    return PromptTokens(encoder.tokenizer, encoder.name, encoder.max_tokens)
-
-
-def _embedded(
-    encoder: Encoder, sequences: Sequence[Sequence[int]], visible: BoolArray | None = None
-) -> FloatArray:
-    def pool(ids: torch.Tensor, mask: torch.Tensor) -> torch.Tensor:
-        hidden = encoder.model(input_ids=ids, attention_mask=mask)[0]
-        kept = mask[:, :, None]
-        means = (hidden * kept).sum(dim=1) / kept.sum(dim=1)
-        return torch.nn.functional.normalize(means)
-
-    return read_in_batches(encoder.model, encoder.tokenizer, sequences, pool, visible)

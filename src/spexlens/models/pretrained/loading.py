@@ -5,6 +5,7 @@ from __future__ import annotations
 import copy
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
@@ -19,69 +20,74 @@ except ImportError as error:
 Device = str | torch.device
 
 
-def load_causal_lm(
-    name_or_path: str | Path, dtype: str | torch.dtype, device: Device | Sequence[Device]
+@dataclass(frozen=True)
+class Kind:
+    """One kind of model to load.
+
+    Attributes
+    ----------
+    auto_class : str
+        Of transformers: "AutoModel", "AutoModelForCausalLM", ….
+    noun : str
+        For messages.
+    remedy : str, optional
+        What to do where the source lacks weights, which transformers fills with random numbers and
+        only logs; None where what is read off the model does not depend on them.
+    """
+
+    auto_class: str
+    noun: str
+    remedy: str | None
+
+
+CAUSAL_LM = Kind(
+    "AutoModelForCausalLM",
+    "causal language model",
+    "Choose a model that was trained with a language-model head.",
+)
+ENCODER = Kind("AutoModel", "encoder", None)
+CLASSIFIER = Kind(
+    "AutoModelForSequenceClassification",
+    "classifier",
+    "It was not trained to classify: fit a probe on its embeddings instead, with fit_probe.",
+)
+
+
+def load_pretrained(
+    kind: Kind,
+    name_or_path: str | Path,
+    dtype: str | torch.dtype,
+    device: Device | Sequence[Device],
 ) -> tuple[tuple[Any, ...], Any]:
-    """The model, once a device, and its tokenizer; see `CausalLM.load`."""
+    """The model, once a device, and its tokenizer; see `Pretrained.load`."""
     chosen_dtype = _dtype(dtype)
     wanted = [device] if isinstance(device, (str, torch.device)) else device
     devices = [_device(one) for one in wanted]
     if not devices:
         raise InvalidInputError("device = [] given; needed at least one, such as 'cpu'.")
-    require_transformers("loading a model")
-    source = locate(name_or_path)
-    model, tokenizer, missing = load_pretrained(
-        "AutoModelForCausalLM", source, "causal language model", chosen_dtype
-    )
-    if missing:
-        raise InvalidInputError(
-            f"{source!r} lacks {len(missing)} weights of a causal language model: "
-            f"{shown(missing, 3)}. Choose a model that was trained with a language-model head."
-        )
-    copies = [copy.deepcopy(model).to(one) for one in devices[1:]]
-    return (model.to(devices[0]), *copies), tokenizer
-
-
-def require_transformers(purpose: str) -> None:
-    """An error that says what transformers is missing for."""
     try:
-        import transformers  # noqa: F401
+        import transformers
     except ImportError as error:
-        raise MissingExtraError(purpose, "transformers", "llm") from error
-
-
-def load_pretrained(
-    auto_class: str, source: str, what: str, dtype: torch.dtype = torch.float32
-) -> tuple[Any, Any, list[str]]:
-    """Model, tokenizer, and the names of the weights that the source lacks.
-
-    transformers fills missing weights with random numbers and only logs it; what that means is for
-    the caller to say.
-
-    Parameters
-    ----------
-    auto_class : str
-        Of transformers: "AutoModel", "AutoModelForCausalLM", ….
-    source : str
-        A folder or a hub name.
-    what : str
-        What is wanted, for the error.
-    dtype : torch.dtype
-    """
-    import transformers
-
+        raise MissingExtraError("loading a model", "transformers", "llm") from error
+    source = locate(name_or_path, kind.noun)
     _check_hub(source)
     try:
         with _quiet(source):
             tokenizer = transformers.AutoTokenizer.from_pretrained(source)
-            model, report = getattr(transformers, auto_class).from_pretrained(
-                source, dtype=dtype, output_loading_info=True
+            model, report = getattr(transformers, kind.auto_class).from_pretrained(
+                source, dtype=chosen_dtype, output_loading_info=True
             )
     except (OSError, ValueError, KeyError) as error:
         raise InvalidInputError(
-            f"no {what} and tokenizer could be loaded from {source!r}: {error}"
+            f"no {kind.noun} and tokenizer could be loaded from {source!r}: {error}"
         ) from error
-    return model, tokenizer, sorted(report["missing_keys"])
+    if kind.remedy is not None and (missing := sorted(report["missing_keys"])):
+        raise InvalidInputError(
+            f"{source!r} lacks {len(missing)} weights of a {kind.noun}: {shown(missing, 3)}. "
+            f"{kind.remedy}"
+        )
+    copies = [copy.deepcopy(model).to(one) for one in devices[1:]]
+    return (model.to(devices[0]), *copies), tokenizer
 
 
 def _check_hub(source: str) -> None:

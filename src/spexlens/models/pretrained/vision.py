@@ -11,14 +11,13 @@ import numpy as np
 from numpy.typing import NDArray
 
 from spexlens.core.masks import FloatArray
-from spexlens.errors import InvalidInputError, MissingModelError
+from spexlens.errors import InvalidInputError, MissingExtraError, MissingModelError
 from spexlens.models.pretrained.identity import weights_hash
+from spexlens.models.running.batching import evaluating
 
 try:
     import torch
 except ImportError as error:
-    from spexlens.errors import MissingExtraError
-
     raise MissingExtraError("an image classifier", "torch", "llm") from error
 
 REST = "anything else"
@@ -65,16 +64,11 @@ class VisionClassifier:
         """Logits `(m, groups + 1)` of pictures `(m, size, size, 3)` on the scale 0 … 1."""
         mean, std = (np.array(one, dtype=np.float32) for one in (self.mean, self.std))
         parts = []
-        training = self.model.training
-        self.model.eval()
-        try:
-            with torch.inference_mode():
-                for start in range(0, len(pictures), _BATCH):
-                    batch = (pictures[start : start + _BATCH] - mean) / std
-                    given = torch.from_numpy(batch.astype(np.float32)).permute(0, 3, 1, 2)
-                    parts.append(self._grouped(self.model(given.contiguous())))
-        finally:
-            self.model.train(training)
+        with torch.inference_mode(), evaluating(self.model):
+            for start in range(0, len(pictures), _BATCH):
+                batch = (pictures[start : start + _BATCH] - mean) / std
+                given = torch.from_numpy(batch.astype(np.float32)).permute(0, 3, 1, 2)
+                parts.append(self._grouped(self.model(given.contiguous())))
         logits: FloatArray = torch.cat(parts).double().numpy()
         return logits
 

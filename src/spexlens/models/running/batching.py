@@ -124,7 +124,8 @@ def left_padded(
 def evaluating(model: torch.nn.Module) -> Iterator[None]:
     """Eval mode (no dropout) within the block; every module's own mode is restored afterwards."""
     training = [module for module in model.modules() if module.training]
-    model.eval()
+    if training:
+        model.eval()
     try:
         yield
     finally:

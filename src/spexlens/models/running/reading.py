@@ -1,11 +1,13 @@
-"""One forward pass, its logits computed only where they are read."""
+"""One forward pass, its logits computed only where they are read, and who runs such passes."""
 
 from __future__ import annotations
 
 import inspect
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, Protocol
 
+from spexlens.core.masks import FloatArray
 from spexlens.errors import MissingExtraError
 
 try:
@@ -30,8 +32,38 @@ class Outputs:
     hidden: torch.Tensor | None
 
 
+Sequences = Sequence[Sequence[int]]
+"""Token ids of m prompts."""
+Read = Callable[[Outputs], torch.Tensor]
+"""From the outputs of b sequences to a tensor `(b, k)`."""
+
+
+class Reader(Protocol):
+    """How a language model runs token sequences: as they are, in part unseen, or under gates."""
+
+    def read(self, sequences: Sequences, tokens: int, read: Read, /) -> FloatArray:
+        """`read` of the outputs at the last `tokens` tokens of every sequence, `(m, k)`.
+
+        Parameters
+        ----------
+        sequences : sequence of sequence of int (m,)
+            Token ids, at least `tokens` each.
+        tokens : int
+        read : callable
+        """
+        ...
+
+    def generate(self, sequences: Sequences, max_new_tokens: int, /) -> list[list[int]]:
+        """The most probable tokens after every sequence; an error where that cannot be run."""
+        ...
+
+
 def outputs_at(
-    model: Any, input_ids: torch.Tensor, columns: torch.Tensor, past: Any = None
+    model: Any,
+    input_ids: torch.Tensor,
+    columns: torch.Tensor,
+    past: Any = None,
+    mask: torch.Tensor | None = None,
 ) -> Outputs:
     """Run a batch and read it at some columns, other ones in each row.
 
@@ -46,6 +78,8 @@ def outputs_at(
         Where to read.
     past : transformers.Cache, optional
         What came before; see `spexlens.models.running.prefix`.
+    mask : tensor, optional
+        The attention mask; by default a causal model's own.
     """
     rows = torch.arange(len(input_ids), device=input_ids.device)[:, None]
     head = model.get_output_embeddings()
@@ -58,6 +92,8 @@ def outputs_at(
     options = {"use_cache": past is not None, "past_key_values": past}
     parameters = inspect.signature(model.forward).parameters
     options = {name: value for name, value in options.items() if name in parameters}
+    if mask is not None:  # a model without one must not drop it in silence
+        options["attention_mask"] = mask
     hook = None if head is None else head.register_forward_pre_hook(pick)
     try:
         logits = model(input_ids=input_ids, **options).logits

@@ -10,9 +10,11 @@ from transformers import BertConfig, BertModel
 
 import spexlens as sx
 from spexlens.models.gating import sites
-from spexlens.models.gating.rows import GatedView, gated_embeddings, gated_rows
+from spexlens.models.gating.reader import GatedReader
+from spexlens.models.gating.runner import gated_runner
 from spexlens.models.pretrained.causal_lm import CausalLM
-from spexlens.models.pretrained.encoder import Encoder
+from spexlens.models.pretrained.encoder import Encoder, pooled
+from spexlens.models.running.passes import Passes
 from tests.tiny_models import POSITIONS, VOCABULARY, tiny_model, tiny_tokenizer
 
 PROMPTS = ("good film", "a b c d e was not very good", "bad", "good film", "the plot was fun yes")
@@ -27,11 +29,11 @@ GATED = {
 TARGETS = [3, 9, 12]
 
 
-def made(architecture, prompts=PROMPTS, **options):
+def made(architecture, batch_tokens=None, **options):
     lm = CausalLM(tiny_model(architecture), tiny_tokenizer())
     chosen = GATED[architecture](lm.model)
     probe = lm.encode(PROMPTS[1])
-    return lm, gated_rows(lm.model, chosen, probe, **options)
+    return lm, gated_runner(lm.passes.alone(batch_tokens), chosen, [probe], **options)
 
 
 def random_gates(rows, count, seed=0):
@@ -70,7 +72,7 @@ def by_hand(model, ids, chosen, gates, means=None):
 def test_every_row_is_a_plain_pass_with_its_own_hooks(architecture):
     lm, rows = made(architecture, batch_tokens=24)
     gates = random_gates(rows, len(PROMPTS))
-    logits = GatedView(lm, rows, gates).next_token_logits(PROMPTS, TARGETS)
+    logits = lm.read_by(GatedReader(rows, gates)).next_token_logits(PROMPTS, TARGETS)
     for prompt, gate, row in zip(PROMPTS, gates, logits, strict=True):
         plain = by_hand(lm.model, lm.encode(prompt), rows.sites, gate)[-1, TARGETS]
         assert row == pytest.approx(plain.numpy(), abs=2e-4)
@@ -80,7 +82,7 @@ def test_every_row_is_a_plain_pass_with_its_own_hooks(architecture):
 
 def test_open_gates_leave_the_model_as_it_is():
     lm, rows = made("llama")
-    opened = GatedView(lm, rows, np.ones((len(PROMPTS), len(rows.sites))))
+    opened = lm.read_by(GatedReader(rows, np.ones((len(PROMPTS), len(rows.sites)))))
     same = lm.next_token_log_probabilities(PROMPTS, TARGETS)
     assert opened.next_token_log_probabilities(PROMPTS, TARGETS) == pytest.approx(same, abs=1e-4)
     same = lm.continuation_log_probabilities(PROMPTS, [5, 6, 7])
@@ -92,7 +94,7 @@ def test_open_gates_leave_the_model_as_it_is():
 def test_a_continuation_is_read_under_the_gates_of_its_row():
     lm, rows = made("llama")
     gates = random_gates(rows, len(PROMPTS), seed=1)
-    found = GatedView(lm, rows, gates).continuation_log_probabilities(PROMPTS, [5, 6])
+    found = lm.read_by(GatedReader(rows, gates)).continuation_log_probabilities(PROMPTS, [5, 6])
     for prompt, gate, row in zip(PROMPTS, gates, found, strict=True):
         ids = lm.encode(prompt)
         logs = by_hand(lm.model, [*ids, 5], rows.sites, gate).log_softmax(-1)[len(ids) - 1 :]
@@ -113,9 +115,11 @@ def test_absent_heads_become_their_mean_over_the_references():
         for ids in references:
             lm.model(input_ids=torch.tensor([ids]))
     means = {name: torch.cat(kept).mean(dim=0) for name, kept in seen.items()}
-    rows = gated_rows(lm.model, chosen, references[0], replacement="mean", references=references)
+    rows = gated_runner(
+        lm.passes, chosen, references[:1], replacement="mean", references=references
+    )
     gates = random_gates(rows, len(PROMPTS))
-    logits = GatedView(lm, rows, gates).next_token_logits(PROMPTS, TARGETS)
+    logits = lm.read_by(GatedReader(rows, gates)).next_token_logits(PROMPTS, TARGETS)
     for prompt, gate, row in zip(PROMPTS, gates, logits, strict=True):
         plain = by_hand(lm.model, lm.encode(prompt), chosen, gate, means)[-1, TARGETS]
         assert row == pytest.approx(plain.numpy(), abs=2e-4)
@@ -125,13 +129,14 @@ def test_absent_heads_become_their_mean_over_the_references():
 def test_layers_below_the_first_site_are_run_once_a_prompt(architecture):
     lm = CausalLM(tiny_model(architecture), tiny_tokenizer())
     chosen = sites.heads(lm.model, [1])
-    rows = gated_rows(lm.model, chosen, lm.encode(PROMPTS[1]), batch_tokens=24)
+    rows = gated_runner(lm.passes.alone(24), chosen, [lm.encode(PROMPTS[1])])
     prompts = [prompt for prompt in PROMPTS[:3] for _ in range(10)]
     gates = random_gates(rows, len(prompts))
+    lm.passes.ways(rows.sequences * 2)  # the first call tries things out
     passed = []
     inside = sites.heads(lm.model, [0])[0].module
     watch = lm.model.get_submodule(inside).register_forward_hook(lambda *_: passed.append(1))
-    logits = GatedView(lm, rows, gates).next_token_logits(prompts, TARGETS)
+    logits = lm.read_by(GatedReader(rows, gates)).next_token_logits(prompts, TARGETS)
     below = len(passed)
     watch.remove()
     for prompt, gate, row in zip(prompts, gates, logits, strict=True):
@@ -156,10 +161,11 @@ def tiny_encoder():
 def test_embeddings_of_every_row_have_gates_of_their_own():
     encoder = tiny_encoder()
     chosen = sites.heads(encoder.model)
-    rows = gated_rows(encoder.model, chosen, [3, 4, 5])
-    assert not rows.causal
+    rows = gated_runner(encoder.passes, chosen, [[3, 4, 5]])
     gates = random_gates(rows, len(PROMPTS))
-    found = gated_embeddings(encoder, rows, PROMPTS, gates)
+    found = rows.run_rows(
+        encoder.token_ids(PROMPTS), gates, lambda model, ids, _: pooled(model, ids)
+    )
     for text, gate, row in zip(PROMPTS, gates, found, strict=True):
         hidden = by_hand(encoder.model, encoder.tokenizer(text)["input_ids"], chosen, gate)
         mean = hidden.mean(dim=0)
@@ -171,44 +177,59 @@ def test_calls_from_several_threads_do_not_mix_their_gates():
     gates = [random_gates(rows, len(PROMPTS), seed) for seed in range(8)]
 
     def run(own):
-        return GatedView(lm, rows, own).next_token_logits(PROMPTS, TARGETS)
+        # Plain calls of the model come between: they must not meet the hooks.
+        plain = lm.next_token_logits(PROMPTS, TARGETS)
+        gated = lm.read_by(GatedReader(rows, own)).next_token_logits(PROMPTS, TARGETS)
+        return np.stack([plain, gated])
 
     alone = [run(own) for own in gates]
     with ThreadPoolExecutor(4) as pool:
         together = list(pool.map(run, gates))
     assert np.allclose(alone, together, atol=1e-4)
+    assert np.ptp([plain for plain, _ in together], axis=0).max() < 1e-4
+
+
+def test_gates_and_plain_passes_share_what_was_learnt_of_a_model():
+    lm, rows = made("llama", batch_tokens=24)
+    assert rows.passes.state is lm.passes.state
+    assert (rows.passes.tokens, lm.passes.tokens) == (24, 512)
+    unpacked = CausalLM(lm.model, lm.tokenizer, prepacked=False)
+    runner = gated_runner(unpacked.passes, rows.sites, rows.sequences)
+    unpacked.read_by(GatedReader(runner, random_gates(rows, 2))).last_hidden(PROMPTS[:2])
+    assert unpacked.passes.state.packed is None
 
 
 def test_hooks_are_gone_after_an_error():
     lm, rows = made("llama")
 
-    def broken(model, batch):
+    def broken(model, ids, numbers):
         raise RuntimeError("on purpose")
 
     with pytest.raises(RuntimeError, match="on purpose"):
-        rows.run([[3, 4]], np.zeros((1, len(rows.sites))), broken, padded=True)
+        rows.run_rows([[3, 4]], np.zeros((1, len(rows.sites))), broken, padded=True)
     assert not any(module._forward_pre_hooks for module in lm.model.modules())
 
 
 def test_what_does_not_fit_is_told():
     lm, rows = made("llama")
-    view = GatedView(lm, rows, random_gates(rows, 2))
+    view = lm.read_by(GatedReader(rows, random_gates(rows, 2)))
     with pytest.raises(sx.InvalidInputError, match="3 texts given for 2 rows"):
         view.next_token_logits(PROMPTS[:3], TARGETS)
     with pytest.raises(sx.InvalidInputError, match="for 8 sites; needed one column a site"):
-        GatedView(lm, rows, np.ones((2, 5))).next_token_logits(PROMPTS[:2], TARGETS)
+        lm.read_by(GatedReader(rows, np.ones((2, 5)))).next_token_logits(PROMPTS[:2], TARGETS)
     with pytest.raises(sx.InvalidInputError, match="generated text"):
         view.generate(PROMPTS[:2], 3)
+    sampled = made("llama", replacement="resample", references=[lm.encode(PROMPTS[1])])[1]
     with pytest.raises(sx.InvalidInputError, match="resample"):
-        made("llama", replacement="resample")
+        lm.read_by(GatedReader(sampled, np.ones((1, 8)))).next_token_logits(PROMPTS[:1], TARGETS)
     with pytest.raises(sx.InvalidInputError, match="batch_tokens = 0"):
         made("llama", batch_tokens=0)
     with pytest.raises(sx.InvalidInputError, match="training mode"):
-        gated_rows(tiny_encoder().model.train(), rows.sites, [3, 4])
+        gated_runner(Passes((tiny_encoder().model.train(),)), rows.sites, [[3, 4]])
 
 
 def test_a_model_that_looks_ahead_is_not_read_at_several_tokens():
     lm, rows = made("bert")
-    view = GatedView(lm, rows, np.ones((1, len(rows.sites))))
+    view = lm.read_by(GatedReader(rows, np.ones((1, len(rows.sites)))))
     with pytest.raises(sx.InvalidInputError, match="needed a causal model"):
         view.continuation_log_probabilities(["good film"], [5, 6])

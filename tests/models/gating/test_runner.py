@@ -8,7 +8,8 @@ import torch
 
 from spexlens.errors import InvalidInputError
 from spexlens.models.gating import sites
-from spexlens.models.gating.prompts import gated_runner
+from spexlens.models.gating.runner import gated_runner
+from spexlens.models.running.passes import Passes
 from tests.models.gating.test_gates import hooks
 from tests.tiny_models import ARCHITECTURES, tiny_model
 
@@ -51,7 +52,7 @@ def by_definition(architecture, ids, closed, layers=(0, 1)):
 def test_every_row_has_its_own_heads_cut_out(architecture, batch_tokens):
     model = tiny_model(architecture)
     chosen = sites.heads(model)
-    runner = gated_runner(model, chosen, PROMPTS, batch_tokens=batch_tokens)
+    runner = gated_runner(Passes((model,), batch_tokens), chosen, PROMPTS)
     masks = np.random.default_rng(0).random((4, len(chosen))) < 0.6
     values = runner.run(masks.astype(float), last)
     layers = sorted({site.layer for site in chosen})
@@ -68,8 +69,8 @@ def test_every_row_has_its_own_heads_cut_out(architecture, batch_tokens):
 
 def test_a_kv_group_is_its_heads():
     model = tiny_model("llama")
-    heads = gated_runner(model, sites.heads(model), PROMPTS)
-    groups = gated_runner(model, sites.kv_groups(model), PROMPTS)
+    heads = gated_runner(Passes((model,)), sites.heads(model), PROMPTS)
+    groups = gated_runner(Passes((model,)), sites.kv_groups(model), PROMPTS)
     wanted = groups.run(np.array([[1.0, 0, 1, 1]]), last)
     assert np.array_equal(heads.run(np.array([[1.0, 1, 0, 0, 1, 1, 1, 1]]), last), wanted)
 
@@ -79,7 +80,7 @@ def test_a_skipped_layer_hands_on_its_input():
     states = {}
     keep = model.model.norm.register_forward_pre_hook(lambda _, args: states.update(x=args[0]))
     try:
-        gated_runner(model, sites.layers(model), PROMPTS[:1]).run(np.zeros((1, 2)), last)
+        gated_runner(Passes((model,)), sites.layers(model), PROMPTS[:1]).run(np.zeros((1, 2)), last)
     finally:
         keep.remove()
     embedded = model.model.embed_tokens(torch.tensor([PROMPTS[0]]))
@@ -90,10 +91,14 @@ def test_resampling_everything_gives_the_reference():
     model = tiny_model("llama")
     references = [[4, 4, 5, 6], [6, 6, 6], [7, 3, 8, 10]]
     runner = gated_runner(
-        model, sites.layers(model), PROMPTS, replacement="resample", references=references
+        Passes((model,)),
+        sites.layers(model),
+        PROMPTS,
+        replacement="resample",
+        references=references,
     )
     mixed = gated_runner(
-        model, sites.positions(model, [-1, -2, -3], layers=[0]), [PROMPTS[1]],
+        Passes((model,)), sites.positions(model, [-1, -2, -3], layers=[0]), [PROMPTS[1]],
         replacement="resample", references=[references[1]],
     )  # fmt: skip
     assert not np.allclose(runner.run(np.zeros((1, 2)), last), runner.run(np.ones((1, 2)), last))
@@ -104,7 +109,7 @@ def test_resampling_everything_gives_the_reference():
 def test_the_model_is_as_before_and_no_gradient_is_kept():
     model = tiny_model("gpt2")
     before = len(hooks(model))
-    runner = gated_runner(model, sites.heads(model), PROMPTS, replacement="mean")
+    runner = gated_runner(Passes((model,)), sites.heads(model), PROMPTS, replacement="mean")
     seen = []
 
     def readout(net, ids, prompts):
@@ -130,7 +135,7 @@ def test_the_model_is_as_before_and_no_gradient_is_kept():
 
 def test_a_model_put_into_training_mode_later_is_refused():
     model = tiny_model("gpt2")
-    runner = gated_runner(model, sites.heads(model), PROMPTS)
+    runner = gated_runner(Passes((model,)), sites.heads(model), PROMPTS)
     model.train()
     try:
         with pytest.raises(InvalidInputError, match="training mode"):
@@ -144,7 +149,6 @@ def test_a_model_put_into_training_mode_later_is_refused():
     [
         ([], {}, "no prompts"),
         ([[3], []], {}, "an empty one"),
-        (PROMPTS, {"batch_tokens": 0}, "batch_tokens = 0"),
         (PROMPTS, {"references": [[3]]}, "replacement 'zero' uses none"),
         (PROMPTS, {"replacement": "resample"}, "0 reference prompts given for 3"),
     ],
@@ -152,4 +156,4 @@ def test_a_model_put_into_training_mode_later_is_refused():
 def test_what_cannot_be_run_is_told(prompts, options, told):
     model = tiny_model("llama")
     with pytest.raises(InvalidInputError, match=told):
-        gated_runner(model, sites.heads(model), prompts, **options)
+        gated_runner(Passes((model,)), sites.heads(model), prompts, **options)

@@ -1,0 +1,89 @@
+"""The contract of scores: how one is resolved, how it gives values, and their sign.
+
+A score says what to read off a model, in the user's words: answers, a response, a class, a name. It
+is first resolved against the model and what the model is asked, which runs no model that is here
+and refuses what cannot be read, before any ablation is paid. What results is the same for every
+ablation: it gives values, and says what they are and what they depend on.
+
+**One sign.** A larger value is more of what is asked for, or nearer to the original. What grows as
+things get worse (a divergence, a loss, a perplexity) is given with a minus.
+
+What a score is resolved against and what it reads depends on its kind, and so do the arguments of
+`resolve` and `values`:
+
+| kind | resolved against | reads |
+|---|---|---|
+| text | a language model, the full prompt | a language model, prompts |
+| class | the names of the classes | class logits |
+| component | a model, its questions | a gated model, token ids, the numbers of their questions |
+| training | the kind of a trainer's outputs, the test points | outputs |
+| endpoint | an endpoint, the full prompt (a few requests) | the replies to one prompt |
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
+from typing import Any, ParamSpec, Protocol, TypeVar, runtime_checkable
+
+Given = ParamSpec("Given")
+Read = ParamSpec("Read")
+Values_co = TypeVar("Values_co", covariant=True)
+Resolved_co = TypeVar("Resolved_co", covariant=True)
+
+
+class ResolvedScore(Protocol[Read, Values_co]):
+    """A score in the model's own terms, the same for every ablation."""
+
+    @property
+    def description(self) -> str:
+        """What a value is, for people: `logit(' positive') - logit(' negative')`."""
+        ...
+
+    def values(self, *read: Read.args, **named: Read.kwargs) -> Values_co:
+        """The values of what is read; larger is more of what was asked for."""
+        ...
+
+    def identity(self) -> dict[str, Any]:
+        """What its values depend on beside the model, as JSON."""
+        ...
+
+
+@runtime_checkable
+class Score(Protocol[Given, Resolved_co]):
+    """What to read off a model, in words."""
+
+    def resolve(self, *given: Given.args, **named: Given.kwargs) -> Resolved_co:
+        """The same in the model's terms; `InvalidInputError` where it cannot be read."""
+        ...
+
+
+@dataclass(frozen=True)
+class NamedScore:
+    """A row of a table of scores that are chosen by name.
+
+    Attributes
+    ----------
+    description : str
+        What a value is; help texts and errors are made of it.
+    make : callable
+        The score, from the words that it needs and its settings by name.
+    needs : "answers", "response" or None
+        The words that have to be given.
+    settings : tuple of str
+        What else can be chosen.
+    """
+
+    description: str
+    make: Callable[..., Any]
+    needs: str | None = None
+    settings: tuple[str, ...] = ()
+
+
+def in_words(table: Mapping[str, NamedScore]) -> str:
+    """The rows of a table as one line of a help text.
+
+    >>> in_words({"zero": NamedScore("always 0", object), "one": NamedScore("always 1", object)})
+    'zero: always 0; one: always 1'
+    """
+    return "; ".join(f"{name}: {row.description}" for name, row in table.items())

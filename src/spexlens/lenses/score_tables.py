@@ -1,0 +1,53 @@
+"""The tables of scores that are chosen by name, one for each kind of game."""
+
+from __future__ import annotations
+
+from spexlens.lenses.components.scores import COMPONENT_SCORES
+from spexlens.lenses.endpoint.response import EchoedLogProbability
+from spexlens.lenses.endpoint.samples import Samples, answer_share
+from spexlens.lenses.endpoint.scores import NextTokenLogOdds
+from spexlens.lenses.score import NamedScore
+from spexlens.lenses.text.response_scores import FullPromptKL, Perplexity, ResponseLogProbability
+from spexlens.lenses.text.sequence_scores import AnswerLogOdds, AnswerScore
+from spexlens.lenses.training.scores import TRAINING_SCORES
+
+_ANSWERS, _RESPONSE = "answers", "response"
+
+
+def _next_token(positive: str, negative: str, *, top_tokens: int = 20) -> NextTokenLogOdds:
+    return NextTokenLogOdds(positive, negative, top_tokens)
+
+
+def _share(positive: str, negative: str, *, samples: int = 10) -> Samples:
+    return answer_share(positive, samples)
+
+
+PROMPT_SCORES: dict[str, NamedScore] = {
+    "answers": NamedScore("difference of the answers' logits", AnswerScore, _ANSWERS),
+    "log-odds": NamedScore("log-odds of the whole answers", AnswerLogOdds, _ANSWERS),
+    "response": NamedScore("log-probability of the response", ResponseLogProbability, _RESPONSE),
+    "perplexity": NamedScore("- perplexity of the response", Perplexity, _RESPONSE),
+    "kl": NamedScore("- KL from the full prompt's next token", FullPromptKL),
+}
+"""Of a text that a language model reads here; made of two answers, a response, or nothing."""
+
+ENDPOINT_SCORES: dict[str, NamedScore] = {
+    "answers": NamedScore(
+        "log-odds of the answers as the next token", _next_token, _ANSWERS, ("top_tokens",)
+    ),
+    "response": NamedScore(
+        "log-probability of the response as the server echoes it", EchoedLogProbability, _RESPONSE
+    ),
+    "share": NamedScore(
+        "share of samples that begin with the first answer", _share, _ANSWERS, ("samples",)
+    ),
+}
+"""Of a text that a model behind an endpoint reads."""
+
+SCORES: dict[str, dict[str, NamedScore]] = {
+    "prompt": PROMPT_SCORES,
+    "endpoint": ENDPOINT_SCORES,
+    "component": COMPONENT_SCORES,
+    "training": TRAINING_SCORES,
+}
+"""Every table, by the kind of game."""

@@ -1,0 +1,60 @@
+"""What a model allows: found by trying on a few tokens, whatever the architecture."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from itertools import cycle, islice
+from typing import Any
+
+from spexlens.errors import MissingExtraError
+from spexlens.models.running.batching import right_padded
+from spexlens.models.running.prefix import depends_on_length, prefix_cache
+from spexlens.models.running.reading import outputs_at
+
+try:
+    import torch
+except ImportError as error:
+    raise MissingExtraError("a causal language model", "torch", "llm") from error
+
+# Largest difference to a plain pass, as a share of the range of its logits, that is rounding.
+_ROUNDING = {torch.float64: 1e-6, torch.float32: 1e-3}
+_ROUNDING_SHORT = 0.1
+
+
+@dataclass(frozen=True)
+class Ways:
+    """What a model allows: padding behind a prompt, a shared beginning, several tokens a pass."""
+
+    padded: bool
+    shared: bool
+    causal: bool
+
+
+PLAIN = Ways(padded=False, shared=False, causal=True)
+"""A plain pass: nothing to try."""
+
+
+def find_ways(model: Any, ids: Sequence[int]) -> Ways:
+    """Which ways agree with plain passes of six tokens, taken from `ids` in turn."""
+    if depends_on_length(model.config):
+        return PLAIN
+    long = list(islice(cycle(ids), 6))
+    short = long[:4]
+
+    def last_logits(rows: list[list[int]], past: Any = None) -> torch.Tensor:
+        ends = torch.tensor([[len(row) - 1] for row in rows], device=model.device)
+        return outputs_at(model, right_padded(rows, 0, model.device), ends, past).logits[:, 0]
+
+    plain = torch.cat([last_logits([short]), last_logits([long])])
+    bound = _ROUNDING.get(model.dtype, _ROUNDING_SHORT) * (plain.max() - plain.min())
+
+    def agrees(logits: torch.Tensor) -> bool:
+        return bool((logits - plain).abs().max() <= bound)
+
+    padded = agrees(last_logits([short, long]))
+    past = prefix_cache(model, long[:2])
+    shared = past is not None and agrees(
+        torch.cat([last_logits([row[2:]], past) for row in (short, long)])
+    )
+    return Ways(padded, shared, causal=padded)
