@@ -1,0 +1,245 @@
+"""Mutation testing: break the code in a random sample of places, and list what no test notices.
+
+`python -m tests.mutation` takes about an hour of one core and is no part of `make check`. The tests
+run once under a profiler, which tells what functions each of them calls. Then every mutant gets a
+process of its own, forked from one that has imported all but spexlens, and in it the tests that
+call the changed function, the nearest first, until one fails.
+
+A mutant belongs to the sample by the hash of the seed and its name, so that an edit of the code
+leaves the rest of the sample as it was.
+"""
+
+from __future__ import annotations
+
+import argparse
+import gc
+import hashlib
+import json
+import os
+import resource
+import signal
+import sys
+import threading
+import time
+from collections import Counter
+from collections.abc import Iterator
+from dataclasses import dataclass, field
+from importlib.abc import MetaPathFinder
+from importlib.machinery import ModuleSpec, SourceFileLoader
+from importlib.util import spec_from_file_location
+from pathlib import Path
+from types import CodeType, FrameType
+from typing import Any
+
+import pytest
+from hypothesis import Phase, settings
+
+from tests.mutants import Mutant, mutants
+
+ROOT = Path(__file__).parent.parent
+SOURCE = ROOT / "src" / "spexlens"
+ROOMS = ("core", "transforms", "indices", "algorithms", "proxies")
+TESTS = [f"tests/{room}" for room in (*ROOMS, "explanation", "studies")]
+TESTS += [f"src/spexlens/{room}" for room in ROOMS]
+PYTEST = ["-q", "-x", "-p", "no:cacheprovider", "--no-header", "-o", "addopts=--doctest-modules"]
+MEMORY = 4 * 2**30  # bytes a mutant may allocate beyond what the parent holds
+
+
+class Fixed:
+    """Hypothesis without chance, database and shrinking."""
+
+    def pytest_configure(self) -> None:
+        settings.register_profile(
+            "mutation", derandomize=True, database=None, deadline=None,
+            phases=(Phase.explicit, Phase.generate),
+        )  # fmt: skip
+        settings.load_profile("mutation")
+
+
+@dataclass(eq=False)
+class Calls(Fixed):
+    """Seconds of every test, and the functions it calls: `{file: {first line}}`."""
+
+    seconds: dict[str, float] = field(default_factory=dict)
+    lines: dict[str, dict[str, set[int]]] = field(default_factory=dict)
+    failed: set[str] = field(default_factory=set)
+
+    @pytest.hookimpl(wrapper=True)
+    def pytest_runtest_protocol(self, item: pytest.Item) -> Iterator[None]:
+        _clear_caches()
+        seen: dict[int, CodeType] = {}
+
+        def profile(frame: FrameType, event: str, _: Any) -> None:
+            if event == "call":
+                seen[id(frame.f_code)] = frame.f_code
+
+        start = time.process_time()
+        threading.setprofile(profile)
+        sys.setprofile(profile)
+        try:
+            return (yield)
+        finally:
+            sys.setprofile(None)
+            threading.setprofile(None)  # type: ignore[arg-type]
+            self.seconds[item.nodeid] = time.process_time() - start
+            called = self.lines[item.nodeid] = {}
+            for code in seen.values():
+                if code.co_filename.startswith(str(SOURCE)):
+                    path = str(Path(code.co_filename).relative_to(ROOT))
+                    called.setdefault(path, set()).add(code.co_firstlineno)
+
+    def pytest_runtest_logreport(self, report: pytest.TestReport) -> None:
+        if report.failed:
+            self.failed.add(report.nodeid)
+
+    def near(self, path: str, mutant: Mutant, budget: float) -> list[str]:
+        """Tests that call the mutant's function, those of its file first, then the quick ones."""
+        first, last = mutant.lines
+        source = Path(path)
+
+        def distance(test: str) -> tuple[int, float]:
+            same_file = f"/test_{source.stem}.py" in test or test.startswith(path)
+            same_room = f"tests/{source.parent.name}/" in test
+            return (0 if same_file else 1 if same_room else 2), self.seconds[test]
+
+        reached = [
+            test
+            for test, called in self.lines.items()
+            if test not in self.failed
+            and any(not first or first <= line <= last for line in called.get(path, ()))
+        ]
+        chosen, spent = [], 0.0
+        for test in sorted(reached, key=distance):
+            if not chosen or spent + self.seconds[test] <= budget:
+                chosen.append(test)
+                spent += self.seconds[test]
+        return chosen
+
+
+class Substitute(MetaPathFinder):
+    """Imports one module from a changed tree."""
+
+    def __init__(self, path: Path, code: CodeType) -> None:
+        relative = path.relative_to(SOURCE.parent).with_suffix("")
+        self.name = ".".join(relative.parts).removesuffix(".__init__")
+        self.path, self.code = str(path), code
+
+    def find_spec(self, name: str, path: Any, target: Any = None) -> ModuleSpec | None:
+        if name != self.name:
+            return None
+        code = self.code
+
+        class Loader(SourceFileLoader):
+            def get_code(self, fullname: str) -> CodeType:
+                return code
+
+        return spec_from_file_location(name, self.path, loader=Loader(name, self.path))
+
+
+def _clear_caches() -> None:
+    for name, module in list(sys.modules.items()):
+        if name.startswith("spexlens"):
+            for value in list(vars(module).values()):
+                if hasattr(value, "cache_clear"):
+                    value.cache_clear()
+
+
+def _forget() -> None:
+    """Nothing of spexlens and its tests stays imported."""
+    for name in list(sys.modules):
+        if name.partition(".")[0] == "spexlens" or name.startswith("tests."):
+            del sys.modules[name]
+    gc.collect()
+    gc.freeze()
+
+
+def outcome(path: str, mutant: Mutant, tests: list[str], seconds: float) -> str:
+    """Run the tests on the mutant in a fork: "killed", "timeout" or "survived"."""
+    code = compile(mutant.code((ROOT / path).read_text()), str(ROOT / path), "exec")
+    child = os.fork()
+    if not child:
+        status: int = pytest.ExitCode.INTERNAL_ERROR
+        try:
+            quiet = os.open(os.devnull, os.O_WRONLY)
+            os.dup2(quiet, 1)
+            os.dup2(quiet, 2)
+            limit = int(10 * seconds + 30)
+            resource.setrlimit(resource.RLIMIT_CPU, (limit, limit))
+            pages = int(Path("/proc/self/statm").read_text().split()[0])
+            memory = pages * resource.getpagesize() + MEMORY
+            resource.setrlimit(resource.RLIMIT_AS, (memory, memory))
+            sys.meta_path.insert(0, Substitute(ROOT / path, code))
+            status = pytest.main([*PYTEST, *tests], plugins=[Fixed()])
+            if status == pytest.ExitCode.USAGE_ERROR:  # a case of a table is gone, and its test
+                files = dict.fromkeys(test.partition("::")[0] for test in tests)
+                status = pytest.main([*PYTEST, *files], plugins=[Fixed()])
+        finally:
+            os._exit(status)
+    end = time.monotonic() + 20 * seconds + 120
+    while not (done := os.waitpid(child, os.WNOHANG))[0]:
+        time.sleep(0.02)
+        if time.monotonic() > end:
+            os.kill(child, signal.SIGKILL)
+            end = float("inf")
+    if os.WIFSIGNALED(done[1]):
+        return "timeout"
+    return "survived" if os.WEXITSTATUS(done[1]) == 0 else "killed"
+
+
+def sample(size: int, seed: int) -> list[tuple[str, Mutant]]:
+    """The mutants with the smallest hashes, by file and line."""
+    every = [
+        (str(file.relative_to(ROOT)), mutant)
+        for room in ROOMS
+        for file in sorted((SOURCE / room).rglob("*.py"))
+        for mutant in mutants(file.read_text())
+    ]
+    print(f"{len(every)} mutants of {', '.join(ROOMS)}; {size} drawn with seed {seed}")
+
+    def drawn(item: tuple[str, Mutant]) -> bytes:
+        return hashlib.sha256(f"{seed} {item[0]} {item[1].name}".encode()).digest()
+
+    return sorted(sorted(every, key=drawn)[:size], key=lambda item: (item[0], item[1].line))
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
+    parser.add_argument("--sample", type=int, default=400)
+    parser.add_argument("--seed", type=int, default=0)
+    parser.add_argument("--budget", type=float, default=15.0, help="seconds of tests a mutant")
+    parser.add_argument("--results", type=Path, default=ROOT / "out" / "mutation.json")
+    parser.add_argument("--survivors", action="store_true", help="rerun what survived in RESULTS")
+    given = parser.parse_args()
+    os.chdir(ROOT)
+    known: dict[str, str] = {}
+    if given.survivors:
+        known = json.loads(given.results.read_text())
+    drawn = sample(given.sample, given.seed)
+    calls = Calls()
+    pytest.main([*PYTEST, "--maxfail=100", *TESTS], plugins=[calls])
+    _forget()
+    given.results.parent.mkdir(exist_ok=True)
+    found: dict[str, str] = {}
+    for path, mutant in drawn:
+        name = f"{path} {mutant.name}"
+        found[name] = known.get(name, "survived")
+        if found[name] == "survived":
+            tests = calls.near(path, mutant, given.budget)
+            seconds = sum(calls.seconds[test] for test in tests)
+            found[name] = outcome(path, mutant, tests, seconds) if tests else "survived"
+            print(f"{found[name]:9} {len(tests):4} {path}:{mutant.line} {mutant.name}", flush=True)
+        given.results.write_text(json.dumps(known | found, indent=1))
+    print()
+    for room in ROOMS:
+        ends = Counter(end for name, end in found.items() if f"/{room}/" in name)
+        total = sum(ends.values())
+        print(f"{room:12} {total:4} mutants, {total - ends['survived']:4} killed")
+    alive = [(path, m) for path, m in drawn if found[f"{path} {m.name}"] == "survived"]
+    print(f"{len(drawn) - len(alive)} of {len(drawn)} killed: {1 - len(alive) / len(drawn):.1%}")
+    for path, mutant in alive:
+        print(f"{path}:{mutant.line} {mutant.name}")
+        print("    " + (ROOT / path).read_text().splitlines()[mutant.line - 1].strip())
+
+
+if __name__ == "__main__":
+    main()
