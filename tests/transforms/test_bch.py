@@ -156,7 +156,7 @@ def test_soft_decoding_is_as_likely_as_the_truth(n, t, seed):
     rng = np.random.default_rng(seed)
     code = bch_code(n, t)
     sets = random_sets(n, t, 30, rng)
-    sets[:, 3:] = n  # up to three players leave the truth unique, below
+    sets[:, 3:] = n  # few players, so that the truth is mostly the likeliest of all
     signs = 1.0 - 2.0 * np.column_stack([np.zeros(30), set_parities(code, sets)])
     observed = signs * rng.choice([-2.0, 0.7], (30, 1))
     weak = rng.permuted(np.tile(np.arange(code.r + 1), (30, 1)), axis=1)[:, : t - 2]
@@ -166,8 +166,9 @@ def test_soft_decoding_is_as_likely_as_the_truth(n, t, seed):
     assert decoded.found.all()
     found = 1.0 - 2.0 * np.column_stack([np.zeros(30), set_parities(code, decoded.sets)])
     truly = np.abs((signs * observed * scale).sum(axis=1))
-    assert (np.abs((found * observed * scale).sum(axis=1)) >= truly - 1e-9).all()
-    assert (decoded.sets == sets).all(axis=1).mean() > 0.9
+    gain = np.abs((found * observed * scale).sum(axis=1)) - truly
+    assert (gain >= -1e-9).all()
+    assert ((decoded.sets == sets).all(axis=1) | (gain > 1e-9)).all()
 
 
 def test_soft_decoding_beats_hard_decoding_in_noise():
