@@ -82,12 +82,18 @@ def _walk(tree: ast.Module) -> Iterator[tuple[ast.AST, str, ast.AST, ast.AST, Mu
     for parent, field, node, around in _nodes(tree, ()):
         scope = ".".join(item.name for item in around)
         functions = [item for item in around if not isinstance(item, ast.ClassDef)]
-        lines = (functions[0].lineno, functions[0].end_lineno) if functions else (0, 0)
+        lines = _lines(functions[0]) if functions else (0, 0)
         for new in _changed(node, removable=id(node) in again):
             change = f"{_shown(node)} -> {_shown(new)}"
             repeat = repeats[scope, change]
             yield parent, field, node, new, Mutant(node.lineno, lines, change, scope, repeat)
             repeats[scope, change] += 1
+
+
+def _lines(function: ast.FunctionDef) -> tuple[int, int]:
+    """First line, where Python says that a function starts: at its first decorator; and last."""
+    first = min(item.lineno for item in (function, *function.decorator_list))
+    return first, function.end_lineno or function.lineno
 
 
 def _shown(node: ast.AST) -> str:

@@ -32,6 +32,10 @@ from pathlib import Path
 from types import CodeType, FrameType
 from typing import Any
 
+# A pool of OpenMP threads does not survive a fork: LightGBM then waits for it for ever.
+os.environ |= {"OMP_NUM_THREADS": "1", "NUMBA_NUM_THREADS": "1"}
+os.environ["NUMBA_THREADING_LAYER"] = "workqueue"
+
 import pytest
 from hypothesis import Phase, settings
 
@@ -46,7 +50,8 @@ TESTS += [f"src/spexlens/{room}" for room in ROOMS]
 WARM = ["tests/transforms/test_bch.py"]
 IMPORTED = ("lightgbm", "pandas", "scipy.optimize", "scipy.sparse", "sklearn.ensemble")
 OF_TYPES = "tests/core/test_types.py"  # reads every module, calls none
-PYTEST = ["-q", "-x", "-p", "no:cacheprovider", "--no-header", "-o", "addopts=--doctest-modules"]
+# Plain asserts: pytest would read a file given for its doctests anew, and not the changed one.
+PYTEST = ["-q", "-x", "-p", "no:cacheprovider", "--assert=plain", "-o", "addopts=--doctest-modules"]
 MEMORY = 4 * 2**30  # bytes a mutant may allocate beyond what the parent holds
 
 
