@@ -33,7 +33,7 @@ class Mutant:
 
     Attributes
     ----------
-    line : int
+    line, column : int
     lines : (int, int)
         First and last line of the function around it; `(0, 0)` where there is none.
     change : str
@@ -46,6 +46,7 @@ class Mutant:
     """
 
     line: int
+    column: int
     lines: tuple[int, int]
     change: str
     scope: str
@@ -86,7 +87,9 @@ def _walk(tree: ast.Module) -> Iterator[tuple[ast.AST, str, ast.AST, ast.AST, Mu
         for new in _changed(node, removable=id(node) in again):
             change = f"{_shown(node)} -> {_shown(new)}"
             repeat = repeats[scope, change]
-            yield parent, field, node, new, Mutant(node.lineno, lines, change, scope, repeat)
+            yield parent, field, node, new, Mutant(
+                node.lineno, node.col_offset, lines, change, scope, repeat
+            )  # fmt: skip
             repeats[scope, change] += 1
 
 

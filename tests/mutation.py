@@ -173,7 +173,7 @@ def outcome(path: str, mutant: Mutant, tests: list[str], seconds: float) -> str:
             quiet = os.open(os.devnull, os.O_WRONLY)
             os.dup2(quiet, 1)
             os.dup2(quiet, 2)
-            limit = int(10 * seconds + 30)
+            limit = int(3 * seconds + 15)
             resource.setrlimit(resource.RLIMIT_CPU, (limit, limit))
             pages = int(Path("/proc/self/statm").read_text().split()[0])
             memory = pages * resource.getpagesize() + MEMORY
@@ -185,7 +185,7 @@ def outcome(path: str, mutant: Mutant, tests: list[str], seconds: float) -> str:
                 status = pytest.main([*PYTEST, *files], plugins=[Fixed()])
         finally:
             os._exit(status)
-    end = time.monotonic() + 20 * seconds + 120
+    end = time.monotonic() + 20 * seconds + 60
     while not (done := os.waitpid(child, os.WNOHANG))[0]:
         time.sleep(0.02)
         if time.monotonic() > end:
@@ -196,7 +196,7 @@ def outcome(path: str, mutant: Mutant, tests: list[str], seconds: float) -> str:
     return "survived" if os.WEXITSTATUS(done[1]) == 0 else "killed"
 
 
-def sample(size: int, seed: int) -> list[tuple[str, Mutant]]:
+def sample(given: argparse.Namespace) -> list[tuple[str, Mutant]]:
     """The mutants with the smallest hashes, by file and line."""
     every = [
         (str(file.relative_to(ROOT)), mutant)
@@ -204,12 +204,14 @@ def sample(size: int, seed: int) -> list[tuple[str, Mutant]]:
         for file in sorted((SOURCE / room).rglob("*.py"))
         for mutant in mutants(file.read_text())
     ]
-    print(f"{len(every)} mutants of {', '.join(ROOMS)}; {size} drawn with seed {seed}")
+    print(f"{given.sample} of {len(every)} mutants, seed {given.seed}")
 
     def drawn(item: tuple[str, Mutant]) -> bytes:
-        return hashlib.sha256(f"{seed} {item[0]} {item[1].name}".encode()).digest()
+        return hashlib.sha256(f"{given.seed} {item[0]} {item[1].name}".encode()).digest()
 
-    return sorted(sorted(every, key=drawn)[:size], key=lambda item: (item[0], item[1].line))
+    return sorted(
+        sorted(every, key=drawn)[: given.sample], key=lambda item: (item[0], item[1].line)
+    )
 
 
 def called(file: Path) -> Calls:
@@ -239,38 +241,36 @@ def main() -> None:
     parser.add_argument("--seed", type=int, default=0)
     parser.add_argument("--budget", type=float, default=15.0, help="seconds of tests a mutant")
     parser.add_argument("--out", type=Path, default=ROOT / "out" / "mutation", help="folder")
-    parser.add_argument("--again", action="store_true", help="only what survived, from OUT")
+    parser.add_argument("--again", action="store_true", help="rerun what survived")
     given = parser.parse_args()
     os.chdir(ROOT)
     given.out.mkdir(parents=True, exist_ok=True)
     results = given.out / "results.json"
-    known: dict[str, str] = json.loads(results.read_text()) if given.again else {}
-    drawn = sample(given.sample, given.seed)
+    known: dict[str, str] = json.loads(results.read_text()) if results.exists() else {}
+    drawn = {f"{path} {mutant.name}": (path, mutant) for path, mutant in sample(given)}
     calls = called(given.out / "calls.json")
     pytest.main([*PYTEST, *WARM], plugins=[Fixed()])
     for name in IMPORTED:
         import_module(name)
     _forget()
-    found: dict[str, str] = {}
-    for path, mutant in drawn:
-        name = f"{path} {mutant.name}"
-        found[name] = known.get(name, "survived")
-        if found[name] == "survived":
+    for name, (path, mutant) in drawn.items():
+        if name not in known or (given.again and known[name] == "survived"):
             tests = calls.near(path, mutant, given.budget)
             seconds = sum(calls.seconds[test] for test in tests)
-            found[name] = outcome(path, mutant, tests, seconds) if tests else "survived"
-            print(f"{found[name]:9} {len(tests):4} {path}:{mutant.line} {mutant.name}", flush=True)
-        results.write_text(json.dumps(known | found, indent=1))
+            known[name] = outcome(path, mutant, tests, seconds) if tests else "survived"
+            print(f"{known[name]:9} {len(tests):4} {mutant.line:4} {name}", flush=True)
+            results.write_text(json.dumps(known, indent=1))
     print()
     for room in ROOMS:
-        ends = Counter(end for name, end in found.items() if f"/{room}/" in name)
+        ends = Counter(known[name] for name in drawn if f"/{room}/" in name)
         total = sum(ends.values())
         print(f"{room:12} {total:4} mutants, {total - ends['survived']:4} killed")
-    alive = [(path, m) for path, m in drawn if found[f"{path} {m.name}"] == "survived"]
+    alive = [name for name in drawn if known[name] == "survived"]
     print(f"{len(drawn) - len(alive)} of {len(drawn)} killed: {1 - len(alive) / len(drawn):.1%}")
-    for path, mutant in alive:
-        print(f"{path}:{mutant.line} {mutant.name}")
-        print("    " + (ROOT / path).read_text().splitlines()[mutant.line - 1].strip())
+    for path, mutant in map(drawn.__getitem__, alive):
+        line = (ROOT / path).read_text().splitlines()[mutant.line - 1]
+        print(f"{path}:{mutant.line} {mutant.change}")
+        print(f"    {line[: mutant.column].lstrip()} » {line[mutant.column :]}")
 
 
 if __name__ == "__main__":
