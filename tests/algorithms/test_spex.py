@@ -232,8 +232,10 @@ def test_what_the_tables_do_not_hold_is_an_error():
         SPEX().design(8150, 10**6, rng)
     with pytest.raises(InvalidInputError, match=r"t = 1 … 10"):
         SPEX(order=11).design(100, 10**6, rng)
-    with pytest.raises(InvalidInputError, match=r"b = 20 given"):
-        SPEX(b=20).design(100, 10**6, rng)
+    for b in (0, 14, 20):
+        with pytest.raises(InvalidInputError, match=rf"b = {b} given.* 1 … 13"):
+            SPEX(b=b).design(100, 10**6, rng)
+    assert {step.b for step in SPEX(b=13).steps(100)} == {13}
 
 
 def test_values_and_designs_that_do_not_fit_are_errors():

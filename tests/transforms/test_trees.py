@@ -254,6 +254,14 @@ class TestSklearn:
         with pytest.raises(InvalidInputError, match=named):
             TreeEnsemble.from_sklearn(model.fit(X, y - y.min() + 1))
 
+    @pytest.mark.parametrize("low", [-1.0, 0.5, -3.0])
+    def test_trees_trained_on_other_codes_are_read_at_0_and_1(self, low):
+        X, y = training_data()
+        model = DecisionTreeRegressor(random_state=0).fit(np.where(X > 0, 1.0, low), y)
+        masks = enumerate_masks(N)
+        expected = model.predict(masks.astype(float))
+        np.testing.assert_allclose(read(model).predict(masks), expected)
+
     def test_several_outputs_are_refused(self):
         X, y = training_data()
         with pytest.raises(InvalidInputError, match="2 outputs"):
@@ -441,7 +449,7 @@ class TestLargeModels:
         with pytest.raises(BlowUpError, match="max_order=3, which needs 298 terms"):
             ensemble_spectrum(hand_built(chain), 12, max_terms=298)
         assert len(ensemble_spectrum(hand_built(chain), 12, max_order=3, max_terms=298)) == 299
-        for limit, fits in ((298, 3), (297, 2)):
+        for limit, fits in ((298, 3), (297, 2), (12, 1), (11, 0)):
             with pytest.raises(BlowUpError) as error:
                 ensemble_spectrum(hand_built(chain), 12, max_terms=limit)
             assert error.value.fits == fits
