@@ -116,7 +116,7 @@ class Calls(Fixed):
             test
             for test, called in self.lines.items()
             if any(not first or first <= line <= last for line in called.get(path, ()))
-            or (not first and test.startswith(OF_TYPES))
+            or (not first and (test.startswith(OF_TYPES) or distance(test)[0] == 0))
         ]
         chosen, spent = [], 0.0
         for test in sorted(reached, key=distance):

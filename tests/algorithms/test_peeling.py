@@ -359,3 +359,13 @@ def test_constant_values_need_no_penalty(sets):
     fitted = refit([mask_moments(padded(sets, 2, 5), masks[p], np.full(12, 7.0)) for p in parts])
     assert fitted.chosen == "least squares"
     np.testing.assert_allclose(fitted.coefficients, [7.0] + [0.0] * (len(sets) - 1), atol=1e-9)
+
+
+def test_two_patterns_undo_one_faint_error_that_hard_decoding_has_no_room_for():
+    hashing, _ = setting(60, 5, 3)
+    players = padded([(4, 17, 33)], 3, 60)
+    bins = 0.01 * np.random.default_rng(0).normal(size=(3, 32, hashing.delays))
+    faint = hashing.signs(players)[0] * np.where(np.arange(hashing.delays) == 7, -0.05, 1.0)
+    bins[np.arange(3), hashing.bins(players)[:, 0]] += faint
+    assert set(as_dict(peel(hashing, bins, patterns=1, sweep_order=0), 60)) == {()}
+    assert (4, 17, 33) in as_dict(peel(hashing, bins, patterns=2, sweep_order=0), 60)

@@ -284,6 +284,14 @@ def test_structure_families():
         within_groups([0] * 300)
 
 
+def test_families_hold_twenty_thousand_pairs_at_most():
+    sizes = (200, 14, 4, 3)  # 19,900 + 91 + 6 + 3
+    labels = np.repeat(np.arange(4), sizes).tolist()
+    assert len(within_groups(labels)[0]) == 20_000
+    with pytest.raises(sx.SpexlensError, match="20001 pairs"):
+        within_groups([*labels, "a", "a"])
+
+
 def test_a_sub_sample_teaches_and_all_rows_are_solved():
     masks = sample_masks(12, 600, np.random.default_rng(0))
     found = learn(masks, hidden_pair(masks), learning=Learning(rows=100))

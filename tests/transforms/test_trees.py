@@ -1,4 +1,5 @@
 import tracemalloc
+from itertools import permutations
 
 import lightgbm as lgb
 import numpy as np
@@ -18,6 +19,7 @@ from threadpoolctl import threadpool_limits
 
 from spexlens.core.spectrum import FourierSpectrum
 from spexlens.errors import BlowUpError, InvalidInputError
+from spexlens.transforms import trees
 from spexlens.transforms.trees import TreeEnsemble, ensemble_spectrum
 from tests.reference import enumerate_masks, fourier_by_definition, tree_fourier_by_recursion
 
@@ -428,6 +430,27 @@ class TestLargeModels:
         pieces = ensemble_spectrum(ensemble, 100)
         assert whole.supports.sets() == pieces.supports.sets()
         np.testing.assert_allclose(whole.coefficients, pieces.coefficients, atol=1e-12)
+
+    def test_terms_that_repeat_are_merged_before_they_pile_up(self, monkeypatch):
+        chains = []
+        for players in permutations(range(5)):
+            chain = 1.0
+            for player in players:
+                chain = (player, 0.0, chain)
+            chains.append(chain)
+        merged = []
+
+        def recorded(n, parts, collect=trees.collect_terms):
+            merged.append(sum(len(weights) for _, weights in parts))
+            return collect(n, parts)
+
+        monkeypatch.setattr(trees, "collect_terms", recorded)
+        monkeypatch.setattr(trees, "_CHUNK_TERMS", 5)
+        monkeypatch.setattr(trees, "_PENDING_TERMS", 20)
+        spectrum = ensemble_spectrum(hand_built(*chains), 5)
+        assert len(spectrum) == 32
+        assert spectrum.to_dict()[(0, 1)] == pytest.approx(120 / 32)
+        assert max(merged) <= 30
 
     def test_deep_chain_is_refused_with_a_way_out(self):
         chain = 1.0
