@@ -12,6 +12,7 @@ leaves the rest of the sample as it was.
 from __future__ import annotations
 
 import argparse
+import ast
 import gc
 import hashlib
 import json
@@ -21,7 +22,6 @@ import signal
 import sys
 import threading
 import time
-from collections import Counter
 from collections.abc import Iterator
 from dataclasses import dataclass, field
 from importlib import import_module
@@ -52,6 +52,9 @@ IMPORTED = ("lightgbm", "pandas", "scipy.optimize", "scipy.sparse", "sklearn.ens
 OF_TYPES = "tests/core/test_types.py"  # reads every module, calls none
 # Plain asserts: pytest would read a file given for its doctests anew, and not the changed one.
 PYTEST = ["-q", "-x", "-p", "no:cacheprovider", "--assert=plain", "-o", "addopts=--doctest-modules"]
+_ENDS = {0: "survived", 1: "killed", 2: "killed"}  # 2: the tests cannot even be collected
+KILLED = ("killed", "timeout")
+UNCHANGED = 20  # so often the tests run on the code as it is too, and must pass
 MEMORY = 4 * 2**30  # bytes a mutant may allocate beyond what the parent holds
 
 
@@ -163,9 +166,11 @@ def _forget() -> None:
     gc.freeze()
 
 
-def outcome(path: str, mutant: Mutant, tests: list[str], seconds: float) -> str:
-    """Run the tests on the mutant in a fork: "killed", "timeout" or "survived"."""
-    code = compile(mutant.code((ROOT / path).read_text()), str(ROOT / path), "exec")
+def outcome(path: str, tree: ast.Module, tests: list[str], seconds: float) -> str:
+    """Run the tests on a changed file in a fork: a value of `_ENDS`, or "timeout"."""
+    if not tests:
+        return "survived"
+    code = compile(tree, str(ROOT / path), "exec")
     child = os.fork()
     if not child:
         status: int = pytest.ExitCode.INTERNAL_ERROR
@@ -193,7 +198,7 @@ def outcome(path: str, mutant: Mutant, tests: list[str], seconds: float) -> str:
             end = float("inf")
     if os.WIFSIGNALED(done[1]):
         return "timeout"
-    return "survived" if os.WEXITSTATUS(done[1]) == 0 else "killed"
+    return _ENDS.get(os.WEXITSTATUS(done[1]), "unclear")
 
 
 def sample(given: argparse.Namespace) -> list[tuple[str, Mutant]]:
@@ -253,19 +258,20 @@ def main() -> None:
     for name in IMPORTED:
         import_module(name)
     _forget()
-    for name, (path, mutant) in drawn.items():
-        if name not in known or (given.again and known[name] == "survived"):
-            tests = calls.near(path, mutant, given.budget)
+    for number, (name, (path, mutant)) in enumerate(drawn.items()):
+        if name not in known or (given.again and known[name] not in KILLED):
+            source, tests = (ROOT / path).read_text(), calls.near(path, mutant, given.budget)
             seconds = sum(calls.seconds[test] for test in tests)
-            known[name] = outcome(path, mutant, tests, seconds) if tests else "survived"
+            if number % UNCHANGED == 0:
+                assert outcome(path, ast.parse(source), tests, seconds) == "survived", tests
+            known[name] = outcome(path, mutant.code(source), tests, seconds)
             print(f"{known[name]:9} {len(tests):4} {mutant.line:4} {name}", flush=True)
             results.write_text(json.dumps(known, indent=1))
     print()
     for room in ROOMS:
-        ends = Counter(known[name] for name in drawn if f"/{room}/" in name)
-        total = sum(ends.values())
-        print(f"{room:12} {total:4} mutants, {total - ends['survived']:4} killed")
-    alive = [name for name in drawn if known[name] == "survived"]
+        ends = [known[name] in KILLED for name in drawn if f"/{room}/" in name]
+        print(f"{room:12} {len(ends):4} mutants, {sum(ends):4} killed")
+    alive = [name for name in drawn if known[name] not in KILLED]
     print(f"{len(drawn) - len(alive)} of {len(drawn)} killed: {1 - len(alive) / len(drawn):.1%}")
     for path, mutant in map(drawn.__getitem__, alive):
         line = (ROOT / path).read_text().splitlines()[mutant.line - 1]
