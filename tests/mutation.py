@@ -37,6 +37,7 @@ os.environ |= {"OMP_NUM_THREADS": "1", "NUMBA_NUM_THREADS": "1"}
 os.environ["NUMBA_THREADING_LAYER"] = "workqueue"
 
 import pytest
+from _pytest.config import parse_warning_filter
 from hypothesis import Phase, settings
 
 from tests.mutants import Mutant, mutants
@@ -162,6 +163,7 @@ def _forget() -> None:
     for name in list(sys.modules):
         if name.partition(".")[0] == "spexlens" or name.startswith("tests."):
             del sys.modules[name]
+    parse_warning_filter.cache_clear()  # it holds the class of the warnings that are errors
     gc.collect()
     gc.freeze()
 
