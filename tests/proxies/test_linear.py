@@ -106,10 +106,3 @@ def test_features_stay_within_the_memory_allowed(monkeypatch):
     monkeypatch.setattr(linear, "_MAX_ENTRIES", 30 * 80)
     pairs = linear.lasso_spectrum(masks, values, 2, 0.5, linear.Penalty(1e-6)).supports.orders()
     assert np.count_nonzero(pairs == 2) == 30
-
-
-def test_singles_alone_know_no_dearer_pairs():
-    masks = sample_masks(6, 60, np.random.default_rng(6))
-    recovery = sx.Lasso().recover(sx.Design(masks), 1.0 * masks[:, 0])
-    assert recovery.chosen["pair_factor"] == 1
-    assert recovery.spectrum.supports.orders().max() == 1
