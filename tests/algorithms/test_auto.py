@@ -82,10 +82,11 @@ def test_weights_that_do_not_add_up_to_one_leave_the_mean_in_place():
     assert recovery.spectrum(unseen) == pytest.approx(truth(unseen) + 50.0, abs=0.6)
 
 
-def test_no_weight_inflates_an_effect():
+@pytest.mark.parametrize("timid", [0.2, 0.7])
+def test_no_weight_inflates_an_effect(timid):
     rng = np.random.default_rng(5)
     truth = rng.normal(size=200)
-    candidates = np.stack([0.2 * truth, 0.1 * truth + 0.01 * rng.normal(size=200)])
+    candidates = np.stack([timid * truth, 0.1 * truth + 0.01 * rng.normal(size=200)])
     weights = stacking_weights(candidates, truth)
     assert weights.sum() == pytest.approx(1.0, abs=1e-6)
 

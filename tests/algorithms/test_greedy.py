@@ -113,3 +113,9 @@ def test_a_minimal_set_is_verified_by_real_ablations():
     flat = sx.FunctionGame(lambda m: np.ones(len(m)), 5)
     with pytest.raises(sx.InvalidInputError, match="no share"):
         verify_minimal_set(flat, sufficient)
+
+
+@pytest.mark.parametrize("size", [1, 5])
+def test_one_player_and_all_of_them_can_be_asked_for(size):
+    game = sx.FunctionGame(lambda m: m @ 2.0 ** np.arange(5), 5)
+    assert greedy(game, size, objective="effect").selected == (4, 3, 2, 1, 0)[:size]

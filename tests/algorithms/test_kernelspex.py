@@ -8,7 +8,7 @@ from spexlens.algorithms.base import Design
 from spexlens.algorithms.kernelspex import KernelSPEX
 from spexlens.core.masks import all_masks, sample_masks
 from spexlens.proxies.folds import fold_rows
-from spexlens.proxies.gaussian_process import condition
+from spexlens.proxies.gaussian_process import Learning, condition
 from tests.proxies.test_gaussian_process import hidden_pair, r2, recorded
 
 
@@ -154,3 +154,30 @@ def test_notes_of_the_proxy_are_passed_on():
     design, values = made()
     values[3] = 1e7
     assert "outliers" in KernelSPEX().recover(design, values).notes[0]
+
+
+def test_folds_learn_hyperparameters_of_their_own_where_that_is_affordable():
+    design, values = made(noise=0.5)
+
+    def out_of_fold(rows, fold_steps):
+        learning = Learning(rows=rows, max_steps=5)
+        algorithm = KernelSPEX(learning=learning, fold_steps=fold_steps)
+        return algorithm.recover(design, values).out_of_fold
+
+    assert not np.allclose(out_of_fold(1500, 5), out_of_fold(1500, 0))
+    assert np.array_equal(out_of_fold(119, 5), out_of_fold(119, 0))
+
+
+def test_intervals_that_hold_more_than_ninety_percent_are_not_narrowed():
+    design, values = made(count=60)
+    broad = KernelSPEX(learning=Learning(max_steps=0)).recover(design, 0.0 * values + 1.0)
+    assert broad.chosen["widening"] == 1.0
+
+
+def test_the_error_that_groups_share_is_told():
+    rng = np.random.default_rng(0)
+    groups = np.repeat(np.arange(30), 5)
+    masks = sample_masks(8, 150, rng)
+    values = hidden_pair(masks) + 2.0 * rng.normal(size=30)[groups]
+    recovery = KernelSPEX(folds=0).recover(Design(masks, groups=groups), values)
+    assert recovery.chosen["noise of a group"] == pytest.approx(2.0, rel=0.3)

@@ -30,6 +30,11 @@ def test_no_smaller_set_exists(kind, seed):
     assert found.optimal
     assert found.predicted >= 0.7 - 1e-6
     assert len(found.players) == smallest(spectrum, kind, 0.7)
+    empty, full = spectrum(all_masks(8)[[0, -1]])
+    rest = set(range(8)) - set(found.players)
+    kept = found.players if kind == "sufficient" else sorted(rest)
+    share = (spectrum(masks_from_sets([kept], 8))[0] - empty) / (full - empty)
+    assert found.predicted == pytest.approx(share if kind == "sufficient" else 1 - share)
 
 
 def test_hundreds_of_players_and_terms_are_solved():

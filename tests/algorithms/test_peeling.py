@@ -291,3 +291,81 @@ def test_a_set_seen_in_a_bin_that_is_not_its_own_is_not_believed():
     bins = 0.1 * rng.normal(size=(3, 32, hashing.delays))
     bins[np.arange(3), where ^ 1] += hashing.signs(players)[0]
     assert len(_decode(hashing, bins, noise_variance(bins), 256)) == 0
+
+
+def test_a_set_that_groups_show_with_opposite_signs_is_not_believed():
+    hashing, _ = setting(60, 5, 4)
+    players = padded([(4, 17, 33)], 4, 60)
+    where = hashing.bins(players)[:, 0]
+    bins = 0.1 * np.random.default_rng(0).normal(size=(3, 32, hashing.delays))
+    bins[0, where[0]] += hashing.signs(players)[0]
+    bins[1, where[1]] -= hashing.signs(players)[0]
+    assert len(_decode(hashing, bins, noise_variance(bins), 256)) == 0
+
+
+def test_without_sweeps_no_set_is_tested_that_does_not_decode():
+    hashing, masks = setting(40, 5, 3)
+    truth = FourierSpectrum.from_dict({(3,): 3.0, (3, 8): 0.15}, 40)
+    noise = np.random.default_rng(0).normal(size=masks.shape[:-1])
+    bins = hashing.transform(values_of(truth, masks) + noise)
+    assert set(as_dict(peel(hashing, bins, sweep_order=0), 40)) == {(), (3,)}
+    assert set(as_dict(peel(hashing, bins), 40)) == {(), (3,), (3, 8)}
+
+
+def test_rows_added_and_taken_away_again_leave_the_moments():
+    one, other = regression_folds(1.0)[0][:2]
+    back = (one + other) - other
+    np.testing.assert_allclose(back.gram, one.gram)
+    np.testing.assert_allclose(back.cross, one.cross)
+    assert back.energy == pytest.approx(one.energy)
+    assert back.count == one.count
+
+
+@pytest.mark.parametrize("unit", [1e-4, 1e4])
+@pytest.mark.parametrize("regression", ["lasso", "ridge"])
+def test_refit_does_not_depend_on_the_unit(regression, unit):
+    rng = np.random.default_rng(0)
+    sets = padded([(), (0,), (1, 2), (3, 4, 5), (6,), (0, 7)], 3, 8)
+    masks = rng.integers(0, 2, (60, 8)).astype(bool)
+    values = 5 + 2.0 * masks[:, 0] + 6 * rng.normal(size=60)
+    parts = np.split(np.arange(60), 5)
+    plain, scaled = (
+        refit([mask_moments(sets, masks[p], u * values[p]) for p in parts], regression)
+        for u in (1.0, unit)
+    )
+    assert plain.chosen.startswith(regression)
+    assert scaled.chosen.startswith(regression)
+    np.testing.assert_allclose(scaled.coefficients, unit * plain.coefficients, rtol=1e-4)
+    np.testing.assert_allclose(scaled.std_errors, unit * plain.std_errors, rtol=1e-6)
+
+
+def test_terms_that_no_row_tells_apart_share_their_coefficient():
+    rng = np.random.default_rng(0)
+    once = rng.integers(0, 2, (1200, 9)).astype(bool)
+    masks = np.concatenate([once, once], axis=1)  # players i and i + 9 stand and fall together
+    sets = padded([(), *((i,) for i in range(18)), (0, 1), (9, 10)], 2, 18)
+    values = 1.0 - 4.0 * masks[:, 0] + 2.0 * (masks[:, 0] ^ masks[:, 1])
+    parts = np.split(np.arange(1200), 5)
+    fitted = refit([mask_moments(sets, masks[p], values[p]) for p in parts], "none")
+    expected = np.zeros(21)
+    expected[[1, 10]], expected[[19, 20]] = 1.0, -0.5
+    np.testing.assert_allclose(fitted.coefficients, expected, atol=1e-8)
+
+
+@pytest.mark.parametrize("sets", [[()], [(), (0,), (1, 2)]])
+def test_constant_values_need_no_penalty(sets):
+    masks = np.random.default_rng(0).integers(0, 2, (60, 5)).astype(bool)
+    parts = np.split(np.arange(60), 5)
+    fitted = refit([mask_moments(padded(sets, 2, 5), masks[p], np.full(12, 7.0)) for p in parts])
+    assert fitted.chosen == "least squares"
+    np.testing.assert_allclose(fitted.coefficients, [7.0] + [0.0] * (len(sets) - 1), atol=1e-9)
+
+
+def test_two_patterns_undo_one_faint_error_that_hard_decoding_has_no_room_for():
+    hashing, _ = setting(60, 5, 3)
+    players = padded([(4, 17, 33)], 3, 60)
+    bins = 0.01 * np.random.default_rng(0).normal(size=(3, 32, hashing.delays))
+    faint = hashing.signs(players)[0] * np.where(np.arange(hashing.delays) == 7, -0.05, 1.0)
+    bins[np.arange(3), hashing.bins(players)[:, 0]] += faint
+    assert set(as_dict(peel(hashing, bins, patterns=1, sweep_order=0), 60)) == {()}
+    assert (4, 17, 33) in as_dict(peel(hashing, bins, patterns=2, sweep_order=0), 60)

@@ -43,6 +43,8 @@ def test_the_design_keeps_its_promises(n, budget):
     assert len(unique_masks(design.masks)[0]) == budget
     assert 20 <= design.held_out <= 200
     assert structure.distinct + design.held_out <= budget
+    assert structure.distinct == structure.step.distinct or n == 30  # few players, and masks meet by chance
+    assert structure.distinct <= structure.step.distinct
     assert abs(design.masks.mean() - 0.5) < 0.05
     assert design.p == 0.5
     for part in (f"b={structure.step.b}", f"t={structure.step.t}", f"C={structure.step.groups}"):
@@ -232,8 +234,10 @@ def test_what_the_tables_do_not_hold_is_an_error():
         SPEX().design(8150, 10**6, rng)
     with pytest.raises(InvalidInputError, match=r"t = 1 … 10"):
         SPEX(order=11).design(100, 10**6, rng)
-    with pytest.raises(InvalidInputError, match=r"b = 20 given"):
-        SPEX(b=20).design(100, 10**6, rng)
+    for b in (0, 14, 20):
+        with pytest.raises(InvalidInputError, match=rf"b = {b} given.* 1 … 13"):
+            SPEX(b=b).design(100, 10**6, rng)
+    assert {step.b for step in SPEX(b=13).steps(100)} == {13}
     for p in (0.9, np.linspace(0.4, 0.6, 100)):
         with pytest.raises(InvalidInputError, match="'spex' is defined for p = 1/2 only"):
             SPEX().design(100, 10**6, rng, p)

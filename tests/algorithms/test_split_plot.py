@@ -72,3 +72,8 @@ def test_designs_that_do_not_fit_are_told():
         sx.explain(game, 100, "lasso", design=sx.SplitPlot((0,)), holdout=0.2)
     with pytest.raises(sx.InvalidInputError, match="groups of shape"):
         sx.Design(np.ones((3, 2), dtype=bool), groups=[1, 2])
+
+
+def test_one_ablation_a_mask_of_the_dear_players_is_an_ordinary_design():
+    design = sx.SplitPlot((0, 1, 2, 3, 4, 5), repeats=1)(12, 40, np.random.default_rng(0), 0.5)
+    assert len(design.masks) == len(np.unique(design.groups)) == 40

@@ -72,3 +72,11 @@ def test_a_function_of_one_mask_is_called_for_each():
 def test_a_function_of_one_mask_given_as_one_of_many_is_told():
     with pytest.raises(sx.InvalidInputError, match="one=True"):
         as_values(sx.FunctionGame(lambda mask: float(mask.sum()), 2)(all_masks(2)), all_masks(2))
+
+
+@pytest.mark.parametrize("column", [0, 1])
+def test_a_nan_is_told_in_any_output(column):
+    values = np.zeros((8, 2))
+    values[5, column] = np.nan
+    with pytest.raises(sx.InvalidInputError, match=r"1 of 8 values .* at mask 5"):
+        as_values(values, all_masks(3))

@@ -148,4 +148,12 @@ def test_a_frame_of_booleans_is_read_nullable_ones_too():
 def test_what_is_no_boolean_in_a_frame_is_named(missing):
     frame = pd.DataFrame({"a": [True, False], "b": [False, missing]}, dtype=object)
     with pytest.raises(InvalidInputError, match="at mask 1, player 1"):
+        as_masks(pd.concat([frame, frame], ignore_index=True))
+    with pytest.raises(InvalidInputError, match="at mask 1, player 1"):
         as_masks(frame)
+
+
+def test_masks_of_no_players_are_all_the_same():
+    unique, inverse = unique_masks(np.zeros((3, 0), dtype=bool))
+    assert unique.shape == (1, 0)
+    assert inverse.tolist() == [0, 0, 0]

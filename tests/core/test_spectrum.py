@@ -113,3 +113,24 @@ def test_large_spectra_need_no_dense_arrays():
 def test_a_keep_probability_that_is_none_is_told(p):
     with pytest.raises(sx.InvalidInputError, match=r"p = |p has shape"):
         keep_probabilities(p, 2)
+
+
+def test_standard_errors_are_read_only_checked_and_lost_where_one_summand_has_none():
+    supports, coefficients = _one_term(3.0)
+    certain = sx.FourierSpectrum(supports, coefficients)
+    given_errors = np.array([3.0])
+    a = sx.FourierSpectrum(supports, coefficients, given_errors)
+    with pytest.raises(ValueError, match="read-only"):
+        a.std_errors[0] = 0.0
+    with pytest.raises(sx.InvalidInputError, match="std_errors have shape"):
+        sx.FourierSpectrum(supports, coefficients, np.zeros(2))
+    assert (a + certain).std_errors is None
+    assert (certain + a).std_errors is None
+    assert a.select(np.array([True])).std_errors.tolist() == [3.0]
+
+
+def test_its_text_tells_players_terms_and_the_highest_order():
+    spectrum = sx.FourierSpectrum.from_dict({(): 1.0, (0,): 1.0, (0, 2, 3): 1.0}, 5, 0.3)
+    assert repr(spectrum) == "FourierSpectrum(n=5, terms=3, highest order=3, p=0.3)"
+    assert "terms=0, highest order=0" in repr(sx.FourierSpectrum.from_dict({}, 5))
+    assert repr(sx.MoebiusSpectrum.from_dict({(1,): 1.0}, 4)) == "MoebiusSpectrum(n=4, terms=1)"

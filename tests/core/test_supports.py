@@ -102,6 +102,10 @@ def test_bad_sets_are_named():
         Supports.from_sets([(0, 5)], 5)
     with pytest.raises(InvalidInputError, match=r"\(2, 2\)"):
         Supports.from_sets([(2, 2)], 5)
+    with pytest.raises(InvalidInputError, match=r"\(2, 7\).* outside 0 … 4"):
+        Supports.from_sets([(0, 1), (2, 7)], 5)
+    with pytest.raises(InvalidInputError, match=r"\(-1, 3\)"):
+        Supports.from_sets([(0, 1), (-1, 3)], 5)
 
 
 def test_groups_are_read_only():

@@ -5,7 +5,8 @@ import pytest
 
 import spexlens as sx
 from spexlens.core.masks import mask_keys, sample_masks
-from spexlens.explanation.rounds import round_sizes, run_rounds
+from spexlens.errors import BudgetSpentError
+from spexlens.explanation.rounds import SPENT, round_sizes, run_rounds
 from tests.strategies import random_sparse
 
 TRUTH = random_sparse(30, 30, 2, np.random.default_rng(0))
@@ -81,3 +82,35 @@ def test_a_run_with_a_rule_says_when_it_was_not_met():
     explanation = sx.explain(TRUTH, 100, "lasso", rng=0, until=sx.Fidelity(r2=0.999))
     assert explanation.calls <= 100
     assert any("without a stop" in note for note in explanation.notes)
+
+
+@pytest.mark.parametrize(
+    ("fitted", "judged", "kept"), [(60, 40, 40), (60, 39, 0), (4, 40, 40), (3, 40, 0), (60, 0, 0)]
+)
+def test_what_was_measured_when_the_budget_ended_is_held_out_only_where_that_is_whole(
+    fitted, judged, kept
+):
+    masks = sample_masks(30, 200, np.random.default_rng(3))
+    design = sx.Design(masks, held_out=40)
+    known = np.concatenate([masks[:fitted], masks[160 : 160 + judged]])
+
+    def measure(asked):
+        raise BudgetSpentError("spent", known, TRUTH(known))
+
+    rounds, reason = run_rounds(design, sx.Lasso(), measure, None)
+    assert reason == SPENT
+    assert len(rounds) == 1
+    assert rounds[0].design.held_out == kept
+    assert np.array_equal(rounds[0].design.masks, known)
+    assert rounds[0].values == pytest.approx(TRUTH(known))
+    assert rounds[0].fidelity.masks == (kept or len(known))
+
+
+def test_too_little_measured_is_an_error_still():
+    masks = sample_masks(30, 100, np.random.default_rng(4))
+
+    def measure(asked):
+        raise BudgetSpentError("spent", masks[:3], TRUTH(masks[:3]))
+
+    with pytest.raises(BudgetSpentError):
+        run_rounds(sx.Design(masks), sx.Lasso(), measure, None)

@@ -54,3 +54,14 @@ def test_rules_that_cannot_be_met_are_refused():
         sx.Stable(index="nonsense")
     with pytest.raises(sx.InvalidInputError, match=r"until = 0\.8"):
         as_rule(0.8)
+
+
+def test_a_plateau_needs_four_rounds_and_two_ablations_a_player_both():
+    def rounds(*ablations, n):
+        return [after(m, 0.9, n=n) for m in ablations]
+
+    rule = sx.Plateau(0.01)
+    assert rule(rounds(50, 100, 200, 400, n=200))
+    assert rule(rounds(50, 100, 200, 399, n=200)) is None
+    assert rule(rounds(100, 200, 400, n=10)) is None
+    assert rule(rounds(100, 200, 400, n=1000)) is None

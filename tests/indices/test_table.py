@@ -129,3 +129,21 @@ def test_orders_that_make_no_sense_are_told():
 def test_an_empty_spectrum_has_no_effects():
     nothing = sx.FourierSpectrum.from_dict({}, 3)
     assert all(len(sx.compute_index(nothing, name)) == 0 for name in sx.INDICES)
+
+
+def test_influence_has_the_standard_errors_of_its_slopes():
+    rng = np.random.default_rng(0)
+    spectrum = random_sparse(6, 12, 3, rng)
+    errors = rng.uniform(0.1, 1.0, len(spectrum))
+    found = sx.compute_index(
+        sx.FourierSpectrum(spectrum.supports, spectrum.coefficients, errors), "Influence"
+    )
+    variance = np.zeros(len(found))
+    for term, error in enumerate(errors):
+        step = 1e-6 * (np.arange(len(errors)) == term)
+        up, down = (
+            sx.compute_index(sx.FourierSpectrum(spectrum.supports, moved), "Influence").effects
+            for moved in (spectrum.coefficients + step, spectrum.coefficients - step)
+        )
+        variance += ((up - down) / 2e-6 * error) ** 2
+    assert found.std_err == pytest.approx(np.sqrt(variance), rel=1e-5)

@@ -6,6 +6,8 @@ import pytest
 import spexlens as sx
 from spexlens.core.masks import sample_masks
 from spexlens.proxies.boosted_trees import (
+    PUBLISHED_GRID,
+    QUICK_GRID,
     TreeGrid,
     TreeSettings,
     fit_trees,
@@ -13,6 +15,7 @@ from spexlens.proxies.boosted_trees import (
     search_trees,
 )
 from spexlens.proxies.folds import fold_rows
+from spexlens.transforms.trees import TreeEnsemble, ensemble_spectrum
 from tests.strategies import random_sparse
 
 
@@ -77,3 +80,33 @@ def test_a_missing_lightgbm_is_told_with_its_extra(monkeypatch, data):
         explanation = sx.fit(masks, values, rng=0)
     assert any("left out" in note for note in explanation.notes)
     assert explanation.fidelity.r2 > 0.5
+
+
+def test_the_published_grid_and_one_of_a_fifteenth_of_its_work():
+    # arXiv 2505.17495: depths 3, 5 and unlimited, 500 to 5,000 trees, rates 0.01 and 0.1
+    assert TreeGrid((3, 5, None), (500, 1000, 5000), (0.01, 0.1)) == PUBLISHED_GRID
+    work = [len(g.depths) * len(g.rates) * max(g.trees) for g in (PUBLISHED_GRID, QUICK_GRID)]
+    assert work[0] == 15 * work[1]
+
+
+@pytest.mark.parametrize(("unit", "offset"), [(1.0, 100.0), (-1e6, 0.0), (1e-6, 3.0)])
+def test_units_and_offset_of_the_values_do_not_matter(data, unit, offset):
+    masks, values = data
+    plain, other = (
+        fit_trees(masks, v, TreeSettings(3, 20, 0.1), seed=0).predict(masks)
+        for v in (values, unit * values + offset)
+    )
+    assert other == pytest.approx(unit * plain + offset, rel=1e-3)
+
+
+def test_trees_are_no_deeper_than_asked_for():
+    masks = sample_masks(12, 400, np.random.default_rng(0), 0.8)
+    values = 1.0 * masks[:, :6].all(axis=1)
+    orders = {}
+    for depth in (1, 3, None):
+        fitted = fit_trees(masks, values, TreeSettings(depth, 10, 0.3), seed=0)
+        trees = TreeEnsemble.from_lightgbm(fitted.booster)
+        orders[depth] = ensemble_spectrum(trees, 12).supports.orders().max()
+    assert orders[1] == 1
+    assert orders[3] == 3
+    assert orders[None] > 5

@@ -18,7 +18,7 @@ from spexlens.proxies.gaussian_process import (
 )
 from spexlens.proxies.marginal_likelihood import Likelihood, Priors
 from spexlens.proxies.structure import neighbours, within_groups
-from spexlens.transforms.kernel import ExtraTerms, SpectralKernel, gram
+from spexlens.transforms.kernel import ExtraTerms, SpectralKernel, gram, prior_variances
 from tests.reference import fourier_by_definition
 
 GAMES = Path(__file__).parents[1] / "data" / "games"
@@ -284,6 +284,14 @@ def test_structure_families():
         within_groups([0] * 300)
 
 
+def test_families_hold_twenty_thousand_pairs_at_most():
+    sizes = (200, 14, 4, 3)  # 19,900 + 91 + 6 + 3
+    labels = np.repeat(np.arange(4), sizes).tolist()
+    assert len(within_groups(labels)[0]) == 20_000
+    with pytest.raises(sx.SpexlensError, match="20001 pairs"):
+        within_groups([*labels, "a", "a"])
+
+
 def test_a_sub_sample_teaches_and_all_rows_are_solved():
     masks = sample_masks(12, 600, np.random.default_rng(0))
     found = learn(masks, hidden_pair(masks), learning=Learning(rows=100))
@@ -334,3 +342,31 @@ def test_bad_arguments():
         condition(masks[:0], values[:0], hyper(6))
     with pytest.raises(sx.SpexlensError, match="6 players"):
         process.predict(all_masks(5))
+
+
+def test_one_term_and_order_none_can_be_asked_for():
+    masks, values = data(6, 30)
+    process = condition(masks, values, hyper(6))
+    assert len(process.spectrum(max_terms=1)) == 2
+    assert process.spectrum(max_order=0).supports.sets() == [()]
+    with pytest.raises(sx.SpexlensError, match="order of 0 or more"):
+        process.spectrum(max_order=-1)
+
+
+def test_precision_beyond_the_priors_grows_with_the_rows(monkeypatch):
+    masks, values = data(8, 90)
+    monkeypatch.setattr(solvers, "CHOLESKY_ROWS", 80)
+    monkeypatch.setattr(solvers, "_INDUCING", 30)
+    process = condition(masks, values, hyper(8, noise=2.0))
+    rows, sets = process.solver.rows, Supports.from_sets([(), (0,), (3,), (0, 1), (2, 5, 7)], 8)
+    few = condition(masks[rows], values[rows], process.hyperparameters).deviations(sets) ** -2.0
+    prior = 1 / prior_variances(process.hyperparameters.kernel, sets)
+    assert process.deviations(sets) ** -2.0 == pytest.approx(prior + 3 * (few - prior))
+
+
+def test_a_tilt_without_a_prior_is_left_out():
+    masks = sample_masks(8, 100, np.random.default_rng(0), 0.7)
+    values = np.exp(masks.sum(axis=1) / 2.0)
+    assert learn(masks, values, 0.7).kernel.tilt != 0
+    learning = Learning(priors=Priors(tilt=0.0))
+    assert learn(masks, values, 0.7, learning=learning).kernel.tilt == 0

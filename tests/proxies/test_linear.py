@@ -5,6 +5,7 @@ import spexlens as sx
 from spexlens.core.masks import sample_masks
 from spexlens.core.spectrum import fourier_basis
 from spexlens.proxies import linear
+from spexlens.proxies.folds import fold_rows
 from tests.strategies import random_sparse
 
 
@@ -81,3 +82,27 @@ def test_ridge_is_the_same_by_either_system(players, masks):
     basis, values = rng.normal(size=(players, masks)), rng.normal(size=masks)
     direct = np.linalg.solve(basis @ basis.T + 3.0 * np.eye(players), basis @ values)
     assert linear._ridge(basis, values, 3.0) == pytest.approx(direct)
+
+
+@pytest.mark.parametrize("p", [0.5, 0.8])
+def test_out_of_fold_predictions_are_those_of_scikit_learn_with_an_intercept(p):
+    from sklearn.linear_model import Lasso as ScikitLasso
+
+    rng = np.random.default_rng(4)
+    masks = sample_masks(10, 120, rng, 0.8)
+    values = random_sparse(10, 15, 2, rng)(masks) + rng.normal(size=120)
+    path = linear.choose_penalty(masks, values, 1, p, 7, 5, 20, (1.0,))
+    features = fourier_basis(masks, p).T
+    for fit, judge in fold_rows(120, 5, 7):
+        model = ScikitLasso(path.penalty.alpha).fit(features[fit], values[fit])
+        expected = model.predict(features[judge])
+        assert path.out_of_fold[judge] == pytest.approx(expected, abs=0.05 * values.std())
+
+
+def test_features_stay_within_the_memory_allowed(monkeypatch):
+    rng = np.random.default_rng(5)
+    masks = sample_masks(12, 80, rng)
+    values = rng.normal(size=80)
+    monkeypatch.setattr(linear, "_MAX_ENTRIES", 30 * 80)
+    pairs = linear.lasso_spectrum(masks, values, 2, 0.5, linear.Penalty(1e-6)).supports.orders()
+    assert np.count_nonzero(pairs == 2) == 30

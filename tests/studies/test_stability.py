@@ -2,6 +2,7 @@ import numpy as np
 import pytest
 
 import spexlens as sx
+from spexlens.core.masks import mask_keys
 
 
 def game(noise):
@@ -40,3 +41,23 @@ def test_what_cannot_be_resampled_is_told():
     for arguments in ({"top": 0}, {"resamples": 3}, {"resamples": 0}):
         with pytest.raises(sx.InvalidInputError, match="needed at least 1"):
             sx.stability(explanation, **arguments)
+
+
+@pytest.mark.parametrize("ablations", [100, 101])
+def test_refits_are_to_complementary_halves(monkeypatch, ablations):
+    explanation = sx.explain(game(1.0), ablations, "lasso", rng=0)
+    refitted = []
+
+    def recorded(self, design, values, recover=sx.Lasso.recover):
+        refitted.append(mask_keys(design.masks).tolist())
+        return recover(self, design, values)
+
+    monkeypatch.setattr(sx.Lasso, "recover", recorded)
+    sx.stability(explanation, 3, resamples=4)
+    known = set(mask_keys(explanation.masks).tolist())
+    half = len(known) // 2
+    assert [len(part) for part in refitted] == [half] * 4
+    for one, other in (refitted[:2], refitted[2:]):
+        assert len({*one, *other}) == 2 * half
+        assert {*one, *other} <= known
+    assert set(refitted[0]) not in (set(refitted[2]), set(refitted[3]))

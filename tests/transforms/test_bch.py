@@ -204,6 +204,24 @@ def test_one_pattern_is_hard_decoding():
     np.testing.assert_array_equal(sets, hard.sets[hard.found])
 
 
+def test_all_patterns_are_every_hard_decoding_with_weak_observations_flipped():
+    rng = np.random.default_rng(3)
+    code = bch_code(40, 3)
+    observed = rng.normal(size=(20, code.r + 1))
+    expected = set()
+    for word, row in enumerate(observed):
+        weakest = np.argsort(np.abs(row))[:5]
+        for choice in range(2**5):
+            signs = row < 0
+            signs[weakest[[bool(choice >> k & 1) for k in range(5)]]] ^= True
+            decoded = hard_decode(code, (signs[None, 1:] ^ signs[0]).astype(np.uint8))
+            if decoded.found[0]:
+                expected.add((word, *decoded.sets[0].tolist()))
+    word, sets = chase_candidates(code, observed, depth=5, patterns=1000)
+    assert sorted(expected) == sorted(zip(word.tolist(), *sets.T.tolist(), strict=True))
+    assert len({row[0] for row in expected}) < len(expected)
+
+
 def test_no_words_are_no_error():
     code = bch_code(20, 3)
     assert hard_decode(code, np.zeros((0, code.r), dtype=np.uint8)).sets.shape == (0, 3)
@@ -214,8 +232,9 @@ def test_errors_say_what_is_possible():
         bch_code(9000, 2)
     with pytest.raises(InvalidInputError, match=r"t = 5 errors among n = 8150 .* t up to 3"):
         bch_code(8150, 5)
-    with pytest.raises(InvalidInputError, match=r"t = 11 given.* 1 … 10"):
-        bch_code(100, 11)
+    for n, t in ((100, 11), (100, 0), (0, 2)):
+        with pytest.raises(InvalidInputError, match=rf"n = {n}, t = {t} given.* 1 … 10"):
+            bch_code(n, t)
     with pytest.raises(InvalidInputError, match="group players"):
         bch_code(8190, 2)
     with pytest.raises(InvalidInputError, match=r"GF\(2\^14\)"):

@@ -170,3 +170,11 @@ def test_a_narrow_beam_still_finds_the_very_strongest():
 def test_negative_hyperparameters_are_refused(given):
     with pytest.raises(sx.SpexlensError, match="all >= 0"):
         SpectralKernel(**({"scale": 1.0} | given))
+
+
+def test_an_empty_family_of_extra_terms_changes_nothing():
+    masks, sets = all_masks(N), everything()
+    plain, more = kernel(), kernel(extras=(ExtraTerms(Supports(N, ()), 0.7),))
+    for read in (gram_diagonal, lambda k, m: gram(k, m, m), lambda k, m: covariances(k, m, sets)):
+        np.testing.assert_array_equal(read(more, masks), read(plain, masks))
+    np.testing.assert_array_equal(prior_variances(more, sets), prior_variances(plain, sets))

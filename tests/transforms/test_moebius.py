@@ -87,3 +87,20 @@ def test_spreading_counts_every_subset_once():
     inside = masks_from_sets(spread.subsets, 4).astype(int)
     outside = 1 - masks_from_sets(supports, 4).astype(int)
     assert (spread.matrix.toarray() == (inside @ outside.T == 0)).all()
+
+
+@pytest.mark.parametrize(("lowest", "highest", "subsets"), [(0, None, 16), (0, 2, 11), (1, 3, 14)])
+def test_subsets_are_counted_before_they_are_listed(monkeypatch, lowest, highest, subsets):
+    supports = sx.Supports.from_sets([(0, 1, 2, 3)], 4)
+
+    def spread():
+        return spread_to_subsets(
+            supports, lambda inside, rest: np.ones(inside.shape[:2]),
+            min_order=lowest, max_order=highest,
+        )  # fmt: skip
+
+    monkeypatch.setattr("spexlens.transforms.moebius.MAX_SPREAD_TERMS", subsets)
+    assert len(spread().subsets) == subsets
+    monkeypatch.setattr("spexlens.transforms.moebius.MAX_SPREAD_TERMS", subsets - 1)
+    with pytest.raises(sx.errors.BlowUpError, match=f"gives {subsets} terms"):
+        spread()

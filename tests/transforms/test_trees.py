@@ -1,4 +1,5 @@
 import tracemalloc
+from itertools import permutations
 
 import lightgbm as lgb
 import numpy as np
@@ -18,6 +19,7 @@ from threadpoolctl import threadpool_limits
 
 from spexlens.core.spectrum import FourierSpectrum
 from spexlens.errors import BlowUpError, InvalidInputError
+from spexlens.transforms import trees
 from spexlens.transforms.trees import TreeEnsemble, ensemble_spectrum
 from tests.reference import enumerate_masks, fourier_by_definition, tree_fourier_by_recursion
 
@@ -254,6 +256,14 @@ class TestSklearn:
         with pytest.raises(InvalidInputError, match=named):
             TreeEnsemble.from_sklearn(model.fit(X, y - y.min() + 1))
 
+    @pytest.mark.parametrize("low", [-1.0, 0.5, -3.0])
+    def test_trees_trained_on_other_codes_are_read_at_0_and_1(self, low):
+        X, y = training_data()
+        model = DecisionTreeRegressor(random_state=0).fit(np.where(X > 0, 1.0, low), y)
+        masks = enumerate_masks(N)
+        expected = model.predict(masks.astype(float))
+        np.testing.assert_allclose(read(model).predict(masks), expected)
+
     def test_several_outputs_are_refused(self):
         X, y = training_data()
         with pytest.raises(InvalidInputError, match="2 outputs"):
@@ -421,6 +431,27 @@ class TestLargeModels:
         assert whole.supports.sets() == pieces.supports.sets()
         np.testing.assert_allclose(whole.coefficients, pieces.coefficients, atol=1e-12)
 
+    def test_terms_that_repeat_are_merged_before_they_pile_up(self, monkeypatch):
+        chains = []
+        for players in permutations(range(5)):
+            chain = 1.0
+            for player in players:
+                chain = (player, 0.0, chain)
+            chains.append(chain)
+        merged = []
+
+        def recorded(n, parts, collect=trees.collect_terms):
+            merged.append(sum(len(weights) for _, weights in parts))
+            return collect(n, parts)
+
+        monkeypatch.setattr(trees, "collect_terms", recorded)
+        monkeypatch.setattr(trees, "_CHUNK_TERMS", 5)
+        monkeypatch.setattr(trees, "_PENDING_TERMS", 20)
+        spectrum = ensemble_spectrum(hand_built(*chains), 5)
+        assert len(spectrum) == 32
+        assert spectrum.to_dict()[(0, 1)] == pytest.approx(120 / 32)
+        assert max(merged) <= 30
+
     def test_deep_chain_is_refused_with_a_way_out(self):
         chain = 1.0
         for player in reversed(range(40)):
@@ -441,7 +472,7 @@ class TestLargeModels:
         with pytest.raises(BlowUpError, match="max_order=3, which needs 298 terms"):
             ensemble_spectrum(hand_built(chain), 12, max_terms=298)
         assert len(ensemble_spectrum(hand_built(chain), 12, max_order=3, max_terms=298)) == 299
-        for limit, fits in ((298, 3), (297, 2)):
+        for limit, fits in ((298, 3), (297, 2), (12, 1), (11, 0)):
             with pytest.raises(BlowUpError) as error:
                 ensemble_spectrum(hand_built(chain), 12, max_terms=limit)
             assert error.value.fits == fits

@@ -45,7 +45,7 @@ PUBLISHED_GRID = TreeGrid((3, 5, None), (500, 1000, 5000), (0.01, 0.1))
 """Butler et al. 2025 (ProxySPEX), arXiv 2505.17495."""
 
 QUICK_GRID = TreeGrid((3, 5), (250, 500, 1000), (0.03,))
-"""A sixteenth of the published grid's work; what `auto` searches."""
+"""A fifteenth of the published grid's work."""
 
 
 @dataclass(frozen=True, eq=False)
