@@ -43,6 +43,8 @@ demo: $(VENV)/.demo
 
 test: $(VENV)/.dev
 	OMP_NUM_THREADS=1 $(VENV)/bin/python -m pytest -n auto
+	@command -v chromium >/dev/null || command -v google-chrome >/dev/null || echo \
+		"The report was not tested in a browser: apt-get install chromium, and make test again."
 
 lint: $(VENV)/.dev
 	$(VENV)/bin/ruff format --check

@@ -43,7 +43,8 @@ def test_the_design_keeps_its_promises(n, budget):
     assert len(unique_masks(design.masks)[0]) == budget
     assert 20 <= design.held_out <= 200
     assert structure.distinct + design.held_out <= budget
-    assert structure.distinct == structure.step.distinct or n == 30  # few players, and masks meet by chance
+    # Of few players, masks meet by chance.
+    assert structure.distinct == structure.step.distinct or n == 30
     assert structure.distinct <= structure.step.distinct
     assert abs(design.masks.mean() - 0.5) < 0.05
     assert design.p == 0.5
