@@ -30,7 +30,11 @@ class Penalty:
 
 @dataclass(frozen=True, eq=False)
 class LassoPath:
-    """Cross-validated LASSO: the penalty chosen, and predictions of rows by fits without them."""
+    """Cross-validated LASSO: the penalty chosen, and predictions of rows by fits without them.
+
+    The rows of a fold had no say in the penalty that they are predicted with, so that the best of
+    many penalties does not flatter the predictions.
+    """
 
     penalty: Penalty
     out_of_fold: FloatArray
@@ -102,18 +106,27 @@ def choose_penalty(
     strengths = {
         factor: _alpha_path(whole, values, factor, order, alphas) for factor in pair_factors
     }
-    predicted = {factor: np.empty((len(values), alphas)) for factor in pair_factors}
-    for fit, judge in fold_rows(len(values), folds, seed, groups):
+    predicted = np.empty((len(pair_factors), alphas, len(values)))
+    parts = fold_rows(len(values), folds, seed, groups)
+    for fit, judge in parts:
         part = _features(masks[fit], values[fit], order, p, limit)
         judged = term_matrix(part.supports, fourier_basis(masks[judge], p)) - part.centre
-        for factor in pair_factors:
+        for number, factor in enumerate(pair_factors):
             path = _lasso_path(part, values[fit], factor, strengths[factor])
-            predicted[factor][judge] = values[fit].mean() + judged @ path
-    errors = {f: np.mean((predicted[f] - values[:, None]) ** 2, axis=0) for f in pair_factors}
-    factor = min(errors, key=lambda f: float(errors[f].min()))
-    best = int(np.argmin(errors[factor]))
-    penalty = Penalty(float(strengths[factor][best]), factor)
-    return LassoPath(penalty, predicted[factor][:, best])
+            predicted[number][:, judge] = (values[fit].mean() + judged @ path).T
+    errors = (predicted - values) ** 2
+    number, best = _least(errors.sum(axis=2))
+    out_of_fold = np.empty(len(values))
+    for fit, judge in parts:
+        out_of_fold[judge] = predicted[*_least(errors[:, :, fit].sum(axis=2))][judge]
+    factor = pair_factors[number]
+    return LassoPath(Penalty(float(strengths[factor][best]), factor), out_of_fold)
+
+
+def _least(errors: FloatArray) -> tuple[int, int]:
+    """Row and column of the least entry."""
+    row, column = np.unravel_index(int(np.argmin(errors)), errors.shape)
+    return int(row), int(column)
 
 
 def lasso_spectrum(
