@@ -11,16 +11,25 @@ import numpy as np
 from spexlens.algorithms.base import MIN_MASKS, Design, FitCost, Recovery, random_design
 from spexlens.core.game import as_values, score_column
 from spexlens.core.interactions import Z90
-from spexlens.core.masks import BoolArray, FloatArray, IntArray
+from spexlens.core.masks import FloatArray
+from spexlens.core.spectrum import FourierSpectrum
 from spexlens.core.supports import Supports
 from spexlens.errors import InvalidInputError
 from spexlens.proxies.folds import FOLDS, fold_rows, r2_score
-from spexlens.proxies.gaussian_process import Hyperparameters, Learning, condition, learn
+from spexlens.proxies.gaussian_process import (
+    GaussianProcess,
+    Hyperparameters,
+    Learning,
+    condition,
+    learn,
+)
 from spexlens.proxies.solvers import CHOLESKY_ROWS
 from spexlens.proxies.structure import neighbours, within_groups
 
 _FOLD_ROWS = 3000  # of more rows, a fold's fit takes so many at random
 _MOST_WIDENED = 3.0
+_NEGLIGIBLE = 0.002  # of the values' variance
+_TRIED = 256  # masks
 
 
 @dataclass(frozen=True)
@@ -86,7 +95,7 @@ class KernelSPEX:
         masks = design.masks[design.fitted]
         outputs = as_values(values, design.masks)[design.fitted]
         rng, groups = np.random.default_rng(design.seed), design.fitted_groups
-        found, out_of_fold, widening = self.hyperparameters, None, self.widening
+        found, learned = self.hyperparameters, self.hyperparameters is None
         if found is None:
             if len(masks) < MIN_MASKS:
                 raise InvalidInputError(
@@ -95,11 +104,13 @@ class KernelSPEX:
                 )
             families = self._families(design.n)
             found = learn(masks, outputs, design.p, families, self.learning, rng, groups=groups)
-            if self.folds:
-                out_of_fold, widest = self._cross_validate(design, outputs, found)
-                widening = widest if widening is None else widening
         process = condition(masks, outputs, found, rng, self.learning.device, groups)
         spectrum = process.spectrum(self.max_terms, self.max_order)
+        out_of_fold, widening = None, self.widening
+        if learned and self.folds:
+            cut = _cut_share(process, spectrum, score_column(outputs), rng) > _NEGLIGIBLE
+            out_of_fold, widest = self._cross_validate(design, outputs, found, cut)
+            widening = widest if widening is None else widening
         factor = 1.0 if widening is None else widening
 
         def std_errors(supports: Supports) -> FloatArray:
@@ -138,9 +149,12 @@ class KernelSPEX:
         return near + ([] if self.groups is None else within_groups(self.groups))
 
     def _cross_validate(
-        self, design: Design, outputs: FloatArray, found: Hyperparameters
+        self, design: Design, outputs: FloatArray, found: Hyperparameters, cut: bool
     ) -> tuple[FloatArray, float]:
-        """Out-of-fold means, and the factor by which 90 % intervals must widen to hold 90 %."""
+        """Out-of-fold means, and the factor by which 90 % intervals must widen to hold 90 %.
+
+        Where the spectrum is `cut`, the means are those of each fold's spectrum, as in the result.
+        """
         masks, score = design.masks[design.fitted], score_column(outputs)
         quick = replace(self.learning, max_steps=self.fold_steps)
         means, deviations = np.empty(len(masks)), np.empty(len(masks))
@@ -154,23 +168,28 @@ class KernelSPEX:
                 own = learn(
                     masks[rows], outputs[rows], design.p, families, quick, rng, found, members
                 )
-            means[judge], deviations[judge] = _predicted(
-                masks[rows], outputs[rows], own, masks[judge], self.learning.device, members
+            process = condition(
+                masks[rows], outputs[rows], own, device=self.learning.device, groups=members
             )
+            means[judge], variances = process.predict(masks[judge])
+            deviations[judge] = np.sqrt(variances + own.noise + own.shared)
+            if cut:
+                means[judge] = process.spectrum(self.max_terms, self.max_order)(masks[judge])
         ratio = np.abs(score - means) / np.maximum(deviations, np.finfo(np.float64).tiny)
         wanted = float(np.quantile(ratio, 0.9)) / Z90
         return means, float(np.clip(wanted, 1.0, _MOST_WIDENED))
 
 
-def _predicted(
-    masks: BoolArray,
-    outputs: FloatArray,
-    hyperparameters: Hyperparameters,
-    wanted: BoolArray,
-    device: str | None,
-    groups: IntArray | None,
-) -> tuple[FloatArray, FloatArray]:
-    """Predictive means and standard deviations of measured values at `wanted`."""
-    process = condition(masks, outputs, hyperparameters, device=device, groups=groups)
-    means, variances = process.predict(wanted)
-    return means, np.sqrt(variances + hyperparameters.noise + hyperparameters.shared)
+def _cut_share(
+    process: GaussianProcess,
+    spectrum: FourierSpectrum,
+    values: FloatArray,
+    rng: np.random.Generator,
+) -> float:
+    """Share of the values' variance by which the spectrum misses the process at masks like these.
+
+    Terms beyond the largest are small where masks are at the spectrum's keep probability.
+    """
+    masks = rng.permuted(process.masks[rng.permutation(len(process.masks))[:_TRIED]], axis=0)
+    missed = spectrum(masks) - process.predict(masks)[0]
+    return float(np.mean(missed**2) / max(float(values.var()), np.finfo(np.float64).tiny))

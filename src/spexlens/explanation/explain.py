@@ -44,7 +44,12 @@ from spexlens.core.spectrum import keep_probabilities
 from spexlens.errors import InvalidInputError
 from spexlens.explanation.baselines import measure_baselines, measured_baselines
 from spexlens.explanation.fidelity import Fidelity
-from spexlens.explanation.judging import baseline_notes, fidelity_notes, noise_notes
+from spexlens.explanation.judging import (
+    baseline_notes,
+    fidelity_notes,
+    noise_notes,
+    tail_notes,
+)
 from spexlens.explanation.learning_curve import LearningCurve
 from spexlens.explanation.planning import (
     allowed_calls,
@@ -257,8 +262,9 @@ def _explained(
 ) -> Explanation:
     design, recovery = last.design, last.recovery
     told = fidelity_notes(last.fidelity, exact=recovery.tuned.exact)
-    missed = baseline_notes(recovery.spectrum, baselines, score_column(last.values))
-    notes = (*design.notes, *notes, *recovery.notes, *told, *missed)
+    score = score_column(last.values)
+    tails, missed = tail_notes(score), baseline_notes(recovery.spectrum, baselines, score)
+    notes = (*design.notes, *notes, *recovery.notes, *told, *tails, *missed)
     return Explanation(
         players=tuple(players), masks=design.masks, values=last.values,
         spectrum=recovery.spectrum, fidelity=last.fidelity, algorithm=recovery.tuned.name,

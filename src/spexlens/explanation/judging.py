@@ -9,10 +9,19 @@ from spexlens.algorithms.regression import Lasso
 from spexlens.core.game import score_column
 from spexlens.core.masks import BoolArray, FloatArray, unique_masks
 from spexlens.core.spectrum import FourierSpectrum
-from spexlens.explanation.fidelity import Fidelity, compare, cross_validated, exact_fidelity
+from spexlens.explanation.fidelity import (
+    Fidelity,
+    compare,
+    cross_validated,
+    effective_masks,
+    exact_fidelity,
+    learning_slope,
+)
+from spexlens.proxies.folds import FOLDS
 
 _POOR_R2 = 0.3
 _FEW_JUDGED = 30
+_HEAVY_TAILED = 10.0  # masks; normal values have a third of their number
 
 
 def judge(recovery: Recovery, design: Design, values: FloatArray) -> Fidelity:
@@ -26,13 +35,17 @@ def judge(recovery: Recovery, design: Design, values: FloatArray) -> Fidelity:
         unseen = design.masks[design.fitted.stop :]
         linear = Lasso().recover(design, values).spectrum(unseen)
         truth = score[design.fitted.stop :]
-        return compare(truth, recovery.spectrum(unseen), linear, "held-out masks", design.seed)
+        return compare(truth, recovery.spectrum(unseen), linear, "held-out masks")
     predicted = recovery.out_of_fold
     if predicted is None:
         predicted = cross_validated(recovery.tuned, design, values)
     additive = Lasso().recover(design, values).out_of_fold
     assert additive is not None
-    return compare(score, predicted, additive, "cross-validation", design.seed, design.groups)
+    slope = learning_slope(recovery.tuned, design, values, predicted)
+    return compare(
+        score, predicted, additive, "cross-validation", groups=design.groups, folds=FOLDS,
+        learning=slope,
+    )  # fmt: skip
 
 
 def fidelity_notes(fidelity: Fidelity, *, exact: bool) -> tuple[str, ...]:
@@ -82,5 +95,18 @@ def noise_notes(masks: BoolArray, values: FloatArray) -> tuple[str, ...]:
     noise = float(np.sqrt(np.sum((values - mean[group]) ** 2) / degrees))
     return (
         f"{degrees} masks were measured more than once; their values differ with standard "
-        f"deviation {noise:.3g} (the noise of the game).",
+        f"deviation {noise:.3g} (the noise of the game). Their means were fitted, and R2 is that "
+        "of the means.",
+    )
+
+
+def tail_notes(values: FloatArray) -> tuple[str, ...]:
+    """Tell values `(m,)` of which a few hold most of the variance."""
+    effective = effective_masks(values)
+    if np.ptp(values) == 0 or effective >= min(_HEAVY_TAILED, len(values) / 6):
+        return ()
+    return (
+        f"heavy tails: the variance of {len(values)} values rests on about {effective:.0f} of "
+        "them, so R2 can be far from what new masks would show. Look at the largest values; a "
+        "bounded score, or the logarithm of this one, is easier to explain.",
     )
