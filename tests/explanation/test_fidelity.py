@@ -5,7 +5,8 @@ import pytest
 
 import spexlens as sx
 from spexlens.core.masks import sample_masks
-from spexlens.explanation.fidelity import compare, cross_validated
+from spexlens.explanation.fidelity import compare, cross_validated, effective_masks
+from spexlens.explanation.judging import tail_notes
 from spexlens.proxies.folds import fold_rows, r2_score
 from tests.strategies import random_sparse
 
@@ -89,3 +90,41 @@ def test_rows_of_a_group_are_drawn_together_which_widens_the_interval():
     together = compare(truth, guess, np.zeros(300), "held-out masks", groups=groups)
     assert together.r2 == alone.r2
     assert together.r2_upper - together.r2_lower > 1.5 * (alone.r2_upper - alone.r2_lower)
+
+
+@pytest.mark.parametrize("count", [30, 200])
+def test_intervals_of_folds_are_wider_and_open_upwards_for_what_more_masks_bring(count):
+    rng = np.random.default_rng(1)
+    truth = rng.normal(size=count)
+    guess = truth + 0.5 * rng.normal(size=count)
+    linear = np.zeros(count)
+    plain = compare(truth, guess, linear, "test")
+    folded = compare(truth, guess, linear, "test", folds=5)
+    reach = [np.log((1 - f.r2_lower) / (1 - f.r2_upper)) / 2 for f in (plain, folded)]
+    assert reach[1] / reach[0] == pytest.approx(np.sqrt(1 + 5 / 4))
+    raised = compare(truth, guess, linear, "test", folds=5, learning=-np.log(2))
+    assert raised.r2_lower == folded.r2_lower
+    assert 1 - raised.r2_upper == pytest.approx((1 - folded.r2_upper) / 2)
+
+
+def test_a_few_masks_that_hold_the_variance_are_counted_and_told():
+    normal = np.random.default_rng(0).normal(size=3000)
+    assert effective_masks(normal) == pytest.approx(1000, rel=0.1)
+    assert effective_masks(np.eye(400)[0]) == pytest.approx(1, abs=0.1)
+    assert tail_notes(normal) == ()
+    assert tail_notes(np.ones(50)) == ()
+    (told,) = tail_notes(np.where(np.arange(400) < 2, 1e3, normal[:400]))
+    assert "rests on about 2 of them" in told
+
+
+def test_a_spectrum_that_is_cut_is_judged_as_it_is_returned():
+    """Masks that keep 90 %, read at 1/2: the terms left out matter, and fidelity must say so."""
+    rng = np.random.default_rng(0)
+    truth = random_sparse(40, 80, 3, rng, p=0.9)
+    masks, fresh = sample_masks(40, 150, rng, 0.9), sample_masks(40, 2000, rng, 0.9)
+    algorithm = sx.KernelSPEX(max_terms=30)
+    explanation = sx.fit(masks, truth(masks), algorithm=algorithm, rng=0)
+    true = r2_score(truth(fresh), explanation.predict(fresh))
+    assert 1 - explanation.fidelity.r2 == pytest.approx(1 - true, rel=0.3)
+    whole = sx.fit(masks, truth(masks), algorithm="kernelspex", rng=0)
+    assert explanation.fidelity.r2 < whole.fidelity.r2

@@ -92,10 +92,17 @@ def test_out_of_fold_predictions_are_those_of_scikit_learn_with_an_intercept(p):
     masks = sample_masks(10, 120, rng, 0.8)
     values = random_sparse(10, 15, 2, rng)(masks) + rng.normal(size=120)
     path = linear.choose_penalty(masks, values, 1, p, 7, 5, 20, (1.0,))
-    features = fourier_basis(masks, p).T
-    for fit, judge in fold_rows(120, 5, 7):
-        model = ScikitLasso(path.penalty.alpha).fit(features[fit], values[fit])
-        expected = model.predict(features[judge])
+    features, folds = fourier_basis(masks, p).T, fold_rows(120, 5, 7)
+    data = linear._features(masks, values, 1, p, 100)
+    strengths = linear._alpha_path(data, values, 1.0, 1, 20)
+    predicted = np.empty((20, 120))
+    for fit, judge in folds:
+        for row, alpha in zip(predicted, strengths, strict=True):
+            row[judge] = ScikitLasso(alpha).fit(features[fit], values[fit]).predict(features[judge])
+    errors = (predicted - values) ** 2
+    assert path.penalty.alpha == strengths[errors.sum(axis=1).argmin()]
+    for fit, judge in folds:  # by the penalty that is best on the other folds
+        expected = predicted[errors[:, fit].sum(axis=1).argmin(), judge]
         assert path.out_of_fold[judge] == pytest.approx(expected, abs=0.05 * values.std())
 
 
@@ -103,6 +110,6 @@ def test_features_stay_within_the_memory_allowed(monkeypatch):
     rng = np.random.default_rng(5)
     masks = sample_masks(12, 80, rng)
     values = rng.normal(size=80)
-    monkeypatch.setattr(linear, "_MAX_ENTRIES", 30 * 80)
+    monkeypatch.setattr(linear, "MAX_ENTRIES", 30 * 80)
     pairs = linear.lasso_spectrum(masks, values, 2, 0.5, linear.Penalty(1e-6)).supports.orders()
     assert np.count_nonzero(pairs == 2) == 30
