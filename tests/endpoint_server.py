@@ -9,7 +9,7 @@ import threading
 import time
 from contextlib import contextmanager
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
-from itertools import pairwise
+from itertools import count, pairwise
 
 from spexlens.models.pretrained import weights
 
@@ -34,6 +34,9 @@ def llama_server():
     server = xllamacpp.Server(parameters)
     yield f"{server.listening_address}/v1"
     del server  # its end joins its threads
+
+
+_UNNUMBERED = count()
 
 
 def next_word_log_probabilities(before):
@@ -85,7 +88,8 @@ def _told(before, token):
 def _choice(body, prompt, number):
     tokens, logs, tops = [], [], []
     before = prompt[-1] if prompt else ""
-    draw = random.Random(f"{body['prompt']} {number} {time.perf_counter_ns()}")
+    request = body.get("request", next(_UNNUMBERED))  # the same draws in every run
+    draw = random.Random(f"{body['prompt']} {number} {request}")
     for _ in range(body["max_tokens"]):
         table = next_word_log_probabilities(before)
         ranked = sorted(table, key=table.get, reverse=True)
@@ -109,7 +113,7 @@ class ChosenServer:
     connection without an answer. What came in is kept in `bodies`, `headers` and `times`.
     """
 
-    def __init__(self, answer=lambda number, body: word_model(body)):
+    def __init__(self, answer=lambda number, body: word_model({**body, "request": number})):
         self.bodies, self.headers, self.times = [], [], []
         lock = threading.Lock()
         chosen = self
