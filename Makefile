@@ -42,7 +42,7 @@ demo: $(VENV)/.demo
 	$(VENV)/bin/spexlens demo
 
 test: $(VENV)/.dev
-	OMP_NUM_THREADS=1 $(VENV)/bin/python -m pytest -n auto
+	OMP_NUM_THREADS=1 $(VENV)/bin/python -m pytest -n auto --dist loadfile
 	@command -v chromium >/dev/null || command -v google-chrome >/dev/null || echo \
 		"The report was not tested in a browser: apt-get install chromium, and make test again."
 

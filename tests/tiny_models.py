@@ -83,7 +83,8 @@ ARCHITECTURES = tuple(CONFIGS)
 @cache
 def tiny_model(architecture: str = "llama"):
     """A random model of one architecture of `CONFIGS`, in eval mode; shared: leave it so."""
-    with torch.random.fork_rng():
+    # Whoever asks first may be in inference mode, whose weights others could not pass through.
+    with torch.random.fork_rng(), torch.inference_mode(False):
         torch.manual_seed(0)
         model = AutoModelForCausalLM.from_config(CONFIGS[architecture]())
     return model.eval()
