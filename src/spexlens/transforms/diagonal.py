@@ -1,0 +1,83 @@
+"""Indices as functionals on the diagonal of the multilinear extension.
+
+Let `g(q) = E f(x)` with independent `x_i ~ Bernoulli(q_i)`, and `D_T g(q)` its mixed derivative in
+the players of T at the point (q, ..., q): the mean discrete derivative of T over masks that keep
+each other player with probability q. In Moebius coefficients `D_T g(q) = sum_{S >= T} m(S)
+q^(|S| - |T|)`, so that every cardinal-probabilistic index (Grabisch and Roubens 1999) is one
+integral over q,
+
+    I_T = integral D_T g(q) mu_t(dq),        integral q^r mu_t(dq) = w(t, t + r),
+
+w being its weights in the Moebius basis (`indices`). Here a signed measure mu is a set of nodes and
+weights: Gauss-Legendre nodes under a polynomial density, and atoms, whose derivatives are taken by
+central differences (a polynomial of n players has them outside of 0 … 1 too).
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+import numpy as np
+
+from spexlens.core.masks import FloatArray, read_only
+
+_NODES = 32
+_STEP = 1e-3  # of central differences
+_STENCILS = {  # offsets in steps, and weights, of the first derivatives; errors O(step^4)
+    1: ((-2, -1, 1, 2), (1 / 12, -2 / 3, 2 / 3, -1 / 12)),
+    2: ((-2, -1, 0, 1, 2), (-1 / 12, 4 / 3, -5 / 2, 4 / 3, -1 / 12)),
+}
+
+
+@dataclass(frozen=True, eq=False)
+class Measure:
+    """A signed measure over the keep probability: `integral h dmu = sum_k weights_k h(nodes_k)`.
+
+    Attributes
+    ----------
+    nodes, weights : float arrays (Q,)
+    """
+
+    nodes: FloatArray
+    weights: FloatArray
+
+    def __post_init__(self) -> None:
+        for name in ("nodes", "weights"):
+            object.__setattr__(self, name, read_only(np.asarray(getattr(self, name), dtype=float)))
+
+    def __add__(self, other: Measure) -> Measure:
+        return Measure(
+            np.concatenate([self.nodes, other.nodes]), np.concatenate([self.weights, other.weights])
+        )
+
+    def scaled(self, factor: float) -> Measure:
+        """Multiply the measure."""
+        return Measure(self.nodes, factor * self.weights)
+
+    def moment(self, r: int) -> float:
+        """Integrate q^r: the index's Moebius weight of r further players."""
+        return float(self.weights @ self.nodes**r)
+
+
+def density(coefficients: Sequence[float]) -> Measure:
+    """Make the measure with density `sum_k coefficients_k q^k` on 0 … 1.
+
+    >>> round(density([1.0]).moment(3), 12)
+    0.25
+    """
+    nodes, weights = np.polynomial.legendre.leggauss(_NODES)
+    nodes, weights = (nodes + 1) / 2, weights / 2
+    return Measure(nodes, weights * np.polynomial.polynomial.polyval(nodes, coefficients))
+
+
+def atom(q: float, derivative: int = 0) -> Measure:
+    """Put all mass at q: `h(q)`, or a derivative of h there, 0 … 2.
+
+    >>> round(atom(0.5, derivative=1).moment(2), 9)
+    1.0
+    """
+    if derivative == 0:
+        return Measure(np.array([q]), np.array([1.0]))
+    offsets, weights = (np.array(values) for values in _STENCILS[derivative])
+    return Measure(q + _STEP * offsets, weights / _STEP**derivative)
