@@ -1,6 +1,6 @@
 """Mutation testing: break the code in a random sample of places, and list what no test notices.
 
-`python -m tests.mutation` takes about an hour of one core and is no part of `make check`. The tests
+`python -m tests.mutation` takes half an hour of one core and is no part of `make check`. The tests
 run once under a profiler, which tells what functions each of them calls. Then every mutant gets a
 process of its own, forked from one that has imported all but spexlens, and in it the tests that
 call the changed function, the nearest first, until one fails.

@@ -1,4 +1,5 @@
 import itertools
+from math import erf
 
 import numpy as np
 import pytest
@@ -7,7 +8,7 @@ from hypothesis import strategies as st
 
 from spexlens.algorithms.peeling import _decode, noise_variance, peel, solve
 from spexlens.algorithms.refit import fold_moments, mask_moments, refit
-from spexlens.algorithms.sweeping import low_orders, neighbours, sweep
+from spexlens.algorithms.sweeping import low_orders, neighbours, stands_out, sweep
 from spexlens.core.masks import all_masks, unpack_masks
 from spexlens.core.spectrum import FourierSpectrum
 from spexlens.transforms.bch import bch_code
@@ -369,3 +370,9 @@ def test_two_patterns_undo_one_faint_error_that_hard_decoding_has_no_room_for():
     bins[np.arange(3), hashing.bins(players)[:, 0]] += faint
     assert set(as_dict(peel(hashing, bins, patterns=1, sweep_order=0), 60)) == {()}
     assert (4, 17, 33) in as_dict(peel(hashing, bins, patterns=2, sweep_order=0), 60)
+
+
+@pytest.mark.parametrize("count", [1, 100, 10_000])
+def test_what_stands_out_is_exceeded_by_noise_once_in_twenty_families(count):
+    above = 1 - erf(stands_out(count) / 2**0.5)  # both tails of a standard normal variable
+    assert count * above == pytest.approx(0.05)

@@ -2,7 +2,7 @@ import numpy as np
 import pytest
 
 import spexlens as sx
-from spexlens.core.game import as_values
+from spexlens.core.game import as_values, fingerprint
 from spexlens.core.masks import all_masks
 
 
@@ -80,3 +80,15 @@ def test_a_nan_is_told_in_any_output(column):
     values[5, column] = np.nan
     with pytest.raises(sx.InvalidInputError, match=r"1 of 8 values .* at mask 5"):
         as_values(values, all_masks(3))
+
+
+def test_tables_are_the_same_game_only_with_the_same_masks_values_and_players():
+    masks, values = all_masks(3), np.arange(8.0)
+    known = fingerprint(sx.TableGame(masks, values))
+    assert fingerprint(sx.TableGame(masks.copy(), values.tolist())) == known
+    others = (
+        sx.TableGame(masks[::-1], values), sx.TableGame(masks, values + 1e-12),
+        sx.TableGame(masks, values[:, None]), sx.TableGame(masks, values, ["a", "b", "c"]),
+        sx.TableGame(masks[:4], values[:4]),
+    )  # fmt: skip
+    assert known not in {fingerprint(other) for other in others}

@@ -12,13 +12,20 @@ from spexlens.proxies import solvers
 from spexlens.proxies.gaussian_process import (
     Hyperparameters,
     Learning,
+    _without,
     condition,
     learn,
     with_shrinkage,
 )
 from spexlens.proxies.marginal_likelihood import Likelihood, Priors
 from spexlens.proxies.structure import neighbours, within_groups
-from spexlens.transforms.kernel import ExtraTerms, SpectralKernel, gram, prior_variances
+from spexlens.transforms.kernel import (
+    ExtraTerms,
+    SpectralKernel,
+    gram,
+    prior_variances,
+    product_gram,
+)
 from tests.reference import fourier_by_definition
 
 GAMES = Path(__file__).parents[1] / "data" / "games"
@@ -370,3 +377,21 @@ def test_a_tilt_without_a_prior_is_left_out():
     assert learn(masks, values, 0.7).kernel.tilt != 0
     learning = Learning(priors=Priors(tilt=0.0))
     assert learn(masks, values, 0.7, learning=learning).kernel.tilt == 0
+
+
+@pytest.mark.parametrize("tilt", [0.0, 0.4])
+def test_leaving_constant_players_out_keeps_the_kernel_between_the_masks_there_are(tilt):
+    kernel = SpectralKernel(np.random.default_rng(3).gamma(1.0, 0.4, 8), 1.3, 0.4, 0.2, tilt, 0.7)
+    masks, _ = data(8, 20)
+    masks[:, 4], masks[:, 6] = True, False
+    constant = np.isin(np.arange(8), [4, 6])
+    without = _without(kernel, masks[0], constant)
+    assert without.relevances[constant].tolist() == [0.0, 0.0]
+    assert product_gram(without, masks, masks) == pytest.approx(product_gram(kernel, masks, masks))
+    shares = [k.linear * k.linear_shares[~constant] for k in (without, kernel)]
+    assert shares[0] == pytest.approx(shares[1])
+
+
+def test_without_groups_no_error_is_shared():
+    masks, values = data(6, 30)
+    assert learn(masks, values, learning=Learning(max_steps=2)).shared == 0
