@@ -1,24 +1,23 @@
-"""What the contract tests run on: every algorithm of the table, by itself, with a quick setting.
+"""Contracts: what every row of a table must keep.
 
-An algorithm that joins `ALGORITHMS` is tested without a line here. `QUICK` may give it a cheaper
-setting, `HARDEST_ORDER` the highest order of the sparse game that it must recover.
+A folder's `contract.py` holds functions `check_…(row)`. Tests run each on every row of the table, so
+that a row which joins the table is tested without a line in any test.
 """
 
 from __future__ import annotations
 
-import spexlens as sx
-from spexlens.proxies.boosted_trees import TreeGrid
-
-# The published cut at 95 % of the energy drops true terms by design; exact recovery needs more.
-QUICK_PROXYSPEX = sx.ProxySPEX(TreeGrid((3,), (150,), (0.1,)), energy=0.999, threads=1)
-
-QUICK: dict[str, sx.Algorithm] = {
-    "proxyspex": QUICK_PROXYSPEX,
-    "auto": sx.Auto((sx.KernelSPEX(), QUICK_PROXYSPEX, sx.Pairwise(), sx.Lasso())),
-}
-HARDEST_ORDER = {"lasso": 1, "pairwise": 2}
-BUDGET = {"exact": 2**8, "spex": 240}
+import pytest
 
 
-def algorithm(name: str) -> sx.Algorithm:
-    return QUICK[name] if name in QUICK else sx.find_algorithm(name)
+def checks(contract):
+    """The functions `check_…` of a module, in its order."""
+    return [check for name, check in vars(contract).items() if name.startswith("check_")]
+
+
+def cases(contract, table):
+    """Every check with every row, for `pytest.mark.parametrize(("check", "row"), …)`."""
+    return [
+        pytest.param(check, row, id=f"{row.name}-{check.__name__.removeprefix('check_')}")
+        for row in table.values()
+        for check in checks(contract)
+    ]

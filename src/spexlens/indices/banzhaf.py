@@ -1,12 +1,15 @@
 """Banzhaf-type indices, as weights in the Moebius or the Fourier basis at p = 1/2.
 
-Every function gives the weight with which a set of `s` players contributes to one of its subsets of
-`t` players, as an exact fraction; `order` is the highest order asked for.
+Every weight is that with which a set of `s` players contributes to one of its subsets of `t`
+players, as an exact fraction; `order` is the highest order asked for. Beside each weight stands the
+index's definition over all coalitions.
 """
 
 from __future__ import annotations
 
 from fractions import Fraction
+
+from spexlens.indices.coalitions import Coalitions, Effects
 
 
 def banzhaf_interaction(t: int, s: int, order: int) -> Fraction:
@@ -17,6 +20,18 @@ def banzhaf_interaction(t: int, s: int, order: int) -> Fraction:
     return Fraction(1, 2 ** (s - t))
 
 
+def banzhaf_interaction_defined(game: Coalitions, order: int) -> Effects:
+    """BII by definition: discrete derivatives, averaged over all coalitions of the others.
+
+    >>> banzhaf_interaction_defined(Coalitions(lambda x: 1.0 * x.all(axis=1), 2), 2)
+    {(0,): 0.5, (1,): 0.5, (0, 1): 1.0}
+    """
+    return {
+        T: game.mean_derivative(T, lambda _, t=len(T): 0.5 ** (game.n - t))  # type: ignore[misc]
+        for T in game.sets(order)
+    }
+
+
 def faithful_banzhaf(t: int, s: int, order: int) -> Fraction:
     """FBII: Moebius coefficients of the best fit of at most `order` players; **Fourier** weight.
 
@@ -25,3 +40,13 @@ def faithful_banzhaf(t: int, s: int, order: int) -> Fraction:
     Tsai, Yeh and Ravikumar 2023, Faith-Shap, theorem 17.
     """
     return Fraction((-2) ** t) if s <= order else Fraction(0)
+
+
+def faithful_banzhaf_defined(game: Coalitions, order: int) -> Effects:
+    """FBII by definition: the best fit to all coalitions alike.
+
+    >>> found = faithful_banzhaf_defined(Coalitions(lambda x: 1.0 * x.all(axis=1), 2), 1)
+    >>> {players: round(effect, 6) for players, effect in found.items()}
+    {(): -0.25, (0,): 0.5, (1,): 0.5}
+    """
+    return game.best_fit(order, lambda size: 1.0)

@@ -7,6 +7,7 @@ import numpy as np
 from spexlens.core.masks import FloatArray
 from spexlens.core.spectrum import FourierSpectrum
 from spexlens.core.supports import Supports
+from spexlens.indices.coalitions import Coalitions, Effects
 
 
 def influence(spectrum: FourierSpectrum) -> tuple[Supports, FloatArray, FloatArray | None]:
@@ -31,3 +32,18 @@ def influence(spectrum: FourierSpectrum) -> tuple[Supports, FloatArray, FloatArr
     players = np.flatnonzero(present)
     supports = Supports(spectrum.n, (players[:, None],) if len(players) else ())
     return supports, energy[players], None if errors is None else np.sqrt(variance[players])
+
+
+def influence_defined(game: Coalitions, order: int) -> Effects:
+    """Influence by definition: the mean variance of the value over player i alone, at p = 1/2.
+
+    >>> influence_defined(Coalitions(lambda x: 2.0 * x[:, 0], 2), 1)
+    {(0,): 1.0, (1,): 0.0}
+    """
+
+    def effect(player: int) -> float:
+        without = [coalition for coalition in game.value if player not in coalition]
+        flips = [game.derivative((player,), coalition) for coalition in without]
+        return float(np.mean(np.square(flips))) / 4
+
+    return {(player,): effect(player) for player in range(game.n)}

@@ -1,19 +1,41 @@
 """Shapley-type indices, as weights in the Moebius basis.
 
-Every function gives the weight with which a set of `s` players contributes to one of its subsets of
-`t` players, as an exact fraction; `order` is the highest order asked for.
+Every weight is that with which a set of `s` players contributes to one of its subsets of `t`
+players, as an exact fraction; `order` is the highest order asked for. Beside each weight stands the
+index's definition over all coalitions.
 """
 
 from __future__ import annotations
 
 from fractions import Fraction
 from functools import cache
-from math import comb
+from itertools import combinations
+from math import comb, factorial
+
+from scipy import special
+
+from spexlens.indices.coalitions import Coalition, Coalitions, Effects
 
 
 def shapley_interaction(t: int, s: int, order: int) -> Fraction:
     """SII: `1 / (s - t + 1)`. Grabisch 2000; SV (Shapley 1953) is order 1."""
     return Fraction(1, s - t + 1)
+
+
+def shapley_interaction_defined(game: Coalitions, order: int) -> Effects:
+    """SII by definition: discrete derivatives, averaged first over coalitions of a size.
+
+    >>> shapley_interaction_defined(Coalitions(lambda x: 1.0 * x.all(axis=1), 2), 2)
+    {(0,): 0.5, (1,): 0.5, (0, 1): 1.0}
+    """
+
+    def effect(players: Coalition) -> float:
+        free = game.n - len(players)
+        return game.mean_derivative(
+            players, lambda size: factorial(free - size) * factorial(size) / factorial(free + 1)
+        )
+
+    return {players: effect(players) for players in game.sets(order)}
 
 
 def k_shapley_interaction(t: int, s: int, order: int) -> Fraction:
@@ -33,6 +55,25 @@ def k_shapley_interaction(t: int, s: int, order: int) -> Fraction:
     )
 
 
+def k_shapley_interaction_defined(game: Coalitions, order: int) -> Effects:
+    """k-SII by definition: order by order, what SII has too much is taken from the smaller sets.
+
+    >>> k_shapley_interaction_defined(Coalitions(lambda x: 1.0 * x.all(axis=1), 2), 2)
+    {(): 0.0, (0,): 0.0, (1,): 0.0, (0, 1): 1.0}
+    """
+    sii = shapley_interaction_defined(game, order)
+    effects: Effects = {}
+    for highest in range(1, order + 1):
+        step = {T: effect for T, effect in sii.items() if len(T) == highest}
+        for T, before in effects.items():
+            others = [player for player in range(game.n) if player not in T]
+            larger = combinations(others, highest - len(T))
+            added = sum(sii[tuple(sorted((*T, *R)))] for R in larger)
+            step[T] = before + float(special.bernoulli(highest - len(T))[-1]) * added
+        effects = {T: step[T] for T in sii if T in step}
+    return {(): game.value[()], **effects}
+
+
 def shapley_taylor(t: int, s: int, order: int) -> Fraction:
     """STII: dividends below the top order, larger sets shared among their subsets of top order.
 
@@ -41,6 +82,22 @@ def shapley_taylor(t: int, s: int, order: int) -> Fraction:
     if t < order:
         return Fraction(int(s == t))
     return Fraction(1, comb(s, order))
+
+
+def shapley_taylor_defined(game: Coalitions, order: int) -> Effects:
+    """STII by definition: derivatives at the empty set; at the top order, over random orderings.
+
+    >>> shapley_taylor_defined(Coalitions(lambda x: 1.0 * x.all(axis=1), 2), 1)
+    {(): 0.0, (0,): 0.5, (1,): 0.5}
+    """
+
+    def effect(players: Coalition) -> float:
+        if len(players) < order:
+            return game.derivative(players, ())
+        n = game.n
+        return order / n * game.mean_derivative(players, lambda size: 1 / comb(n - 1, size))
+
+    return {(): game.value[()]} | {players: effect(players) for players in game.sets(order)}
 
 
 def faithful_shapley(t: int, s: int, order: int) -> Fraction:
@@ -55,6 +112,21 @@ def faithful_shapley(t: int, s: int, order: int) -> Fraction:
         sign * t * comb(order, t) * comb(s - 1, order),
         (order + t) * comb(s + order - 1, order + t),
     )
+
+
+def faithful_shapley_defined(game: Coalitions, order: int) -> Effects:
+    """FSII by definition: the best fit under Shapley weights; the ends weigh all but infinitely.
+
+    >>> found = faithful_shapley_defined(Coalitions(lambda x: 1.0 * x.all(axis=1), 2), 1)
+    >>> {players: abs(round(effect, 6)) for players, effect in found.items()}
+    {(): 0.0, (0,): 0.5, (1,): 0.5}
+    """
+    n = game.n
+
+    def weight(size: int) -> float:
+        return 1e9 if size in (0, n) else (n - 1) / (comb(n, size) * size * (n - size))
+
+    return game.best_fit(order, weight)
 
 
 @cache

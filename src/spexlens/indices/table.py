@@ -24,19 +24,38 @@ from spexlens.core.interactions import Interactions
 from spexlens.core.masks import FloatArray, IntArray
 from spexlens.core.spectrum import FourierSpectrum
 from spexlens.core.supports import Supports
+from spexlens.core.tables import Table
 from spexlens.errors import InvalidInputError, UnknownNameError
-from spexlens.indices.banzhaf import banzhaf_interaction, faithful_banzhaf
-from spexlens.indices.influence import influence
+from spexlens.indices.banzhaf import (
+    banzhaf_interaction,
+    banzhaf_interaction_defined,
+    faithful_banzhaf,
+    faithful_banzhaf_defined,
+)
+from spexlens.indices.coalitions import Definition
+from spexlens.indices.coefficients import (
+    coefficients,
+    fourier_defined,
+    identity,
+    moebius_defined,
+)
+from spexlens.indices.influence import influence, influence_defined
 from spexlens.indices.shapley import (
     faithful_shapley,
+    faithful_shapley_defined,
     k_shapley_interaction,
+    k_shapley_interaction_defined,
     shapley_interaction,
+    shapley_interaction_defined,
     shapley_taylor,
+    shapley_taylor_defined,
 )
 from spexlens.transforms.moebius import SubsetMap, rebase_map, spread_to_subsets
 
 SetWeight = Callable[[int, int, int], Fraction]
 """(t, s, order) -> weight of a set of s players on a subset of t players."""
+Effect = tuple[Supports, FloatArray, FloatArray | None]
+"""Sets, their effects and, where the spectrum has them, standard errors."""
 
 
 @dataclass(frozen=True)
@@ -46,9 +65,16 @@ class Index:
     Attributes
     ----------
     name, full_name, source : str
+    formula : str
+        Its value in LaTeX, for the documentation: m and F are Moebius and Fourier coefficients at
+        p = 1/2, t and s the sizes of T and S, l the order asked for.
+    definition : callable
+        `(coalitions, order) -> effects`, over all 2^n coalitions: what the row is tested against.
     weight : callable, optional
-        `(t, s, order) -> Fraction`, in the basis that `basis` names; None where the index has a
-        function of its own.
+        `(t, s, order) -> Fraction`, in the basis that `basis` names.
+    read : callable, optional
+        `(spectrum, order) -> (sets, effects, errors)` instead, for an index that stays in the
+        spectrum's own basis, whatever its p.
     basis : "moebius" or "fourier"
     default_order : int, optional
         Highest order when none is asked for; None = all orders.
@@ -56,59 +82,111 @@ class Index:
         Highest order for which the index is defined.
     has_empty : bool
         Whether the index assigns a value to the empty set.
+    linear : bool
+        Whether the effects of a sum of functions are the sums of their effects.
+    efficient : bool
+        Whether the effects of all sets add up to the full minus the empty value.
+    in_shapiq : bool
+        Whether shapiq knows it, by the same name.
     """
 
     name: str
     full_name: str
     source: str
-    weight: SetWeight | None
+    formula: str
+    definition: Definition
+    weight: SetWeight | None = None
+    read: Callable[[FourierSpectrum, int | None], Effect] | None = None
     basis: str = "moebius"
     default_order: int | None = 2
     max_order: int | None = None
     has_empty: bool = False
+    linear: bool = True
+    efficient: bool = False
+    in_shapiq: bool = False
+
+    def __post_init__(self) -> None:
+        if (self.weight is None) == (self.read is None):
+            raise InvalidInputError(
+                f"the index {self.name!r} has {'no' if self.weight is None else 'a'} weight and "
+                f"{'no' if self.read is None else 'a'} read; needed one of them."
+            )
+
+    @property
+    def description(self) -> str:
+        """Its name in full."""
+        return self.full_name
 
 
-def _identity(t: int, s: int, order: int) -> Fraction:
-    return Fraction(int(s == t))
-
-
-_ROWS = (
-    Index("Fourier", "Fourier coefficient", "Kang et al. 2025", None, "fourier", None, None, True),
-    Index("Moebius", "Moebius transform", "Grabisch 2000", _identity, "moebius", None, None, True),
-    Index("SV", "Shapley value", "Shapley 1953", shapley_interaction, "moebius", 1, 1),
-    Index("BV", "Banzhaf value", "Banzhaf 1965", banzhaf_interaction, "moebius", 1, 1),
-    Index("BII", "Banzhaf interaction index", "Grabisch & Roubens 1999", banzhaf_interaction),
-    Index("SII", "Shapley interaction index", "Grabisch & Roubens 1999", shapley_interaction),
+INDICES: Table[Index] = Table("index", (
     Index(
-        "k-SII", "k-Shapley values", "Bordt & von Luxburg 2023", k_shapley_interaction,
-        has_empty=True,
+        "Fourier", "Fourier coefficient", "Kang et al. 2025", r"F(T)", fourier_defined,
+        read=coefficients, basis="fourier", default_order=None, has_empty=True,
     ),
     Index(
-        "STII", "Shapley Taylor interaction index", "Sundararajan et al. 2020", shapley_taylor,
-        has_empty=True,
+        "Moebius", "Moebius transform", "Grabisch 2000",
+        r"m(T) = (-2)^t \sum_{S \supseteq T} F(S)", moebius_defined, identity, default_order=None,
+        has_empty=True, in_shapiq=True,
     ),
     Index(
-        "FSII", "Faithful Shapley interaction index", "Tsai et al. 2023", faithful_shapley,
-        has_empty=True,
+        "SV", "Shapley value", "Shapley 1953", r"\sum_{S \ni i} m(S) / s",
+        shapley_interaction_defined, shapley_interaction, default_order=1, max_order=1,
+        efficient=True, in_shapiq=True,
     ),
     Index(
-        "FBII", "Faithful Banzhaf interaction index", "Tsai et al. 2023", faithful_banzhaf,
-        "fourier", has_empty=True,
+        "BV", "Banzhaf value", "Banzhaf 1965",
+        r"\sum_{S \ni i} m(S) / 2^{s-1} = -2 F(\{i\})", banzhaf_interaction_defined,
+        banzhaf_interaction, default_order=1, max_order=1, in_shapiq=True,
     ),
-    Index("Influence", "Influence", "O'Donnell 2014", None, "fourier", 1, 1),
-)  # fmt: skip
-
-INDICES: dict[str, Index] = {row.name: row for row in _ROWS}
-_BY_LOWER_NAME = {row.name.lower(): row for row in _ROWS}
+    Index(
+        "BII", "Banzhaf interaction index", "Grabisch & Roubens 1999",
+        r"\sum_{S \supseteq T} m(S) / 2^{s-t} = (-2)^t F(T)", banzhaf_interaction_defined,
+        banzhaf_interaction, in_shapiq=True,
+    ),
+    Index(
+        "SII", "Shapley interaction index", "Grabisch & Roubens 1999",
+        r"\sum_{S \supseteq T} m(S) / (s - t + 1)", shapley_interaction_defined,
+        shapley_interaction, in_shapiq=True,
+    ),
+    Index(
+        "k-SII", "k-Shapley values", "Bordt & von Luxburg 2023",
+        r"\sum_{j \le l - t} B_j \sum_{\lvert R \rvert = j} \text{SII}(T \cup R)",
+        k_shapley_interaction_defined, k_shapley_interaction, has_empty=True, efficient=True,
+        in_shapiq=True,
+    ),
+    Index(
+        "STII", "Shapley Taylor interaction index", "Sundararajan et al. 2020",
+        r"m(T) \text{ for } t < l; \; \sum_{S \supseteq T} m(S) / \binom{s}{l} \text{ for } t = l",
+        shapley_taylor_defined, shapley_taylor, has_empty=True, efficient=True, in_shapiq=True,
+    ),
+    Index(
+        "FSII", "Faithful Shapley interaction index", "Tsai et al. 2023",
+        r"m(T) + (-1)^{l-t} \frac{t}{l+t} \binom{l}{t} \sum_{S \supset T,\, s > l} "
+        r"\frac{\binom{s-1}{l}}{\binom{s+l-1}{l+t}} m(S)",
+        faithful_shapley_defined, faithful_shapley, has_empty=True, efficient=True,
+        in_shapiq=True,
+    ),
+    Index(
+        "FBII", "Faithful Banzhaf interaction index", "Tsai et al. 2023",
+        r"(-2)^t \sum_{S \supseteq T,\, s \le l} F(S)", faithful_banzhaf_defined, faithful_banzhaf,
+        basis="fourier", has_empty=True, in_shapiq=True,
+    ),
+    Index(
+        "Influence", "Influence", "O'Donnell 2014", r"\sum_{S \ni i} F(S)^2", influence_defined,
+        read=lambda spectrum, _: influence(spectrum), basis="fourier", default_order=1,
+        max_order=1, linear=False,
+    ),
+))  # fmt: skip
 
 
 def find_index(name: str) -> Index:
     """Find the row of a name in any case; `Mobius` and `Möbius` are understood too."""
     key = name.lower().replace("ö", "oe")
-    row = _BY_LOWER_NAME.get("moebius" if key == "mobius" else key)
-    if row is None:
-        raise UnknownNameError("index", name, INDICES)
-    return row
+    key = "moebius" if key == "mobius" else key
+    for row in INDICES.values():
+        if row.name.lower() == key:
+            return row
+    raise UnknownNameError("index", name, INDICES)
 
 
 def compute_index(
@@ -147,19 +225,12 @@ def compute_index(
     row = find_index(name)
     order = _checked_order(row, order)
     names = spectrum.players if players is None else players
-    if row.name == "Influence":
-        supports, effects, errors = influence(spectrum)
-    elif row.weight is None:
-        chosen = spectrum if order is None else spectrum.up_to_order(order)
-        supports, effects, errors = chosen.supports, chosen.coefficients, chosen.std_errors
-    else:
-        supports, effects, errors = _linear(spectrum, row, order)
+    found = _linear(spectrum, row, order) if row.read is None else row.read(spectrum, order)
+    supports, effects, errors = found
     return Interactions(supports, effects, row.name, names, errors)
 
 
-def _linear(
-    spectrum: FourierSpectrum, row: Index, order: int | None
-) -> tuple[Supports, FloatArray, FloatArray | None]:
+def _linear(spectrum: FourierSpectrum, row: Index, order: int | None) -> Effect:
     index_map = index_subset_map(spectrum.supports, spectrum.p, row, order)
     errors = spectrum.std_errors
     return (
@@ -178,23 +249,23 @@ def index_subset_map(
         return index_subset_map(at_half.subsets, 0.5, row, order).after(at_half)
     highest = max((group.shape[1] for group in supports.groups), default=0)
     limit = highest if order is None else order
+    set_weight = row.weight
+    assert set_weight is not None
 
     def weight(members: IntArray, rest: IntArray) -> FloatArray:
         t, s = members.shape[2], members.shape[2] + rest.shape[2]
-        return np.full(members.shape[:2], float(_fourier_weight(row.name, t, s, limit)))
+        return np.full(members.shape[:2], float(_fourier_weight(set_weight, row.basis, t, s, limit)))
 
     first = 0 if row.has_empty else 1
     return spread_to_subsets(supports, weight, min_order=first, max_order=order)
 
 
 @cache
-def _fourier_weight(name: str, t: int, s: int, order: int) -> Fraction:
-    row = INDICES[name]
-    assert row.weight is not None
-    if row.basis == "fourier":
-        return row.weight(t, s, order)
+def _fourier_weight(weight: SetWeight, basis: str, t: int, s: int, order: int) -> Fraction:
+    if basis == "fourier":
+        return weight(t, s, order)
     return sum(
-        (comb(s - t, r - t) * row.weight(t, r, order) * (-2) ** r for r in range(t, s + 1)),
+        (comb(s - t, r - t) * weight(t, r, order) * (-2) ** r for r in range(t, s + 1)),
         Fraction(0),
     )
 
