@@ -188,7 +188,7 @@ def contenders(names: list[str]) -> dict[str, Callable[[Setting], Algorithm]]:
         "trees": lambda s: ProxySPEX(QUICK_GRID, energy=0.99),
         "spex-hard": lambda s: SPEX(b=s.b, order=s.order, sweep_order=0, patterns=1, singles=False),
     }
-    table = {name: (lambda _, cls=cls: cls()) for name, cls in ALGORITHMS.items()}
+    table = {name: (lambda _, row=row: row.make()) for name, row in ALGORITHMS.items()}
     return {name: (table | own)[name] for name in names}
 
 

@@ -14,11 +14,13 @@ def effects(index="FBII", order=None):
     return sx.compute_index(spectrum, index, order, NAMES)
 
 
+SHARED = [row for row in sx.INDICES.values() if row.in_shapiq]
+
+
 @pytest.mark.parametrize(
     ("index", "order"),
-    [("SV", 1), ("BV", 1), ("BII", 2), ("SII", 3), ("k-SII", 2), ("STII", 2), ("FSII", 2),
-     ("FBII", 2), ("FBII", 3), ("Moebius", None)],
-)  # fmt: skip
+    [*((row.name, row.default_order) for row in SHARED), ("SII", 3), ("FBII", 3)],
+)
 def test_shapiq_holds_the_same_values_and_gives_them_back(index, order):
     pytest.importorskip("shapiq")
     given = effects(index, order)

@@ -8,12 +8,10 @@ from typing import TYPE_CHECKING, Any
 from spexlens.core.interactions import Interactions
 from spexlens.core.spectrum import default_players
 from spexlens.errors import InvalidInputError, MissingExtraError
+from spexlens.indices.table import INDICES
 
 if TYPE_CHECKING:
     import networkx as nx
-
-# Both libraries spell these alike; Fourier and Influence have no counterpart in shapiq.
-_SHARED_INDICES = ("SV", "BV", "BII", "SII", "k-SII", "STII", "FSII", "FBII", "Moebius")
 
 
 def to_shapiq(interactions: Interactions, *, baseline: float | None = None) -> Any:
@@ -24,7 +22,7 @@ def to_shapiq(interactions: Interactions, *, baseline: float | None = None) -> A
     Parameters
     ----------
     interactions : Interactions
-        Of an index that shapiq knows: SV, BV, BII, SII, k-SII, STII, FSII, FBII or Moebius.
+        Of an index that shapiq knows, by its row in `spexlens.INDICES`: not Fourier or Influence.
     baseline : float, optional
         Value of the empty input; by default the effect of the empty set, 0 where absent.
 
@@ -37,14 +35,15 @@ def to_shapiq(interactions: Interactions, *, baseline: float | None = None) -> A
     Raises
     ------
     InvalidInputError
-        For Fourier and Influence.
+        For an index that shapiq does not know.
     MissingExtraError
         Where shapiq is not installed.
     """
-    if interactions.index not in _SHARED_INDICES:
+    shared = [name for name, row in INDICES.items() if row.in_shapiq]
+    if interactions.index not in shared:
         raise InvalidInputError(
-            f"shapiq has no index {interactions.index!r}; needed one of "
-            f"{', '.join(_SHARED_INDICES)}, such as explanation.interactions('FBII')."
+            f"shapiq has no index {interactions.index!r}; needed one of {', '.join(shared)}, such "
+            "as explanation.interactions('FBII')."
         )
     try:
         from shapiq import InteractionValues

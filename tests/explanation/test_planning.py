@@ -16,12 +16,6 @@ def test_a_long_fit_is_told_before_anything_is_measured():
         sx.explain(game, 30_000, rng=0)
 
 
-@pytest.mark.parametrize("name", sx.ALGORITHMS)
-def test_usual_runs_are_not_warned_of(name):
-    warn_of_a_long_fit(sx.find_algorithm(name), 100, 1500)
-    warn_of_a_long_fit(sx.find_algorithm(name), 5000, 400)
-
-
 def test_the_expected_cost_grows_with_both_sizes_and_auto_takes_the_sum():
     costs = [sx.KernelSPEX().fit_cost(100, m) for m in (100, 1000, 10_000, 20_000)]
     assert np.all(np.diff([cost.seconds for cost in costs]) > 0)

@@ -7,7 +7,7 @@ from spexlens.algorithms.kernelspex import KernelSPEX
 from spexlens.algorithms.proxyspex import ProxySPEX
 from spexlens.algorithms.regression import Lasso, Pairwise
 from spexlens.algorithms.spex import SPEX
-from spexlens.algorithms.table import ALGORITHMS, find_algorithm
+from spexlens.algorithms.table import ALGORITHMS, NamedAlgorithm, find_algorithm
 
 __all__ = [
     "ALGORITHMS",
@@ -18,6 +18,7 @@ __all__ = [
     "Exact",
     "KernelSPEX",
     "Lasso",
+    "NamedAlgorithm",
     "Pairwise",
     "ProxySPEX",
     "Recovery",

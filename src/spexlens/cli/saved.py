@@ -23,7 +23,6 @@ if TYPE_CHECKING:
     from spexlens.explanation.result import Explanation
 
 Run = Annotated[Path, typer.Argument(help="A run.json that spexlens saved.")]
-_RIVALS = ("lasso", "pairwise", "proxyspex", "kernelspex", "auto")
 
 
 @with_options
@@ -116,17 +115,17 @@ def bench(
         list[str] | None, typer.Option("--algorithm", help="One to try; may be repeated.")
     ] = None,
 ) -> None:
-    """Try every algorithm on the ablations of a saved run: cross-validated R2, and time.
+    """Try every algorithm that takes any masks on those of a saved run: cross-validated R2, time.
 
     Example: spexlens bench run/run.json --algorithm auto --algorithm lasso
     """
-    from spexlens.algorithms.table import find_algorithm
+    from spexlens.algorithms.table import ALGORITHMS, find_algorithm
     from spexlens.core.masks import all_masks
     from spexlens.explanation.explain import fit
     from spexlens.explanation.result import load
 
     explanation = load(run)
-    names = tuple(algorithms or _RIVALS)
+    names = algorithms or [name for name, row in ALGORITHMS.items() if row.make.any_masks]
     for name in names:
         find_algorithm(name)
     output, errors = consoles(options)
