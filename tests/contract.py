@@ -1,7 +1,7 @@
 """Contracts: what every row of a table must keep.
 
-A folder's `contract.py` holds functions `check_…(row)`. Tests run each on every row of the table, so
-that a row which joins the table is tested without a line in any test.
+Modules called `…contract.py` hold functions `check_…(row)`. Tests run each on every row of the
+table, so that a row which joins the table is tested without a line in any test.
 """
 
 from __future__ import annotations

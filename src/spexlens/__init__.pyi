@@ -9,8 +9,10 @@ from spexlens.ablation.engines import Batch as Batch
 from spexlens.ablation.engines import ENGINES as ENGINES
 from spexlens.ablation.engines import Engine as Engine
 from spexlens.ablation.engines import Local as Local
+from spexlens.ablation.engines import NamedEngine as NamedEngine
 from spexlens.ablation.engines import Ray as Ray
 from spexlens.ablation.engines import Threads as Threads
+from spexlens.ablation.engines import run_batch as run_batch
 from spexlens.ablation.evaluate import Measured as Measured
 from spexlens.ablation.evaluate import measure as measure
 from spexlens.ablation.plan import Plan as Plan
@@ -24,6 +26,7 @@ from spexlens.algorithms import Design as Design
 from spexlens.algorithms import Exact as Exact
 from spexlens.algorithms import KernelSPEX as KernelSPEX
 from spexlens.algorithms import Lasso as Lasso
+from spexlens.algorithms import NamedAlgorithm as NamedAlgorithm
 from spexlens.algorithms import Pairwise as Pairwise
 from spexlens.algorithms import ProxySPEX as ProxySPEX
 from spexlens.algorithms import Recovery as Recovery
@@ -49,6 +52,7 @@ from spexlens.core.spectrum import FourierSpectrum as FourierSpectrum
 from spexlens.core.spectrum import MoebiusSpectrum as MoebiusSpectrum
 from spexlens.core.spectrum import fourier_basis as fourier_basis
 from spexlens.core.supports import Supports as Supports
+from spexlens.core.tables import Table as Table
 from spexlens.errors import InvalidInputError as InvalidInputError
 from spexlens.errors import SpexlensError as SpexlensError
 from spexlens.errors import SpexlensWarning as SpexlensWarning
@@ -58,7 +62,9 @@ from spexlens.explanation.fidelity import Fidelity as Fidelity
 from spexlens.explanation.learning_curve import LearningCurve as LearningCurve
 from spexlens.explanation.result import Explanation as Explanation
 from spexlens.explanation.result import load as load
+from spexlens.explanation.stopping import NamedRule as NamedRule
 from spexlens.explanation.stopping import Plateau as Plateau
+from spexlens.explanation.stopping import RULES as RULES
 from spexlens.explanation.stopping import Stable as Stable
 from spexlens.indices import INDICES as INDICES
 from spexlens.indices import Index as Index

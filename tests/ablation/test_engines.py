@@ -18,12 +18,19 @@ from spexlens.ablation.engines.base import Queue
 from spexlens.ablation.evaluate import evaluate, measure
 from spexlens.core.masks import all_masks
 from spexlens.errors import TransientError
+from tests.ablation import engine_contract
+from tests.contract import cases
 
 MASKS = all_masks(8)
 ENGINES_HERE = [Local(wait=0.01), Threads(3, wait=0.01), Threads(50, wait=0.01)]
 
 
-@pytest.mark.parametrize("engine", [*ENGINES, None, *ENGINES_HERE])
+@pytest.mark.parametrize(("check", "row"), cases(engine_contract, ENGINES))
+def test_every_engine_keeps_the_contract(check, row):
+    check(row)
+
+
+@pytest.mark.parametrize("engine", [None, *ENGINES_HERE])
 def test_every_engine_gives_the_same_values(engine):
     game = sx.FunctionGame(lambda m: np.stack([m.sum(axis=1), m[:, 0]], axis=1), 8)
     values = evaluate(game, MASKS, batch_size=10, engine=engine)

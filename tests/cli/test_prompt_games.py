@@ -89,7 +89,7 @@ def test_pieces_and_fillers_are_chosen(model):
         ({"answers": ANSWERS, "response": "a"}, "--answers and --response given"),
         ({"answers": ANSWERS, "chat": True}, "--chat and --system are for --endpoint"),
         ({"score": "kl", "absent": "hide"}, "reads the full prompt as well"),
-        ({"answers": ANSWERS, "segmenter": "token"}, "known: tokens, words"),
+        ({"answers": ANSWERS, "segmenter": "token"}, "known: words, characters"),
         ({"score": "kl", "endpoint": "http://localhost/v1"}, "known: answers, response, share"),
     ],
 )

@@ -4,7 +4,14 @@ import numpy as np
 import pytest
 
 import spexlens as sx
-from spexlens.explanation.stopping import Reach, Round, as_rule, curve_of
+from spexlens.explanation.stopping import RULES, Reach, Round, as_rule, curve_of
+from tests.contract import cases
+from tests.explanation import rule_contract
+
+
+@pytest.mark.parametrize(("check", "row"), cases(rule_contract, RULES))
+def test_every_rule_of_the_table_keeps_the_contract(check, row):
+    check(row)
 
 
 def after(ablations, r2, terms=None, n=10, **others):
@@ -54,6 +61,10 @@ def test_rules_that_cannot_be_met_are_refused():
         sx.Stable(index="nonsense")
     with pytest.raises(sx.InvalidInputError, match=r"until = 0\.8"):
         as_rule(0.8)
+    with pytest.raises(sx.InvalidInputError, match="at least 1"):
+        as_rule("stable=0")
+    with pytest.raises(sx.InvalidInputError, match="needed stable=10, or another whole number"):
+        as_rule("stable=2.5")
 
 
 def test_a_plateau_needs_four_rounds_and_two_ablations_a_player_both():

@@ -1,4 +1,4 @@
-"""Ridge, kernel ridge, neighbours, estimators and networks against scikit-learn on each subset."""
+"""Trainers keep the contract, and those of scikit-learn's models equal them on each subset."""
 
 import numpy as np
 import pytest
@@ -18,7 +18,16 @@ from spexlens.trainers.logistic import Logistic
 from spexlens.trainers.nearest_neighbours import NearestNeighbours
 from spexlens.trainers.network import Network
 from spexlens.trainers.ridge import Ridge
+from spexlens.trainers.table import TRAINERS
+from tests.contract import cases
+from tests.trainers import contract
 from tests.training_cases import blobs, line, subsets
+
+
+@pytest.mark.parametrize(("check", "row"), cases(contract, TRAINERS))
+def test_every_trainer_keeps_the_contract(check, row):
+    check(row)
+
 
 REGRESSION = {
     "ridge": (Ridge(0.7), SklearnRidge(0.7)),

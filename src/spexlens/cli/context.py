@@ -14,7 +14,6 @@ from rich.markup import escape
 from spexlens.cli.options import RunOptions, with_options
 from spexlens.cli.running import check_options, consoles, explain_and_show, loading
 from spexlens.errors import InvalidInputError
-from spexlens.lenses.text.ablations import ABLATIONS
 
 if TYPE_CHECKING:
     from spexlens.lenses.base import LensGame
@@ -49,11 +48,9 @@ def context(
         typer.Option(help="Or two answers: the score is how far the first is ahead."),
     ] = None,
     model: Annotated[str, typer.Option(help="smollm2, a folder, or a hub name.")] = "smollm2",
-    segmenter: Annotated[
-        str, typer.Option(help="Players: documents, paragraphs, sentences, lines, words, …")
-    ] = "sentences",
+    segmenter: Annotated[str, typer.Option(help="Players: {names of SEGMENTERS}.")] = "sentences",
     absent: Annotated[
-        str, typer.Option(help=f"What an absent part becomes: {', '.join(ABLATIONS)}.")
+        str, typer.Option(help="What an absent part becomes. {rows of ABLATIONS}.")
     ] = "remove",
     chat: Annotated[bool, typer.Option("--chat", help="Ask by the model's chat template.")] = False,
     flips: Annotated[
@@ -82,22 +79,25 @@ def _game(arguments: _Arguments, text: str) -> LensGame:
     from spexlens.lenses.text.game import prompt_game
     from spexlens.lenses.text.prompt import question_template
     from spexlens.lenses.text.response_scores import ResponseLogProbability
+    from spexlens.lenses.text.segmenters import SEGMENTERS, segmenter_of
     from spexlens.models.zoo import load_model
 
     response = arguments.response
     score = None if response is None else ResponseLogProbability(response)
+    SEGMENTERS.find(arguments.segmenter)
     with loading(arguments.model):
         model = load_model(arguments.model)
+    segmenter = segmenter_of(arguments.segmenter, model.tokenizer)
     if not arguments.chat:
         return prompt_game(
             model, text, question_template(arguments.question), answers=arguments.answers,
-            score=score, segmenter=arguments.segmenter, absent=arguments.absent,
+            score=score, segmenter=segmenter, absent=arguments.absent,
         )  # fmt: skip
     # The question is a message of its own, so that only the context is cut.
     messages = [{"role": "user", "content": text}, {"role": "user", "content": arguments.question}]
     return chat_game(
         model, messages, answers=arguments.answers, score=score, within=[0],
-        segmenter=arguments.segmenter, absent=arguments.absent,
+        segmenter=segmenter, absent=arguments.absent,
     )  # fmt: skip
 
 

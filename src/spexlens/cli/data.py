@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from dataclasses import asdict, dataclass, replace
 from functools import partial
 from pathlib import Path
@@ -22,28 +22,15 @@ from spexlens.errors import InvalidInputError, UnknownNameError
 from spexlens.explanation.explain import fit
 from spexlens.explanation.result import Explanation
 from spexlens.lenses.base import LensGame
-from spexlens.lenses.score import in_words
 from spexlens.lenses.training.files import BUILT_IN, ExampleTable, built_in, read_csv
 from spexlens.lenses.training.game import training_game
 from spexlens.lenses.training.metrics import Removals
-from spexlens.lenses.training.scores import TRAINING_SCORES
 from spexlens.lenses.training.screen import screen
 from spexlens.lenses.training.surrogates import surrogate_game
 from spexlens.trainers.base import Trainer, TrainingData
-from spexlens.trainers.kernel_ridge import KernelRidge
-from spexlens.trainers.logistic import Logistic
-from spexlens.trainers.nearest_neighbours import NearestNeighbours
-from spexlens.trainers.ridge import Ridge
 from spexlens.trainers.sentence_features import hashed_words, kept_features, minilm
+from spexlens.trainers.table import TRAINERS
 
-TRAINERS: dict[str, Callable[[], Trainer]] = {
-    "logistic": Logistic,
-    "ridge": lambda: Ridge(task="classification"),
-    "kernel-ridge": lambda: KernelRidge(task="classification"),
-    "neighbours": NearestNeighbours,
-    "ridge-regression": Ridge,
-    "kernel-ridge-regression": KernelRidge,
-}
 _MOST_PLAYERS = 200  # unless --players says otherwise
 _CONTEXTS = 20  # random subsets in which a set is put in and taken out
 
@@ -81,8 +68,8 @@ def data(
     players: Annotated[
         int | None, typer.Option(help="Most relevant examples to explain; others stay.", min=2)
     ] = None,
-    trainer: Annotated[str, typer.Option(help=f"One of {', '.join(TRAINERS)}.")] = "logistic",
-    score: Annotated[str | None, typer.Option(help=f"{in_words(TRAINING_SCORES)}.")] = None,
+    trainer: Annotated[str, typer.Option(help="One of {names of TRAINERS}.")] = "logistic",
+    score: Annotated[str | None, typer.Option(help="{rows of TRAINING_SCORES}.")] = None,
     surrogate: Annotated[
         str | None, typer.Option(help="newton, second or first: influence, not retraining.")
     ] = None,
@@ -110,12 +97,11 @@ def data(
         check,
     )
     check_options(options)
-    if trainer not in TRAINERS:
-        raise UnknownNameError("trainer", trainer, TRAINERS)
+    retrained = TRAINERS.find(trainer).make()
     output, _ = consoles(options)
     table = _table(arguments)
     examples, rows = table.split(test)
-    game, notes = _game(table, examples, rows, players, TRAINERS[trainer](), score)
+    game, notes = _game(table, examples, rows, players, retrained, score)
     _print_plan(output, game)
     _print_columns(output, table)
     run = game if surrogate is None else surrogate_game(game, surrogate)

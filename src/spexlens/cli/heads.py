@@ -16,7 +16,6 @@ from spexlens.cli.printing import shown_progress
 from spexlens.cli.running import check_options, consoles, explain_and_show, loading, open_store
 from spexlens.errors import InvalidInputError, UnknownNameError
 from spexlens.lenses.components.scores import COMPONENT_SCORES, find_score
-from spexlens.lenses.score import in_words
 
 if TYPE_CHECKING:
     from spexlens.explanation.result import Explanation
@@ -62,9 +61,9 @@ def heads(
     ],
     options: _Options,
     model: Annotated[str, typer.Option(help="smollm2, a folder, or a hub name.")] = "smollm2",
-    sites: Annotated[str, typer.Option(help="heads, kv, mlps or layers.")] = "heads",
+    sites: Annotated[str, typer.Option(help="Components: {names of SITES}.")] = "heads",
     layers: Annotated[str | None, typer.Option(help="Only these layers, such as 0,3,6.")] = None,
-    score: Annotated[str, typer.Option(help=f"{in_words(COMPONENT_SCORES)}.")] = "margin",
+    score: Annotated[str, typer.Option(help="{rows of COMPONENT_SCORES}.")] = "margin",
     replacement: Annotated[
         str, typer.Option(help="What an absent one gives: zero, mean or resample.")
     ] = "mean",

@@ -54,8 +54,8 @@ def joint(
     options: _Options,
     model: Annotated[str, typer.Option(help="smollm2, a folder, or a hub name.")] = "smollm2",
     template: Annotated[str, typer.Option(help="The prompt, with {text} once.")] = "{text}",
-    segmenter: Annotated[str, typer.Option(help="How the text is cut into players.")] = "words",
-    sites: Annotated[str, typer.Option(help="heads, kv, mlps or layers.")] = "heads",
+    segmenter: Annotated[str, typer.Option(help="Players: {names of SEGMENTERS}.")] = "words",
+    sites: Annotated[str, typer.Option(help="Components: {names of SITES}.")] = "heads",
     p_words: Annotated[float, typer.Option(help="Keep probability of the pieces.")] = 0.5,
     p_heads: Annotated[float, typer.Option(help="Keep probability of the components.")] = 0.9,
     replacement: Annotated[
@@ -94,15 +94,18 @@ def _game(arguments: _Arguments) -> JointGame:
     from spexlens.lenses.joint.game import joint_game
     from spexlens.lenses.joint.gated_prompts import gated_prompts
     from spexlens.lenses.text.prompt import PromptLens
+    from spexlens.lenses.text.segmenters import SEGMENTERS, segmenter_of
     from spexlens.lenses.text.sequence_scores import chosen_score
     from spexlens.models.gating.sites import SITES
     from spexlens.models.zoo import load_model
 
     if arguments.sites not in SITES:
         raise UnknownNameError("kind of sites", arguments.sites, SITES)
-    words = PromptLens(arguments.text, arguments.template, arguments.segmenter)
+    SEGMENTERS.find(arguments.segmenter)
     with loading(arguments.model):
         lm = load_model(arguments.model)
+        segmenter = segmenter_of(arguments.segmenter, lm.tokenizer)
+        words = PromptLens(arguments.text, arguments.template, segmenter)
         components = ComponentLens(SITES[arguments.sites](lm.model))
         subject = gated_prompts(
             lm, words.prompt, chosen_score(arguments.answers, None), components.sites,

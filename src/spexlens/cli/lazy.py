@@ -8,6 +8,8 @@ from typing import Any
 import typer
 from typer.core import TyperGroup
 
+from spexlens.cli.table_help import CommandWithTables
+
 COMMANDS = {
     "demo": ("prompt", "Explain why SmolLM2 calls a movie review positive."),
     "prompt": ("prompt", "Which words of a text act together on a choice between two answers."),
@@ -43,7 +45,7 @@ class LazyGroup(TyperGroup):
             sub_app = typer.Typer(
                 rich_markup_mode=None, pretty_exceptions_enable=False, add_completion=False
             )
-            sub_app.command(name=cmd_name)(getattr(module, cmd_name))
+            sub_app.command(name=cmd_name, cls=CommandWithTables)(getattr(module, cmd_name))
         command = typer.main.get_command(sub_app)
         command.name = cmd_name
         return command

@@ -22,7 +22,9 @@ from spexlens.cli.config import read_config
 class ShowOptions:
     """How results are shown and where they are written."""
 
-    index: Annotated[str, typer.Option(help="Interaction index of the table.")] = "FBII"
+    index: Annotated[
+        str, typer.Option(help="Interaction index of the table: {names of INDICES}.")
+    ] = "FBII"
     order: Annotated[int | None, typer.Option(help="Highest order of the index.")] = None
     top: Annotated[int, typer.Option(help="Rows of the table.", min=1)] = 15
     json: Annotated[
@@ -31,7 +33,10 @@ class ShowOptions:
     ] = False
     out: Annotated[
         Path | None,
-        typer.Option(help="Folder for run.json, report.html, config.toml and pictures."),
+        typer.Option(
+            help="Folder for run.json, report.html, config.toml and pictures: {files of PLOTS}, as "
+            "they suit the run."
+        ),
     ] = None
 
 
@@ -47,13 +52,12 @@ class RunOptions(ShowOptions):
     ] = None
     max_tokens: Annotated[int | None, typer.Option(help="Tokens at most.", min=1)] = None
     max_seconds: Annotated[float | None, typer.Option(help="Seconds of measuring at most.")] = None
-    until_r2: Annotated[
-        float | None,
-        typer.Option(help="Stop early once R2 on unseen masks is so high."),
-    ] = None
-    until_stable: Annotated[
-        int | None,
-        typer.Option(help="Stop early once so many strongest effects stay the same.", min=1),
+    until: Annotated[
+        str | None,
+        typer.Option(
+            help="Stop early by a rule, perhaps with another number, such as r2=0.9. "
+            "{rows of RULES}."
+        ),
     ] = None
     dry_run: Annotated[
         bool,
@@ -61,9 +65,9 @@ class RunOptions(ShowOptions):
             "--dry-run", help="Tell what the run would take, and stop.", show_default=False
         ),
     ] = False
-    algorithm: Annotated[str, typer.Option(help="Which algorithm recovers the interactions.")] = (
-        "auto"
-    )
+    algorithm: Annotated[
+        str, typer.Option(help="What recovers the interactions: {names of ALGORITHMS}.")
+    ] = "auto"
     p: Annotated[
         float | None,
         typer.Option(help="Keep probability of the masks, default 1/2."),
@@ -85,7 +89,9 @@ class RunOptions(ShowOptions):
         Path | None,
         typer.Option(help="File that keeps every value: a run goes on there."),
     ] = None
-    engine: Annotated[str | None, typer.Option(help="Where ablations run: local, threads.")] = None
+    engine: Annotated[str | None, typer.Option(help="Where ablations run. {rows of ENGINES}.")] = (
+        None
+    )
     batch_size: Annotated[int, typer.Option(help="Ablations a batch.", min=1)] = 64
     config: Annotated[
         Path | None,

@@ -15,9 +15,6 @@ from spexlens.cli import demo_case
 from spexlens.cli.options import RunOptions, with_options
 from spexlens.cli.prompt_games import PromptArguments, endpoint_game, local_game
 from spexlens.cli.running import check_options, consoles, explain_and_show, loading
-from spexlens.lenses.score import in_words
-from spexlens.lenses.score_tables import ENDPOINT_SCORES, PROMPT_SCORES
-from spexlens.lenses.text.ablations import ABLATIONS, HIDE
 
 if TYPE_CHECKING:
     from spexlens.lenses.base import LensGame
@@ -39,23 +36,14 @@ def prompt(
     score: Annotated[
         str | None,
         typer.Option(
-            help=f"{in_words(PROMPT_SCORES)}. Of endpoints: {in_words(ENDPOINT_SCORES)}. "
-            "Default by what is given."
+            help="{rows of PROMPT_SCORES}. Of endpoints: {rows of ENDPOINT_SCORES}. Default by "
+            "what is given."
         ),
     ] = None,
     template: Annotated[str, typer.Option(help="The prompt, with {text} once.")] = "{text}",
-    segmenter: Annotated[
-        str,
-        typer.Option(
-            help="Players: tokens, words, sentences, lines, paragraphs, characters, list_items, "
-            "documents, turns, demonstrations, json_fields."
-        ),
-    ] = "words",
+    segmenter: Annotated[str, typer.Option(help="Players: {names of SEGMENTERS}.")] = "words",
     absent: Annotated[
-        str,
-        typer.Option(
-            help=f"How a piece is absent: {', '.join(ABLATIONS)}, or {HIDE} (from attention)."
-        ),
+        str, typer.Option(help="What an absent piece becomes. {rows of ABLATIONS}.")
     ] = "remove",
     filler: Annotated[
         str | None, typer.Option(help="What replace and neutral write, default _ and ….")

@@ -5,8 +5,10 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
-from spexlens.errors import InvalidInputError, UnknownNameError
+from spexlens.errors import InvalidInputError
 from spexlens.lenses.score_tables import ENDPOINT_SCORES, PROMPT_SCORES
+from spexlens.lenses.text.ablations import ABLATIONS
+from spexlens.lenses.text.segmenters import SEGMENTERS
 
 if TYPE_CHECKING:
     from spexlens.lenses.base import LensGame
@@ -47,17 +49,21 @@ class PromptArguments:
                     f"text, or --score with one of {', '.join(known)}."
                 )
             name = given[0]
-        if name not in known:
-            raise UnknownNameError("score", name, known)
-        needed = known[name].needs
+        needed = known.find(name).needs
         if given != ([] if needed is None else [needed]):
             options = " and ".join(f"--{option}" for option in given) or "neither"
             raise InvalidInputError(
                 f"{options} given for the score {name!r}; needed "
                 f"{'neither --answers nor --response' if needed is None else f'--{needed}'}."
             )
-        _check_segmenter(self.segmenter, local=self.endpoint is None)
-        if name == "kl" and self.absent == "hide":
+        of_tokenizer = SEGMENTERS.find(self.segmenter).of_tokenizer
+        hidden = ABLATIONS.find(self.absent).edit is None
+        if self.endpoint is not None and (of_tokenizer or hidden):
+            raise InvalidInputError(
+                f"an endpoint shows neither its tokens nor its attention; needed another "
+                f"--segmenter than {self.segmenter}, or another --absent than {self.absent}."
+            )
+        if name == "kl" and hidden:
             raise InvalidInputError(
                 "the score 'kl' reads the full prompt as well, which hiding from attention cannot "
                 "show; needed another score or another --absent."
@@ -80,14 +86,12 @@ class PromptArguments:
 def local_game(arguments: PromptArguments, model: CausalLM) -> LensGame:
     """The game of a model that runs here."""
     from spexlens.lenses.text.game import prompt_game
-    from spexlens.lenses.text.segmenters import tokens
+    from spexlens.lenses.text.segmenters import segmenter_of
 
-    segmenter: Any = arguments.segmenter
-    if segmenter == "tokens":
-        segmenter = tokens(model.tokenizer)
     return prompt_game(
         model, arguments.text, arguments.template, score=arguments.chosen(),
-        segmenter=segmenter, absent=arguments.absent, fillers=arguments.filler,
+        segmenter=segmenter_of(arguments.segmenter, model.tokenizer), absent=arguments.absent,
+        fillers=arguments.filler,
     )  # fmt: skip
 
 
@@ -98,11 +102,6 @@ def endpoint_game(arguments: PromptArguments) -> LensGame:
     from spexlens.lenses.text.prompt import PromptLens
     from spexlens.models.endpoint.client import Endpoint
 
-    if arguments.segmenter == "tokens" or arguments.absent == "hide":
-        raise InvalidInputError(
-            "an endpoint shows neither its tokens nor its attention; needed another --segmenter "
-            "than tokens, and another --absent than hide."
-        )
     lens = PromptLens(
         arguments.text, arguments.template, arguments.segmenter, arguments.absent,
         arguments.filler,
@@ -116,12 +115,3 @@ def endpoint_game(arguments: PromptArguments) -> LensGame:
         endpoint, arguments.chosen(), lens.prompt, prices=arguments.prices
     )
     return LensGame(lens, subject)
-
-
-def _check_segmenter(name: str, *, local: bool) -> None:
-    """Refuse an unknown name; `tokens` is in no table, as it takes a local model's tokenizer."""
-    from spexlens.lenses.text.segmenters import SEGMENTERS
-
-    if name != "tokens" and name not in SEGMENTERS:
-        known = ("tokens", *SEGMENTERS) if local else SEGMENTERS
-        raise UnknownNameError("segmenter", name, known)

@@ -26,7 +26,6 @@ from spexlens.errors import AblationError, InvalidInputError
 if TYPE_CHECKING:
     from spexlens.ablation.store import Store
     from spexlens.core.game import Game
-    from spexlens.explanation.fidelity import Fidelity
     from spexlens.explanation.result import Explanation
     from spexlens.explanation.stopping import StoppingRule
 
@@ -38,7 +37,10 @@ def check_options(options: ShowOptions) -> None:
 
     find_index(options.index)
     if isinstance(options, RunOptions):
+        from spexlens.ablation.engines import find_engine
+
         find_algorithm(options.algorithm)
+        find_engine(options.engine)
         _budget(options)
         _until(options)
     if options.out is not None:
@@ -184,12 +186,7 @@ def _planned(budget: Any, n: int) -> Any:
     return suggested_budget(n) if budget is None or budget == "auto" else budget
 
 
-def _until(options: RunOptions) -> StoppingRule | Fidelity | None:
-    from spexlens.explanation.fidelity import Fidelity
-    from spexlens.explanation.stopping import Stable
+def _until(options: RunOptions) -> StoppingRule | None:
+    from spexlens.explanation.stopping import find_rule
 
-    if options.until_r2 is not None and options.until_stable is not None:
-        raise InvalidInputError("--until-r2 and --until-stable were both given; choose one.")
-    if options.until_r2 is not None:
-        return Fidelity(r2=options.until_r2)
-    return None if options.until_stable is None else Stable(top=options.until_stable)
+    return None if options.until is None else find_rule(options.until)

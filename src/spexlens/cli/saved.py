@@ -112,7 +112,8 @@ def bench(
     run: Run,
     options: ShowOptions,
     algorithms: Annotated[
-        list[str] | None, typer.Option("--algorithm", help="One to try; may be repeated.")
+        list[str] | None,
+        typer.Option("--algorithm", help="One to try, of {names of ALGORITHMS}; may be repeated."),
     ] = None,
 ) -> None:
     """Try every algorithm that takes any masks on those of a saved run: cross-validated R2, time.

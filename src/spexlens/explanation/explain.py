@@ -73,7 +73,7 @@ def explain(
     *,
     p: float | FloatArray | None = None,
     holdout: float = 0.0,
-    until: StoppingRule | Fidelity | None = None,
+    until: str | StoppingRule | Fidelity | None = None,
     design: MaskDesign | None = None,
     store: Store | None = None,
     engine: str | Engine | None = None,
@@ -101,10 +101,11 @@ def explain(
     holdout : float, default 0
         Share of the budget kept out of the fit to judge it. 0 judges by cross-validation and
         spends every ablation on the fit.
-    until : Fidelity or StoppingRule, optional
+    until : str, Fidelity or StoppingRule, optional
         Measure in nested batches and stop early: `Fidelity(r2=0.8)` once that is reached,
         `Stable(top=10)` once the strongest interactions stay the same, `Plateau()` once more
-        ablations would add little. The learning curve is kept in `Explanation.curve`.
+        ablations would add little; by name "r2=0.8", "stable=10", "plateau", or another of
+        `spexlens.RULES`. The learning curve is kept in `Explanation.curve`.
     design : MaskDesign, optional
         How masks are drawn, if not independently: `SplitPlot` where some players
         are hard to change.

@@ -19,7 +19,7 @@ _LONG_SECONDS, _LARGE_BYTES = 120, 2e9
 
 def allowed_calls(
     budget: int | str | Budget | None,
-    until: StoppingRule | Fidelity | None,
+    until: str | StoppingRule | Fidelity | None,
     algorithm: Algorithm,
     n: int,
 ) -> tuple[int, StoppingRule | None]:

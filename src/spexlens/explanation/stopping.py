@@ -6,13 +6,14 @@ A rule is any callable from the rounds measured so far to the reason to stop, or
 from __future__ import annotations
 
 import math
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, fields
-from typing import Protocol
+from typing import Any, Protocol
 
 from spexlens.algorithms.base import Design, Recovery
 from spexlens.core.masks import FloatArray
 from spexlens.core.spectrum import FourierSpectrum
+from spexlens.core.tables import Table
 from spexlens.errors import InvalidInputError
 from spexlens.explanation.fidelity import Fidelity
 from spexlens.explanation.learning_curve import CurveStep, LearningCurve
@@ -167,18 +168,69 @@ class Plateau:
         return None
 
 
+@dataclass(frozen=True)
+class NamedRule:
+    """One row of the table: a rule with one number.
+
+    Attributes
+    ----------
+    name : str
+    description : str
+        When it stops.
+    make : callable
+        The rule, from its number.
+    usual : int or float
+        The number where none is given; others are of its type.
+    """
+
+    name: str
+    description: str
+    make: Callable[[Any], StoppingRule | Fidelity]
+    usual: float
+
+
+RULES: Table[NamedRule] = Table("stopping rule", (
+    NamedRule("plateau", "twice the ablations are predicted to add less to R2", Plateau, 0.01),
+    NamedRule("r2", "R2 on unseen masks is reached", lambda r2: Fidelity(r2=r2), 0.8),
+    NamedRule(
+        "stable", "so many strongest effects stay the same for three rounds",
+        lambda top: Stable(top=top), 10,
+    ),
+))  # fmt: skip
+
+
+def find_rule(text: str) -> StoppingRule:
+    """Find a rule by name, with its number after an equals sign if it is another than usual.
+
+    >>> find_rule("stable=5"), find_rule("plateau")
+    (Stable(top=5, share=0.9, index='FBII'), Plateau(gain=0.01))
+    """
+    name, given, number = text.partition("=")
+    row = RULES.find(name.strip())
+    try:
+        value = type(row.usual)(number) if given else row.usual
+    except ValueError:
+        whole = "whole number" if isinstance(row.usual, int) else "number"
+        raise InvalidInputError(
+            f"until = {text!r} given; needed {row.name}={row.usual}, or another {whole}."
+        ) from None
+    return as_rule(row.make(value))
+
+
 def curve_of(rounds: Sequence[Round]) -> LearningCurve:
     """Return the learning curve that the rounds are."""
     return LearningCurve(tuple(CurveStep.of(item.ablations, item.fidelity) for item in rounds))
 
 
-def as_rule(until: StoppingRule | Fidelity) -> StoppingRule:
-    """Return the rule that `until` stands for: a fidelity to reach, or a rule already."""
+def as_rule(until: str | StoppingRule | Fidelity) -> StoppingRule:
+    """Return the rule that `until` stands for: a name, a fidelity to reach, or a rule already."""
+    if isinstance(until, str):
+        return find_rule(until)
     if isinstance(until, Fidelity):
         return Reach(until)
     if not callable(until):
         raise InvalidInputError(
-            f"until = {until!r} given; needed Fidelity(r2=0.8), Stable(top=10), Plateau(), or a "
-            "callable from rounds to a reason or None."
+            f"until = {until!r} given; needed a name ({RULES.names()}), Fidelity(r2=0.8), "
+            "Stable(top=10), Plateau(), or a callable from rounds to a reason or None."
         )
     return until

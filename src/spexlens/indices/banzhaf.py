@@ -9,7 +9,7 @@ from __future__ import annotations
 
 from fractions import Fraction
 
-from spexlens.indices.coalitions import Coalitions, Effects
+from spexlens.indices.coalitions import Coalition, Coalitions, Effects
 
 
 def banzhaf_interaction(t: int, s: int, order: int) -> Fraction:
@@ -26,10 +26,11 @@ def banzhaf_interaction_defined(game: Coalitions, order: int) -> Effects:
     >>> banzhaf_interaction_defined(Coalitions(lambda x: 1.0 * x.all(axis=1), 2), 2)
     {(0,): 0.5, (1,): 0.5, (0, 1): 1.0}
     """
-    return {
-        T: game.mean_derivative(T, lambda _, t=len(T): 0.5 ** (game.n - t))  # type: ignore[misc]
-        for T in game.sets(order)
-    }
+
+    def effect(players: Coalition) -> float:
+        return game.mean_derivative(players, lambda size: 0.5 ** (game.n - len(players)))
+
+    return {players: effect(players) for players in game.sets(order)}
 
 
 def faithful_banzhaf(t: int, s: int, order: int) -> Fraction:

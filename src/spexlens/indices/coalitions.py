@@ -50,10 +50,11 @@ class Coalitions:
 
     def derivative(self, players: Coalition, present: Coalition) -> float:
         """Compute the discrete derivative by `players` where `present` are there too."""
-        return sum(
-            (-1) ** (len(players) - len(added)) * self.value[tuple(sorted((*added, *present)))]
-            for added in subsets(players)
-        )
+        total = 0.0
+        for added in subsets(players):
+            sign = -1 if (len(players) - len(added)) % 2 else 1
+            total += sign * self.value[tuple(sorted((*added, *present)))]
+        return total
 
     def mean_derivative(self, players: Coalition, weight: Callable[[int], float]) -> float:
         """Sum the derivatives over coalitions of the others, weighted by the coalition's size."""

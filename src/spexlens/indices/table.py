@@ -254,7 +254,9 @@ def index_subset_map(
 
     def weight(members: IntArray, rest: IntArray) -> FloatArray:
         t, s = members.shape[2], members.shape[2] + rest.shape[2]
-        return np.full(members.shape[:2], float(_fourier_weight(set_weight, row.basis, t, s, limit)))
+        return np.full(
+            members.shape[:2], float(_fourier_weight(set_weight, row.basis, t, s, limit))
+        )
 
     first = 0 if row.has_empty else 1
     return spread_to_subsets(supports, weight, min_order=first, max_order=order)

@@ -84,6 +84,7 @@ _HOMES = {
     ),
     "spexlens.lenses.text.ablations": (
         "ABLATIONS",
+        "Ablation",
         "resampled",
     ),
     "spexlens.lenses.text.attention": ("AttentionLens", "Attending"),
@@ -115,9 +116,11 @@ _HOMES = {
     ),
     "spexlens.lenses.text.segmenters": (
         "SEGMENTERS",
+        "NamedSegmenter",
         "Segmenter",
         "characters",
         "lines",
+        "segmenter_of",
         "sentences",
         "tokens",
         "words",

@@ -53,6 +53,7 @@ from spexlens.lenses.score_tables import ENDPOINT_SCORES as ENDPOINT_SCORES
 from spexlens.lenses.score_tables import PROMPT_SCORES as PROMPT_SCORES
 from spexlens.lenses.score_tables import SCORES as SCORES
 from spexlens.lenses.text.ablations import ABLATIONS as ABLATIONS
+from spexlens.lenses.text.ablations import Ablation as Ablation
 from spexlens.lenses.text.ablations import resampled as resampled
 from spexlens.lenses.text.attention import Attending as Attending
 from spexlens.lenses.text.attention import AttentionLens as AttentionLens
@@ -75,10 +76,12 @@ from spexlens.lenses.text.scores import LogProbability as LogProbability
 from spexlens.lenses.text.scores import LogitDifference as LogitDifference
 from spexlens.lenses.text.scores import ScoredLM as ScoredLM
 from spexlens.lenses.text.scores import TokenScore as TokenScore
+from spexlens.lenses.text.segmenters import NamedSegmenter as NamedSegmenter
 from spexlens.lenses.text.segmenters import SEGMENTERS as SEGMENTERS
 from spexlens.lenses.text.segmenters import Segmenter as Segmenter
 from spexlens.lenses.text.segmenters import characters as characters
 from spexlens.lenses.text.segmenters import lines as lines
+from spexlens.lenses.text.segmenters import segmenter_of as segmenter_of
 from spexlens.lenses.text.segmenters import sentences as sentences
 from spexlens.lenses.text.segmenters import tokens as tokens
 from spexlens.lenses.text.segmenters import words as words

@@ -22,7 +22,7 @@ What a score is resolved against and what it reads depends on its kind, and so d
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Any, ParamSpec, Protocol, TypeVar, runtime_checkable
 
@@ -64,6 +64,7 @@ class NamedScore:
 
     Attributes
     ----------
+    name : str
     description : str
         What a value is; help texts and errors are made of it.
     make : callable
@@ -74,16 +75,8 @@ class NamedScore:
         What else can be chosen.
     """
 
+    name: str
     description: str
     make: Callable[..., Any]
     needs: str | None = None
     settings: tuple[str, ...] = ()
-
-
-def in_words(table: Mapping[str, NamedScore]) -> str:
-    """The rows of a table as one line of a help text.
-
-    >>> in_words({"zero": NamedScore("always 0", object), "one": NamedScore("always 1", object)})
-    'zero: always 0; one: always 1'
-    """
-    return "; ".join(f"{name}: {row.description}" for name, row in table.items())

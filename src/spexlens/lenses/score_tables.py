@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from spexlens.core.tables import Table
 from spexlens.lenses.components.scores import COMPONENT_SCORES
 from spexlens.lenses.endpoint.response import EchoedLogProbability
 from spexlens.lenses.endpoint.samples import Samples, answer_share
@@ -22,29 +23,32 @@ def _share(positive: str, negative: str, *, samples: int = 10) -> Samples:
     return answer_share(positive, samples)
 
 
-PROMPT_SCORES: dict[str, NamedScore] = {
-    "answers": NamedScore("difference of the answers' logits", AnswerScore, _ANSWERS),
-    "log-odds": NamedScore("log-odds of the whole answers", AnswerLogOdds, _ANSWERS),
-    "response": NamedScore("log-probability of the response", ResponseLogProbability, _RESPONSE),
-    "perplexity": NamedScore("- perplexity of the response", Perplexity, _RESPONSE),
-    "kl": NamedScore("- KL from the full prompt's next token", FullPromptKL),
-}
+PROMPT_SCORES: Table[NamedScore] = Table("score", (
+    NamedScore("answers", "difference of the answers' logits", AnswerScore, _ANSWERS),
+    NamedScore("log-odds", "log-odds of the whole answers", AnswerLogOdds, _ANSWERS),
+    NamedScore("response", "log-probability of the response", ResponseLogProbability, _RESPONSE),
+    NamedScore("perplexity", "- perplexity of the response", Perplexity, _RESPONSE),
+    NamedScore("kl", "- KL from the full prompt's next token", FullPromptKL),
+))  # fmt: skip
 """Of a text that a language model reads here; made of two answers, a response, or nothing."""
 
-ENDPOINT_SCORES: dict[str, NamedScore] = {
-    "answers": NamedScore(
-        "log-odds of the answers as the next token", _next_token, _ANSWERS, ("top_tokens",)
+ENDPOINT_SCORES: Table[NamedScore] = Table("score", (
+    NamedScore(
+        "answers", "log-odds of the answers as the next token", _next_token, _ANSWERS,
+        ("top_tokens",),
     ),
-    "response": NamedScore(
-        "log-probability of the response as the server echoes it", EchoedLogProbability, _RESPONSE
+    NamedScore(
+        "response", "log-probability of the response as the server echoes it",
+        EchoedLogProbability, _RESPONSE,
     ),
-    "share": NamedScore(
-        "share of samples that begin with the first answer", _share, _ANSWERS, ("samples",)
+    NamedScore(
+        "share", "share of samples that begin with the first answer", _share, _ANSWERS,
+        ("samples",),
     ),
-}
+))  # fmt: skip
 """Of a text that a model behind an endpoint reads."""
 
-SCORES: dict[str, dict[str, NamedScore]] = {
+SCORES: dict[str, Table[NamedScore]] = {
     "prompt": PROMPT_SCORES,
     "endpoint": ENDPOINT_SCORES,
     "component": COMPONENT_SCORES,

@@ -17,6 +17,7 @@ _HOMES = {
     "spexlens.trainers.nearest_neighbours": ("NearestNeighbours",),
     "spexlens.trainers.network": ("Network",),
     "spexlens.trainers.ridge": ("Ridge",),
+    "spexlens.trainers.table": ("TRAINERS", "NamedTrainer"),
     "spexlens.trainers.sentence_features": (
         "hashed_words",
         "kept_features",

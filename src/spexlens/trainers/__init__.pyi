@@ -13,5 +13,7 @@ from spexlens.trainers.ridge import Ridge as Ridge
 from spexlens.trainers.sentence_features import hashed_words as hashed_words
 from spexlens.trainers.sentence_features import kept_features as kept_features
 from spexlens.trainers.sentence_features import minilm as minilm
+from spexlens.trainers.table import NamedTrainer as NamedTrainer
+from spexlens.trainers.table import TRAINERS as TRAINERS
 
 __all__: list[str]

@@ -168,7 +168,7 @@ def preconditioner(inverses: FloatArray | None, dtype: type) -> Map:
     held: NDArray[Any] = inverses.astype(dtype)
 
     def apply(residual: NDArray[Any]) -> NDArray[Any]:
-        blocks = residual.reshape(len(residual), len(held), -1).transpose(1, 0, 2)
+        blocks = residual.reshape(len(residual), *held.shape[:2]).transpose(1, 0, 2)
         image: NDArray[Any] = np.matmul(blocks, held).transpose(1, 0, 2)
         return image.reshape(residual.shape)
 

@@ -3,40 +3,23 @@
 import json
 
 import pytest
-from hypothesis import given, settings
+from hypothesis import given
 from hypothesis import strategies as st
 
 from spexlens.errors import InvalidInputError, UnknownNameError
 from spexlens.lenses.text.segmenters import SEGMENTERS, segment, tokens, words
+from tests.contract import cases
+from tests.lenses.text import segmenter_contract
 from tests.tiny_models import spaced_tokenizer, tiny_tokenizer
-
-texts = st.one_of(
-    st.text(max_size=60),
-    st.text(alphabet="ab,.:) \n\t-1Q", max_size=40),
-    st.text(alphabet="天气。 ？ภา👍🏽\u200dمر؟a", max_size=20),
-    st.lists(st.sampled_from(["good", "bad,", "--", ":)", "\n\n"]), max_size=12).map(" ".join),
-)
-# What these leave out of all players is told in their docstrings.
-PARTIAL = {"list_items", "documents", "turns", "demonstrations", "json_fields"}
 
 
 def cut(name, text):
-    return [text[start:end] for start, end in SEGMENTERS[name](text)]
+    return [text[start:end] for start, end in SEGMENTERS[name].cut(text)]
 
 
-@pytest.mark.parametrize("name", sorted(SEGMENTERS.keys() - {"json_fields"}))
-@settings(deadline=None, max_examples=40)
-@given(text=texts)
-def test_spans_are_ordered_trimmed_and_leave_out_only_whitespace(name, text):
-    outside, done = [], 0
-    for start, end in SEGMENTERS[name](text):
-        piece = text[start:end]
-        assert done <= start < end
-        assert piece == piece.strip() != ""
-        outside.append(text[done:start])
-        done = end
-    if name not in PARTIAL:
-        assert not "".join([*outside, text[done:]]).strip()
+@pytest.mark.parametrize(("check", "row"), cases(segmenter_contract, SEGMENTERS))
+def test_every_segmenter_keeps_the_contract(check, row):
+    check(row)
 
 
 @pytest.mark.parametrize(
@@ -117,7 +100,7 @@ def test_json_fields_are_the_members(value):
 @pytest.mark.parametrize(("text", "message"), [("{a: 1}", "no JSON"), ("3", "no fields")])
 def test_what_is_no_json_object_is_an_error(text, message):
     with pytest.raises(InvalidInputError, match=message):
-        SEGMENTERS["json_fields"](text)
+        SEGMENTERS["json_fields"].cut(text)
 
 
 def test_tokens_stand_where_the_tokenizer_says():
@@ -152,5 +135,5 @@ def test_a_long_text_is_cut_fast():
 
     text = "This is a sentence about something. " * 10_000
     start = time.process_time()
-    assert len(SEGMENTERS["sentences"](text)) == 10_000
+    assert len(SEGMENTERS["sentences"].cut(text)) == 10_000
     assert time.process_time() - start < 5

@@ -86,7 +86,9 @@ def call_game(game: Game, masks: BoolArray, retries: int, wait: float) -> tuple[
     raise AssertionError("the last attempt returns or raises")
 
 
-def run_batch(game: Game, masks: BoolArray, rows: IntArray, retries: int, wait: float) -> Batch:
+def run_batch(
+    game: Game, masks: BoolArray, rows: IntArray, retries: int = 3, wait: float = 1.0
+) -> Batch:
     """Run the batch of `rows` in this process; any error of the game becomes `FailedBatchError`."""
     try:
         return Batch(rows, *call_game(game, masks[rows], retries, wait))

@@ -10,7 +10,8 @@ from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any, ClassVar, Protocol, cast, runtime_checkable
 
 from spexlens.core.masks import FloatArray
-from spexlens.errors import InvalidInputError, UnknownNameError
+from spexlens.core.tables import Table
+from spexlens.errors import InvalidInputError
 from spexlens.lenses.components.first_tokens import FirstTokens
 from spexlens.lenses.components.questions import Question
 from spexlens.lenses.score import NamedScore, ResolvedScore, Score
@@ -171,10 +172,10 @@ class TextLoss:
 
 _Score = AnswerMargin | AnswerAccuracy | AnswerLogProbability | FullModelKL | TextLoss
 _OF_ANSWERS = (AnswerMargin, AnswerLogProbability, AnswerAccuracy)
-COMPONENT_SCORES: dict[str, NamedScore] = {
-    cls.name: NamedScore(cls.description, cls, "answers" if cls in _OF_ANSWERS else None)
-    for cls in (*_OF_ANSWERS, FullModelKL, TextLoss)
-}
+COMPONENT_SCORES: Table[NamedScore] = Table("score", (
+    *(NamedScore(cls.name, cls.description, cls, "answers") for cls in _OF_ANSWERS),
+    *(NamedScore(cls.name, cls.description, cls) for cls in (FullModelKL, TextLoss)),
+))  # fmt: skip
 """Scores of components by name; an encoder needs a `ProbeScore`."""
 
 
@@ -186,9 +187,7 @@ def find_score(score: str | ComponentScore) -> ComponentScore:
     """
     if isinstance(score, Score) and not isinstance(score, type):
         return score
-    if score not in COMPONENT_SCORES:
-        raise UnknownNameError("score", score, COMPONENT_SCORES)
-    return cast(ComponentScore, COMPONENT_SCORES[score].make())
+    return cast(ComponentScore, COMPONENT_SCORES.find(score).make())
 
 
 def _answers(score: _Score, model: Any, questions: Sequence[Question]) -> FirstTokens:

@@ -1,8 +1,8 @@
 """What stands where a piece of a text is absent: each way is a plain function in one table.
 
 All take `(text, spans, keep, fillers)` and return a text. `keep` is one row of a mask; `fillers`
-has one string for each span, which `remove` does not read. Hiding pieces from attention leaves the
-text as it is and stands in `spexlens.lenses.text.attention`.
+has one string for each span, which `remove` does not read. Hiding pieces from attention edits no
+text: its row has no function, and `spexlens.lenses.text.attention` does it.
 """
 
 from __future__ import annotations
@@ -16,6 +16,7 @@ from typing import Any
 import numpy as np
 
 from spexlens.core.masks import BoolArray, Rng, as_generator
+from spexlens.core.tables import Table
 from spexlens.errors import InvalidInputError
 from spexlens.lenses.text.spans import Span, as_text
 
@@ -99,25 +100,43 @@ def neutral(text: str, spans: Sequence[Span], keep: Any, fillers: Sequence[str])
 
 @dataclass(frozen=True)
 class Ablation:
-    """A way of being absent: called with `(text, spans, keep, fillers)`, it gives the edited text.
+    """One row of the table: a way of being absent.
 
     Attributes
     ----------
-    edit : callable
+    name : str
+    edit : callable, optional
+        Called with `(text, spans, keep, fillers)`, it gives the edited text; None for the way that
+        hides pieces from attention instead.
     fillers : str, callable or None
         What stands for absent pieces by default: one string for all, a function from the text and
         its spans to one for each, or None where they must be given.
     description : str
-        For people: what is in the place of an absent piece.
+        For people: what an absent piece becomes.
     """
 
-    edit: Ablate
+    name: str
+    edit: Ablate | None
     fillers: str | Callable[[str, Sequence[Span]], Sequence[str]] | None
     description: str
 
-    def __call__(self, text: str, spans: Sequence[Span], keep: Any, fillers: Sequence[str]) -> str:
-        """The text with what is not kept absent."""
-        return self.edit(text, spans, keep, fillers)
+
+def find_edit(absent: str) -> Ablate:
+    """The function that edits a text by a way of being absent.
+
+    Raises
+    ------
+    InvalidInputError
+        For a name in no row, and for a way that edits no text.
+    """
+    row = ABLATIONS.find(absent)
+    if row.edit is None:
+        edits = [name for name, other in ABLATIONS.items() if other.edit]
+        raise InvalidInputError(
+            f"absent = {absent!r} given, but an absent piece {row.description}: no text is edited. "
+            f"Needed one of {', '.join(edits)}, or prompt_game with a model that runs here."
+        )
+    return row.edit
 
 
 def fillers_for(
@@ -140,7 +159,7 @@ def fillers_for(
     InvalidInputError
         For another number of fillers than spans, and for "mask" without any.
     """
-    usual = ABLATIONS[absent].fillers
+    usual = ABLATIONS.find(absent).fillers
     given = usual if fillers is None else fillers
     if given is None:
         raise InvalidInputError(
@@ -257,14 +276,16 @@ def _joint(text: str, spans: Sequence[Span], first: int, last: int) -> str:
     return min(gaps, key=lambda gap: (-gap.count(","), -gap.count("\n"), not gap, len(gap)))
 
 
-ABLATIONS: dict[str, Ablation] = {
-    "remove": Ablation(remove, "", "nothing"),
-    "replace": Ablation(replace, "_", "one filler for each piece"),
-    "neutral": Ablation(neutral, "…", "one filler for each run of pieces"),
-    "mask": Ablation(replace, None, "an encoder's mask token"),
-    "resample": Ablation(
-        replace, lambda text, spans: resampled(text, spans, rng=0), "other words of its kind"
+ABLATIONS: Table[Ablation] = Table("value of absent", (
+    Ablation("remove", remove, "", "is gone, and whitespace and commas left over with it"),
+    Ablation("replace", replace, "_", "is a filler, `_` by default"),
+    Ablation("neutral", neutral, "…", "with those beside it, is one filler, `…` by default"),
+    Ablation("mask", replace, None, "is an encoder's mask token"),
+    Ablation(
+        "resample", replace, lambda text, spans: resampled(text, spans, rng=0),
+        "has words exchanged for others of their kind",
     ),
-}
-HIDE = "hide"
-"""Absent pieces stay in the text and are hidden from attention: `lenses.text.attention`."""
+    Ablation(
+        "hide", None, "", "stays, but no other token attends to it; positions are kept"
+    ),
+))  # fmt: skip

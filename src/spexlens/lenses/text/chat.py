@@ -10,9 +10,9 @@ import numpy as np
 
 from spexlens.core.interventions import Interventions
 from spexlens.core.masks import BoolArray, as_masks
-from spexlens.errors import InvalidInputError, UnknownNameError
+from spexlens.errors import InvalidInputError
 from spexlens.lenses.base import LensGame
-from spexlens.lenses.text.ablations import ABLATIONS, fillers_for
+from spexlens.lenses.text.ablations import fillers_for, find_edit
 from spexlens.lenses.text.prompt import free_pieces
 from spexlens.lenses.text.scores import ScoredLM, TextScore
 from spexlens.lenses.text.segmenters import Segmenter, segment
@@ -78,8 +78,7 @@ class ChatLens:
                 f"the tokenizer {type(self.tokenizer).__name__} has no chat template; use "
                 "prompt_game with a template of your own, or a model tuned for chats."
             )
-        if self.absent not in ABLATIONS:
-            raise UnknownNameError("value of absent", self.absent, ABLATIONS)
+        find_edit(self.absent)
         cut = tuple((i, self._pieces(contents[i])) for i in self._chosen(len(contents)))
         places = [(i, *span) for i, spans in cut for span in spans]
         free = free_pieces([contents[i][start:end] for i, start, end in places], self.pinned)
@@ -151,7 +150,7 @@ class ChatLens:
                 continue
             content = messages[i]["content"]
             fillers = fillers_for(self.absent, content, spans, self.fillers)
-            messages[i]["content"] = ABLATIONS[self.absent](content, spans, row, fillers)
+            messages[i]["content"] = find_edit(self.absent)(content, spans, row, fillers)
         return self._rendered([message for i, message in enumerate(messages) if i not in gone])
 
     def _rendered(self, messages: list[Message]) -> str:

@@ -7,9 +7,9 @@ from typing import Any
 
 import numpy as np
 
-from spexlens.errors import InvalidInputError, UnknownNameError
+from spexlens.errors import InvalidInputError
 from spexlens.lenses.base import LensGame
-from spexlens.lenses.text.ablations import ABLATIONS, HIDE
+from spexlens.lenses.text.ablations import ABLATIONS
 from spexlens.lenses.text.attention import Attending, AttentionLens
 from spexlens.lenses.text.classifier import ClassMargin, ScoredClassifier
 from spexlens.lenses.text.prompt import SLOT, PromptLens, filled
@@ -61,8 +61,8 @@ def prompt_game(
     segmenter, fillers, pinned
         See `PromptLens`. The fillers of "mask" are a classifier's own mask token.
     absent : str, default "remove"
-        What an absent piece becomes: a key of `spexlens.lenses.text.ablations.ABLATIONS`, or
-        "hide": it stays in the text, at its place, and no other token attends to it. Nothing merges
+        What an absent piece becomes: a key of `spexlens.lenses.text.ablations.ABLATIONS`. With
+        "hide" it stays in the text, at its place, and no other token attends to it. Nothing merges
         or moves then; what it costs is that the model is run in a state it was never trained in.
 
     Returns
@@ -77,13 +77,12 @@ def prompt_game(
         text is removed, empty for a model without a beginning-of-text token), "mask" without a mask
         token, or "hide" for a model that does not read such masks, found by a short trial.
     """
-    if absent not in (*ABLATIONS, HIDE):
-        raise UnknownNameError("value of absent", absent, (*ABLATIONS, HIDE))
-    if absent == HIDE and fillers is not None:
+    hidden = ABLATIONS.find(absent).edit is None
+    if hidden and fillers is not None:
         raise InvalidInputError(f"fillers = {fillers!r} given; hidden pieces stay as they are.")
     if absent == "mask" and fillers is None and isinstance(model, Classifier):
         fillers = model.mask_token
-    edit = "remove" if absent == HIDE else absent
+    edit = "remove" if hidden else absent
     lens = PromptLens(text, template, segmenter, edit, fillers, pinned)
     subject: ScoredLM | ScoredClassifier
     if isinstance(model, Classifier):
@@ -101,10 +100,10 @@ def prompt_game(
                 f"label = {label!r}, against = {against!r} given; {model.name} is a language "
                 "model: needed answers=(positive, negative), or a score."
             )
-        nothing = np.zeros((int(absent != HIDE), len(lens.spans)), dtype=bool)
+        nothing = np.zeros((int(not hidden), len(lens.spans)), dtype=bool)
         model.count_tokens([lens.prompt, *(filled(template, one) for one in lens.texts(nothing))])
         subject = ScoredLM(model, chosen_score(answers, score).resolve(model, lens.prompt))
-    return _hiding(lens, subject) if absent == HIDE else LensGame(lens, subject)
+    return _hiding(lens, subject) if hidden else LensGame(lens, subject)
 
 
 def _hiding(pieces: PromptLens, subject: ScoredLM | ScoredClassifier) -> LensGame:

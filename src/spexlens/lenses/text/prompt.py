@@ -10,8 +10,8 @@ import numpy as np
 
 from spexlens.core.interventions import Interventions
 from spexlens.core.masks import BoolArray, as_masks
-from spexlens.errors import InvalidInputError, UnknownNameError, shown
-from spexlens.lenses.text.ablations import ABLATIONS, fillers_for
+from spexlens.errors import InvalidInputError, shown
+from spexlens.lenses.text.ablations import fillers_for, find_edit
 from spexlens.lenses.text.segmenters import Segmenter, segment
 from spexlens.lenses.text.spans import Span, as_text
 
@@ -82,8 +82,7 @@ class PromptLens:
             raise InvalidInputError(
                 f"the text {self.text!r} is empty; needed at least one word that can be left out."
             )
-        if self.absent not in ABLATIONS:
-            raise UnknownNameError("value of absent", self.absent, ABLATIONS)
+        find_edit(self.absent)
         pieces = segment(self.text, self.segmenter)
         free = free_pieces([self.text[start:end] for start, end in pieces], self.pinned)
         fillers = fillers_for(self.absent, self.text, pieces, self.fillers)
@@ -113,7 +112,7 @@ class PromptLens:
         masks = as_masks(masks, len(self.spans))
         keep = np.ones((len(masks), len(self.pieces)), dtype=bool)
         keep[:, list(self._free)] = masks
-        ablate = ABLATIONS[self.absent]
+        ablate = find_edit(self.absent)
         return tuple(ablate(self.text, self.pieces, row, self._fillers) for row in keep)
 
     def identity(self) -> dict[str, Any]:

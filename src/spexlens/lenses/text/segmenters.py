@@ -12,12 +12,14 @@ from __future__ import annotations
 import re
 import unicodedata
 from collections.abc import Callable, Sequence
+from dataclasses import dataclass
 from itertools import pairwise
 from typing import Any
 
 import regex  # type: ignore[import-untyped]
 
-from spexlens.errors import InvalidInputError, UnknownNameError
+from spexlens.core.tables import Table
+from spexlens.errors import InvalidInputError
 from spexlens.lenses.text.spans import Span, as_spans, between, trimmed
 from spexlens.lenses.text.structure import (
     BLANK_LINE,
@@ -160,18 +162,63 @@ def tokens(tokenizer: Any) -> Segmenter:
     return segment
 
 
-SEGMENTERS: dict[str, Segmenter] = {
-    "words": words,
-    "characters": characters,
-    "sentences": sentences,
-    "lines": lines,
-    "list_items": list_items,
-    "paragraphs": paragraphs,
-    "documents": documents,
-    "turns": turns,
-    "demonstrations": demonstrations,
-    "json_fields": json_fields,
-}
+@dataclass(frozen=True)
+class NamedSegmenter:
+    """One row of the table.
+
+    Attributes
+    ----------
+    name, description : str
+    cut : callable, optional
+        From a text to spans.
+    of_tokenizer : callable, optional
+        Makes it from a model's tokenizer instead.
+    partial : bool
+        Whether some of a text may belong to no player; otherwise only whitespace does.
+    """
+
+    name: str
+    description: str
+    cut: Segmenter | None = None
+    of_tokenizer: Callable[[Any], Segmenter] | None = None
+    partial: bool = False
+
+
+SEGMENTERS: Table[NamedSegmenter] = Table("segmenter", (
+    NamedSegmenter(
+        "words", "what whitespace separates; Unicode word breaks in scripts without spaces", words
+    ),
+    NamedSegmenter(
+        "characters", "grapheme clusters: an emoji with its modifiers is one", characters
+    ),
+    NamedSegmenter(
+        "sentences", "by the terminators of every script, with common English abbreviations",
+        sentences,
+    ),
+    NamedSegmenter("lines", "by line breaks", lines),
+    NamedSegmenter("list_items", "by bullets and numbers", list_items, partial=True),
+    NamedSegmenter("paragraphs", "by blank lines", paragraphs),
+    NamedSegmenter(
+        "documents", 'passages: "Document 2:", "[3] …", rules such as `---`', documents,
+        partial=True,
+    ),
+    NamedSegmenter("turns", '"Speaker: …"; for messages see `chat_game`', turns, partial=True),
+    NamedSegmenter(
+        "demonstrations", "few-shot examples that begin with the same label", demonstrations,
+        partial=True,
+    ),
+    NamedSegmenter(
+        "json_fields", "members of an object or array; what is left stays JSON", json_fields,
+        partial=True,
+    ),
+    NamedSegmenter("tokens", "the model's own tokens", of_tokenizer=tokens, partial=True),
+))  # fmt: skip
+
+
+def segmenter_of(name: str, tokenizer: Any) -> str | Segmenter:
+    """The segmenter of a name where its row makes it from a tokenizer; else the name."""
+    row = SEGMENTERS.find(name)
+    return name if row.of_tokenizer is None else row.of_tokenizer(tokenizer)
 
 
 def segment(text: str, segmenter: str | Segmenter | Sequence[Span]) -> tuple[Span, ...]:
@@ -194,9 +241,13 @@ def segment(text: str, segmenter: str | Segmenter | Sequence[Span]) -> tuple[Spa
     ((0, 3),)
     """
     if isinstance(segmenter, str):
-        if segmenter not in SEGMENTERS:
-            raise UnknownNameError("segmenter", segmenter, SEGMENTERS)
-        found: Sequence[Span] = SEGMENTERS[segmenter](text)
+        row = SEGMENTERS.find(segmenter)
+        if row.cut is None:
+            raise InvalidInputError(
+                f"the segmenter {segmenter!r} is made from a model's tokenizer; needed "
+                f"segmenter=spexlens.lenses.segmenter_of({segmenter!r}, model.tokenizer)."
+            )
+        found: Sequence[Span] = row.cut(text)
     else:
         found = segmenter(text) if callable(segmenter) else segmenter
     if not len(found):

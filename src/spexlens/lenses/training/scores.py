@@ -14,6 +14,7 @@ from typing import Any, cast
 import numpy as np
 
 from spexlens.core.masks import FloatArray, IntArray
+from spexlens.core.tables import Table
 from spexlens.errors import InvalidInputError, UnknownNameError
 from spexlens.lenses.score import NamedScore
 from spexlens.trainers.base import OutputKind, TrainingData
@@ -191,25 +192,25 @@ _MARGINS: dict[OutputKind, OfOutputs] = dict.fromkeys(_UNITS, partial(_as_they_a
 _PROBABILITIES = _of_logarithms(probability) | {"probabilities": partial(_as_they_are, _own)}
 _LOSSES: dict[OutputKind, OfOutputs] = {**_of_logarithms(_own), "predictions": _minus_squared_error}
 
-TRAINING_SCORES: dict[str, NamedScore] = {
-    "margin": NamedScore(
-        "output of the label's class minus the largest other, in the trainer's own unit",
+TRAINING_SCORES: Table[NamedScore] = Table("score", (
+    NamedScore(
+        "margin", "output of the label's class minus the largest other, in the trainer's own unit",
         partial(TrainingScore, "margin", _MARGINS, _UNITS),
     ),
-    "log_odds": NamedScore(
-        "log p - log (1 - p) of the label",
+    NamedScore(
+        "log_odds", "log p - log (1 - p) of the label",
         partial(TrainingScore, "log_odds", _of_logarithms(log_odds)),
     ),
-    "probability": NamedScore(
-        "p of the label", partial(TrainingScore, "probability", _PROBABILITIES)
+    NamedScore(
+        "probability", "p of the label", partial(TrainingScore, "probability", _PROBABILITIES)
     ),
-    "prediction": NamedScore(
-        "the prediction of a regression",
+    NamedScore(
+        "prediction", "the prediction of a regression",
         partial(TrainingScore, "prediction", {"predictions": _prediction}),
     ),
-    "loss": NamedScore(
-        "- cross-entropy of the label, or - squared error of a regression",
+    NamedScore(
+        "loss", "- cross-entropy of the label, or - squared error of a regression",
         partial(TrainingScore, "loss", _LOSSES, stored="- loss"),
     ),
-}
+))  # fmt: skip
 """Scores of trained models by name; which a trainer allows depends on its outputs."""
