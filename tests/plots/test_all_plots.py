@@ -6,67 +6,15 @@ import pytest
 import spexlens as sx
 from spexlens import plots
 from spexlens.explanation.learning_curve import CurveStep, LearningCurve
-from tests.strategies import random_sparse
-
-WORDS = ["the", "plot", "never", "quite", "fails", "to", "surprise", "and", "its", "jokes"]
-ON_INTERACTIONS = [plots.bars, plots.graph, plots.text_map, plots.upset]
-
-
-def effects(n=12, names=None, std_err=False, order=3):
-    spectrum = random_sparse(n, 3 * n, order, np.random.default_rng(0))
-    if std_err:
-        spectrum = sx.FourierSpectrum(
-            spectrum.supports, spectrum.coefficients, np.full(len(spectrum), 0.1)
-        )
-    named = tuple(names or (WORDS * n)[:n])
-    return sx.compute_index(spectrum, "FBII", min(order, n), named)
+from tests.contract import cases
+from tests.plots import contract
+from tests.plots.contract import WORDS, drawn, effects, labels, overlapping
 
 
-def drawn(axes):
-    """Share of the picture that is not background."""
-    axes.figure.canvas.draw()
-    pixels = np.asarray(axes.figure.canvas.buffer_rgba())[..., :3]
-    return float((pixels < 250).any(axis=2).mean())
-
-
-def labels(axes):
-    """Every label that is drawn in the axes and those inside them."""
-    axes.figure.canvas.draw()
-    found = []
-    for part in (axes, *axes.child_axes):
-        found += part.texts
-        for axis in (part.xaxis, part.yaxis) if part.axison else ():
-            low, high = sorted(axis.get_view_interval())
-            ticks = [tick for tick in axis.get_major_ticks() if low <= tick.get_loc() <= high]
-            found += [tick.label1 for tick in ticks if tick.label1.get_visible()]
-    return [label for label in found if label.get_text()]
-
-
-def overlapping(found):
-    """Pairs of labels of which one lies on the other by more than a pixel."""
-    boxes = [label.get_window_extent() for label in found]
-    return [
-        (found[i].get_text(), found[j].get_text())
-        for i, a in enumerate(boxes)
-        for j, b in enumerate(boxes[:i])
-        if min(a.x1, b.x1) - max(a.x0, b.x0) > 1 and min(a.y1, b.y1) - max(a.y0, b.y0) > 1
-    ]
-
-
-@pytest.mark.parametrize("n", [5, 50, 300])
-@pytest.mark.parametrize("plot", ON_INTERACTIONS)
-def test_no_label_lies_on_another_or_is_cut_off(plot, n):
-    axes = plot(effects(n, std_err=True))
-    found = labels(axes)
-    assert len(found) >= 3
-    assert overlapping(found) == []
-    page = axes.figure.bbox
-    for label in found:
-        box = label.get_window_extent()
-        assert box.x0 >= page.x0 - 1
-        assert box.x1 <= page.x1 + 1
-        assert box.y0 >= page.y0 - 1
-        assert box.y1 <= page.y1 + 1
+@pytest.mark.parametrize(("check", "row"), cases(contract, plots.PLOTS))
+@pytest.mark.filterwarnings("error:Glyph")
+def test_every_plot_keeps_the_contract(check, row):
+    check(row)
 
 
 def test_the_measure_finds_labels_that_overlap():
@@ -190,25 +138,6 @@ def test_energy_bars_are_shares_of_the_variance():
     axes = plots.energy_by_order(sx.FourierSpectrum.from_dict({(): 9.0, (0,): 3.0, (0, 1): 1.0}, 2))
     assert [patch.get_height() for patch in axes.patches] == pytest.approx([0.9, 0.1])
     assert not plots.energy_by_order(sx.FourierSpectrum.from_dict({(): 9.0}, 2)).patches
-
-
-@pytest.mark.parametrize("plot", ON_INTERACTIONS)
-@pytest.mark.filterwarnings("error:Glyph")
-def test_a_given_axes_is_drawn_on_and_odd_names_are_survived(plot):
-    from matplotlib.backends.backend_agg import FigureCanvasAgg
-    from matplotlib.figure import Figure
-
-    axes = FigureCanvasAgg(Figure()).figure.add_subplot()
-    names = ["$x^", "é✓", "y" * 500, "", "a\nb", "漢字", "😀", "مرحبا", "_a"] + ["w"] * 3
-    assert plot(effects(names=names), ax=axes) is axes
-    assert drawn(axes) > 0.005
-
-
-@pytest.mark.parametrize("plot", ON_INTERACTIONS)
-def test_nothing_to_draw_is_drawn_as_nothing(plot):
-    axes = plot(sx.Interactions.from_dict({}, "FBII", ["a"]))
-    assert not axes.patches
-    assert drawn(axes) < 0.15
 
 
 @pytest.mark.parametrize("module", ["matplotlib.figure", "networkx"])

@@ -19,7 +19,10 @@ def data_of(row):
 
 
 def outputs_of(row, data, chosen, seed=0):
-    return row.make().prepare(data).train(chosen, seed).outputs
+    """The outputs; logits, of which only differences mean something, around their mean."""
+    outputs = row.make().prepare(data).train(chosen, seed).outputs
+    logits = row.make().output == "logits"
+    return outputs - outputs.mean(axis=2, keepdims=True) if logits else outputs
 
 
 def check_each_subset_is_trained_on_for_itself_and_they_differ(row):
