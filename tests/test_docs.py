@@ -7,6 +7,7 @@ from xml.etree import ElementTree
 
 import pytest
 from docs.scripts import api, cli_pages, notebook_pages, pictures
+from docs.scripts import tables as table_pages
 
 import spexlens as sx
 from tests.endpoint_server import ChosenServer, word_model
@@ -59,7 +60,7 @@ def url():
 
 
 @pytest.mark.parametrize("page", cases(DOCS.rglob("*.md"), code_of))
-def test_the_python_of_a_page_runs_from_top_to_bottom(page, url, tmp_path, monkeypatch):
+def test_the_python_of_a_page_runs_from_top_to_bottom(page, url, tables, tmp_path, monkeypatch):
     monkeypatch.chdir(tmp_path)
     needed, _ = NOT_RUN.get(page.name, (None, ""))
     names = {"__name__": "docs"}
@@ -109,6 +110,17 @@ def test_the_command_line_page_is_what_help_prints():
     assert cli_pages.PAGE.read_text("utf-8") == cli_pages.page(), (
         "docs/cli.md is stale: run python docs/scripts/cli_pages.py"
     )
+
+
+def test_the_tables_of_rows_are_those_of_the_code():
+    pages = table_pages.pages()
+    text = "\n".join(pages.values())
+    for name in table_pages.TABLES:
+        assert text.count(f"<!-- rows of {name} -->") == 1
+    for path, written in pages.items():
+        assert path.read_text("utf-8") == written, (
+            f"{path.name} is stale: run python docs/scripts/tables.py"
+        )
 
 
 def test_every_public_name_stands_on_an_api_page():

@@ -4,7 +4,7 @@ import pytest
 import spexlens as sx
 from spexlens.algorithms.auto import stacking_weights
 from spexlens.core.masks import sample_masks
-from tests import contract
+from tests.algorithms.contract import algorithm_of
 from tests.strategies import random_sparse
 
 
@@ -112,7 +112,7 @@ def test_auto_is_never_much_worse_than_its_best_candidate(order):
         spectrum = algorithm.recover(sx.Design(masks, seed=1), values).spectrum
         return np.mean((spectrum(unseen) - truth(unseen)) ** 2) / truth(unseen).var()
 
-    auto = contract.algorithm("auto")
+    auto = algorithm_of(sx.ALGORITHMS["auto"])
     assert error(auto) < min(map(error, auto.candidates)) + 0.02
 
 

@@ -265,7 +265,8 @@ def test_the_demo_command_runs_as_a_program(tmp_path):
     ("options", "told"),
     [
         (["--budget", "many"], "whole number of ablations, or auto"),
-        (["--until-r2", "0.5", "--until-stable", "5"], "choose one"),
+        (["--until", "r2=high"], "needed r2=0.8, or another number"),
+        (["--until", "enough"], "unknown stopping rule 'enough'"),
     ],
 )
 def test_options_that_cannot_be_met_are_told_before_the_model_loads(run, options, told):

@@ -83,7 +83,9 @@ def test_budgets_that_make_no_sense_are_told(budget):
 
 def test_unknown_algorithms_list_the_known_ones():
     for wrong in ("shap", 3):
-        with pytest.raises(sx.errors.UnknownNameError, match="known: auto, exact, spex, proxyspex"):
+        with pytest.raises(
+            sx.errors.UnknownNameError, match="known: auto, kernelspex, proxyspex, spex"
+        ):
             sx.explain(TRUTH, 50, wrong)
 
 
