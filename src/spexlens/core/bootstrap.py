@@ -39,24 +39,6 @@ def bootstrap(
     return interval(np.array([statistic(rows) for rows in drawn]))
 
 
-def resampled_weights(
-    count: int, groups: IntArray | None, rng: np.random.Generator, resamples: int = RESAMPLES
-) -> FloatArray:
-    """Return how often each row is drawn in each resample, `(resamples, count)`.
-
-    For statistics that are sums over rows, and so one matrix product for all resamples. Rows of one
-    group (`groups` `(count,)`) are drawn together.
-
-    >>> weights = resampled_weights(4, np.array([0, 0, 1, 1]), np.random.default_rng(0), 2)
-    >>> (weights[:, 0] == weights[:, 1]).all(), weights.sum(axis=1).tolist()
-    (np.True_, [4.0, 4.0])
-    """
-    members = np.arange(count) if groups is None else np.unique(groups, return_inverse=True)[1]
-    kinds = int(members.max()) + 1
-    drawn = rng.multinomial(kinds, np.full(kinds, 1 / kinds), size=resamples)
-    return drawn[:, members].astype(np.float64)
-
-
 def interval(resampled: FloatArray) -> tuple[float, float]:
     """Return the 5 % and the 95 % quantile of a resampled statistic, without its NaNs.
 
