@@ -136,8 +136,8 @@ def read_csv(
         labels = numbers.astype(np.int64) if whole else numbers
     groups = None if group is None else tuple(frame[group])
     if text is None:
-        used, dropped = _feature_columns(frame, (label, group), tuple(drop), path)
-        features = np.stack([_as_numbers(frame[column]) for column in used], axis=1)
+        columns, dropped = _feature_columns(frame, (label, group), tuple(drop), path)
+        features, used = np.stack(list(columns.values()), axis=1), tuple(columns)
         names = tuple(f"{row} ({value})" for row, value in enumerate(labels.tolist()))
         return ExampleTable(_standardised(features), labels, names, groups, used, dropped)
     if embed is None:
@@ -186,21 +186,22 @@ def _as_numbers(column: pd.Series[str]) -> NDArray[np.float64]:
 
 def _feature_columns(
     frame: pd.DataFrame, taken: tuple[str | None, ...], drop: tuple[str, ...], path: Path
-) -> tuple[tuple[str, ...], dict[str, str]]:
-    """Columns of numbers to use, and why each other one is not."""
-    used, dropped = [], dict.fromkeys(drop, "as asked")
+) -> tuple[dict[str, NDArray[np.float64]], dict[str, str]]:
+    """Columns to use, with their numbers, and why each other one is not."""
+    used: dict[str, NDArray[np.float64]] = {}
+    dropped = dict.fromkeys(drop, "as asked")
     for name in frame.columns:
         if name in taken or name in dropped:
             continue
         column = frame[name]
-        other = np.flatnonzero(np.isnan(_as_numbers(column)))
-        commas = column.str.replace(",", ".", regex=False)
+        numbers = _as_numbers(column)
+        other = np.flatnonzero(np.isnan(numbers))
         if not len(other):
-            if _numbers_rows(name, column):
+            if _numbers_rows(name, numbers):
                 dropped[name] = "it numbers the rows"
             else:
-                used.append(name)
-        elif not np.isnan(_as_numbers(commas)).any():
+                used[name] = numbers
+        elif not np.isnan(_as_numbers(column.str.replace(",", ".", regex=False))).any():
             raise InvalidInputError(
                 f"column {name!r} of {path} has decimal commas, the first is "
                 f"{column.iloc[other[0]]!r} in row {other[0]}; write them as points, or leave the "
@@ -220,12 +221,11 @@ def _feature_columns(
             f"{path} has no column of numbers besides the label; name a text column instead."
             + reasons
         )
-    return tuple(used), dropped
+    return used, dropped
 
 
-def _numbers_rows(name: str, column: pd.Series[str]) -> bool:
+def _numbers_rows(name: str, numbers: NDArray[np.float64]) -> bool:
     """Whether a column of numbers is a running number or an identifier, and no measurement."""
-    numbers = _as_numbers(column)
     distinct = len(np.unique(numbers)) == len(numbers)
     running = len(numbers) > 2 and bool((np.diff(numbers) == 1).all())
     return distinct and (running or _IDENTIFIER.fullmatch(name.strip().lower()) is not None)
