@@ -7,14 +7,18 @@ from spexlens.errors import InvalidInputError
 NEEDS = Needs({"gates": (3,)}, {"pictures": (4, 5, 3)})
 
 
+class Reader:
+    """Who needs them."""
+
+
 def pictures(*shape):
     return np.zeros((2, *shape), dtype=np.float32)
 
 
 def test_what_is_needed_and_what_may_be_there_passes():
     gates = np.ones((2, 3))
-    assert NEEDS.take(Interventions(gates=gates), "a model")[0] is gates
-    NEEDS.check(Interventions(gates=gates, pictures=pictures(4, 5, 3)), "a model")
+    assert NEEDS.take(Interventions(gates=gates), Reader())[0] is gates
+    NEEDS.check(Interventions(gates=gates, pictures=pictures(4, 5, 3)), Reader())
 
 
 @pytest.mark.parametrize(
@@ -27,9 +31,9 @@ def test_what_is_needed_and_what_may_be_there_passes():
     ],
 )
 def test_parts_and_shapes_that_do_not_belong_together_are_told_with_both_sides(given, told):
-    runs = r" a model runs gates on components \(3\), perhaps edited pictures \(4 x 5 x 3\)"
+    runs = r" Reader runs gates on components \(3\), perhaps edited pictures \(4 x 5 x 3\)"
     with pytest.raises(InvalidInputError, match=told + runs):
-        NEEDS.check(Interventions(**given), "a model")
+        NEEDS.check(Interventions(**given), Reader())
 
 
 def test_parts_are_of_one_length():

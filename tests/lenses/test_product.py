@@ -141,4 +141,4 @@ def test_every_part_is_told_in_words(part):
     given = ("a",) if part == "inputs" else np.ones((1, 2))
     other = next(name for name in PARTS if name != part)
     with pytest.raises(sx.InvalidInputError, match=PARTS[part]):
-        Needs({other: ()}).check(Interventions(**{part: given}), "a subject")
+        Needs({other: ()}).check(Interventions(**{part: given}), subject=None)

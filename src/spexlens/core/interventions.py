@@ -83,7 +83,8 @@ class Needs:
 
     Examples
     --------
-    >>> Needs({"inputs": ()}).take(Interventions(inputs=("a", "b")), "a reader")
+    >>> needs = Needs({"inputs": ()})
+    >>> needs.take(Interventions(inputs=("a", "b")), subject=needs)
     (('a', 'b'),)
     """
 
@@ -94,10 +95,20 @@ class Needs:
         for name in ("required", "optional"):
             object.__setattr__(self, name, MappingProxyType(dict(getattr(self, name))))
 
-    def check(self, interventions: Interventions, subject: str, lens: str = "the lens") -> None:
+    def check(
+        self, interventions: Interventions, subject: object, lens: object | None = None
+    ) -> None:
         """Raise `InvalidInputError` unless these are the parts, of these shapes; names both sides.
 
         An ablation of anything else must not be dropped in silence.
+
+        Parameters
+        ----------
+        interventions : Interventions
+        subject : object
+            That needs the parts.
+        lens : object, optional
+            That wrote them, where it is known.
         """
         given = interventions.parts()
         known = {**self.required, **self.optional}
@@ -111,15 +122,16 @@ class Needs:
         writes = [_told(name, np.shape(part)[1:]) for name, part in given.items()]
         runs = [_told(name, shape) for name, shape in self.required.items()]
         perhaps = "".join(f", perhaps {_told(name, s)}" for name, s in self.optional.items())
+        writer = "the lens of these interventions" if lens is None else type(lens).__name__
         raise InvalidInputError(
-            f"{lens} writes {' and '.join(writes)}; {subject} runs {' and '.join(runs)}{perhaps}. "
-            "They do not belong together: give the lens a subject that runs just what it writes, "
-            "made for the same components, examples or picture."
+            f"{writer} writes {' and '.join(writes)}; {type(subject).__name__} runs "
+            f"{' and '.join(runs)}{perhaps}. They do not belong together: give the lens a subject "
+            "that runs just what it writes, made for the same components, examples or picture."
         )
 
-    def take(self, interventions: Interventions, subject: str) -> tuple[Any, ...]:
+    def take(self, interventions: Interventions, subject: object) -> tuple[Any, ...]:
         """Return the required parts, in order, once `check` has passed."""
-        self.check(interventions, subject, "the lens of these interventions")
+        self.check(interventions, subject)
         return tuple(interventions.parts()[name] for name in self.required)
 
 

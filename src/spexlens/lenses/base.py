@@ -154,13 +154,13 @@ def check_fit(lens: Lens, subject: Subject) -> None:
             "uses, such as ScoredLM, GatedSubject or TrainingSubject."
         )
     full = lens.intervene(np.ones((1, len(lens.players)), dtype=bool))
-    subject.needs.check(full, type(subject).__name__, _called(lens))
+    subject.needs.check(full, subject, lens)
     if isinstance(lens, Sited) and isinstance(subject, Sited):
         mine, theirs = lens.sites, subject.sites
         if mine is not None and theirs is not None and list(mine) != list(theirs):
             raise InvalidInputError(
-                f"{_called(lens)} and {type(subject).__name__} have different sites, so that a "
-                "gate would close another component than its player's name says; needed the same "
+                f"{type(lens).__name__} and {type(subject).__name__} have different sites, so that "
+                "a gate would close another component than its player's name says; needed the same "
                 "sites in the same order. Give lens.sites to the subject."
             )
 
@@ -169,7 +169,3 @@ def _facts(lens: Lens) -> dict[str, Any]:
     if isinstance(lens, Described):
         return lens.describe()
     return lens.identity() if isinstance(lens, Identified) else {}
-
-
-def _called(lens: Lens) -> str:
-    return type(lens).__name__

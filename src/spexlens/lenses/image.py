@@ -181,7 +181,7 @@ class ScoredImage:
 
     def evaluate(self, interventions: Interventions, /) -> FloatArray:
         """The margin `(m,)` of every picture."""
-        (pictures,) = self.needs.take(interventions, "ScoredImage")
+        (pictures,) = self.needs.take(interventions, self)
         return self.score.values(self.model.class_logits(pictures))
 
     def describe(self, interventions: Interventions, /) -> dict[str, Any]:

@@ -93,7 +93,7 @@ class GatedSubject:
 
     def evaluate(self, interventions: Interventions, /) -> FloatArray:
         """Values `(m, 1 + P)`: the mean over the questions, then each question's own."""
-        (gates,) = self.needs.take(interventions, "GatedSubject")
+        (gates,) = self.needs.take(interventions, self)
         values = self.runner.run(gates, self.score.values)[:, :, 0]
         return np.column_stack([values.mean(axis=1), values])
 

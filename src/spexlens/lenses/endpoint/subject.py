@@ -113,7 +113,7 @@ class EndpointSubject:
         SpexlensWarning
             The first time that an answer is bounded; `record()` counts them.
         """
-        (prompts,) = self.needs.take(interventions, "EndpointSubject")
+        (prompts,) = self.needs.take(interventions, self)
         readings = {prompt: self._kept[prompt] for prompt in prompts if prompt in self._kept}
         try:
             self._measure([p for p in dict.fromkeys(prompts) if p not in readings], readings)
@@ -181,7 +181,7 @@ class EndpointSubject:
 
         The full prompt's were counted by the endpoint; a shorter one has its share by length.
         """
-        (prompts,) = self.needs.take(interventions, "EndpointSubject")
+        (prompts,) = self.needs.take(interventions, self)
         lengths = [len(prompt) for prompt in prompts]
         shares = np.array(lengths) / max(1, len(self.full_prompt))
         tokens = self.score.usage.prompt_tokens * shares + self.score.usage.answer_tokens

@@ -149,8 +149,8 @@ def joint_game(
     lenses : mapping from name to Lens
         Such as `{"words": PromptLens(…), "heads": ComponentLens(…)}`.
     subject : Subject
-        One that runs every part the lenses write: `lenses.joint_subjects.gated_prompts`, or
-        `lenses.trained_reader.TrainedReader`.
+        One that runs every part the lenses write: `lenses.joint.gated_prompts.gated_prompts`,
+        or `lenses.joint.trained_reader.TrainedReader`.
     p : mapping from name to float, optional
         Keep probability of each lens's players, 1/2 by default.
 

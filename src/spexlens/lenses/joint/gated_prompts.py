@@ -59,12 +59,12 @@ class GatedPrompts:
 
     def evaluate(self, interventions: Interventions, /) -> FloatArray:
         """The score `(m,)` of every prompt under its gates."""
-        inputs, gates = self.needs.take(interventions, "GatedPrompts")
+        inputs, gates = self.needs.take(interventions, self)
         return self.score.values(self.model.read_by(GatedReader(self.runner, gates)), inputs)
 
     def tokens(self, interventions: Interventions, /) -> IntArray:
         """Tokens `(m,)` of every prompt."""
-        inputs, _ = self.needs.take(interventions, "GatedPrompts")
+        inputs, _ = self.needs.take(interventions, self)
         return self.model.count_tokens(inputs)
 
     def describe(self, interventions: Interventions, /) -> dict[str, Any]:

@@ -99,7 +99,7 @@ class TrainedReader:
 
     def evaluate(self, interventions: Interventions, /) -> FloatArray:
         """The score `(m,)` of every model trained on a subset, for its reading of the text."""
-        (subsets,) = self.needs.take(interventions, "TrainedReader")
+        (subsets,) = self.needs.take(interventions, self)
         readings, reading = self._readings(interventions)
         distinct, training = unique_masks(subsets)
         data = self._testing(readings)
@@ -119,7 +119,7 @@ class TrainedReader:
 
     def describe(self, interventions: Interventions, /) -> dict[str, Any]:
         """Trainer, score, and the examples; nothing is run."""
-        self.needs.check(interventions, "TrainedReader")
+        self.needs.check(interventions, self)
         scored = self._scored(self._testing(self.data.test_features))
         return {
             "model": type(self.trainer).__name__,

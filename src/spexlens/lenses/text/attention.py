@@ -82,7 +82,7 @@ class Attending:
 
     def evaluate(self, interventions: Interventions, /) -> FloatArray:
         """The score of the visible tokens, `(m,)` or `(m, q)`."""
-        texts, visible = self.needs.take(interventions, "Attending")
+        texts, visible = self.needs.take(interventions, self)
         seeing = self.hide(self.subject.model, visible)
         return replace(self.subject, model=seeing).evaluate(Interventions(inputs=texts))
 

@@ -106,7 +106,7 @@ class ScoredClassifier:
 
     def evaluate(self, interventions: Interventions, /) -> FloatArray:
         """The margin `(m,)` of every edited input."""
-        (inputs,) = self.needs.take(interventions, "ScoredClassifier")
+        (inputs,) = self.needs.take(interventions, self)
         return self.score.values(self.model.class_logits(inputs))
 
     def describe(self, interventions: Interventions, /) -> dict[str, Any]:
@@ -119,7 +119,7 @@ class ScoredClassifier:
 
     def tokens(self, interventions: Interventions, /) -> IntArray:
         """Tokens `(m,)` of every edited input."""
-        (inputs,) = self.needs.take(interventions, "ScoredClassifier")
+        (inputs,) = self.needs.take(interventions, self)
         return self.model.count_tokens(inputs)
 
     def identity(self) -> dict[str, Any]:

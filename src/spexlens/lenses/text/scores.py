@@ -209,7 +209,7 @@ class ScoredLM:
 
     def evaluate(self, interventions: Interventions, /) -> FloatArray:
         """The score after every edited input, `(m,)` or `(m, q)`."""
-        (inputs,) = self.needs.take(interventions, "ScoredLM")
+        (inputs,) = self.needs.take(interventions, self)
         return self.score.values(self.model, inputs)
 
     def describe(self, interventions: Interventions, /) -> dict[str, Any]:
@@ -222,7 +222,7 @@ class ScoredLM:
 
     def tokens(self, interventions: Interventions, /) -> IntArray:
         """Tokens `(m,)` of every edited input."""
-        (inputs,) = self.needs.take(interventions, "ScoredLM")
+        (inputs,) = self.needs.take(interventions, self)
         return self.model.count_tokens(inputs)
 
     def identity(self) -> dict[str, Any]:

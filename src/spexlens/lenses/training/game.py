@@ -71,7 +71,7 @@ class TrainingLens:
     ) -> TrainingLens:
         """One player for every distinct label of `groups` `(N,)`, in order of first occurrence.
 
-        Labels are classes, sources, clusters, near-duplicate groups (`lenses.training_groups`), or
+        Labels are classes, sources, clusters, near-duplicate groups (`lenses.training.groups`), or
         the user's own. Examples where `pinned` `(N,)` is True belong to no player.
 
         >>> TrainingLens.of_groups(["web", "book", "web"]).players

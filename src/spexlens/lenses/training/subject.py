@@ -179,7 +179,7 @@ class TrainingSubject:
 
     def evaluate(self, interventions: Interventions, /) -> FloatArray:
         """Values `(m,)` for one test point, else `(m, q)`."""
-        (subsets,) = self.needs.take(interventions, "TrainingSubject")
+        (subsets,) = self.needs.take(interventions, self)
         retraining = self.retrain(subsets)
         for message in self.tally.add(retraining, len(self.seeds)):
             warnings.warn(message, SpexlensWarning, stacklevel=2)
@@ -192,7 +192,7 @@ class TrainingSubject:
 
     def describe(self, interventions: Interventions, /) -> dict[str, Any]:
         """Trainer, score and sizes of the data."""
-        (subsets,) = self.needs.take(interventions, "TrainingSubject")
+        (subsets,) = self.needs.take(interventions, self)
         return {
             "model": str(self.trainer.identity()["trainer"]),
             "score": self.score.description,

@@ -59,7 +59,7 @@ class CheckedSubject:
 
     def evaluate(self, interventions: Interventions, /) -> FloatArray:
         """The surrogate's values `(m,)` or `(m, q)`."""
-        (subsets,) = self.needs.take(interventions, "CheckedSubject")
+        (subsets,) = self.needs.take(interventions, self)
         values = self.surrogate.evaluate(interventions)
         missing = self.checked - sum(len(kept) for _, kept in self._seen)
         if missing > 0:
@@ -110,7 +110,7 @@ class AdditiveSubject:
 
     def evaluate(self, interventions: Interventions, /) -> FloatArray:
         """Values `(m,)` for one test point, else `(m, q)`."""
-        (subsets,) = self.needs.take(interventions, "AdditiveSubject")
+        (subsets,) = self.needs.take(interventions, self)
         left_out = (~subsets).astype(float)
         values: FloatArray = self.effects.full - left_out @ self.effects.effects
         return values[:, 0] if values.shape[1] == 1 else values

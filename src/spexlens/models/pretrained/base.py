@@ -147,5 +147,5 @@ class Pretrained:
         return np.array([len(ids) for ids in self.token_ids(texts)], dtype=np.int64)
 
     def identity(self) -> dict[str, Any]:
-        """Hashes of config, weights and tokenizer; see `models.identity.model_identity`."""
+        """Hashes of config, weights and tokenizer; see `pretrained.identity`."""
         return model_identity(self.model, self.tokenizer)
