@@ -22,3 +22,11 @@ def tables():
     for name, table in found.items():
         for added in set(table) - before[name]:
             table.remove(added)
+
+
+@pytest.fixture(scope="session")
+def smollm2():
+    """The real model, loaded once a process; shared: leave it as it is."""
+    from spexlens.models.zoo import load_model  # torch is loaded with it
+
+    return load_model("smollm2")
