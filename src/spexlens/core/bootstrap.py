@@ -9,10 +9,11 @@ import numpy as np
 from spexlens.core.masks import FloatArray, IntArray
 
 RESAMPLES = 1000
+_AT_ONCE = 50
 
 
 def bootstrap(
-    statistic: Callable[[IntArray], float],
+    statistic: Callable[[IntArray], FloatArray],
     count: int,
     rng: np.random.Generator,
     resamples: int = RESAMPLES,
@@ -22,8 +23,8 @@ def bootstrap(
     Parameters
     ----------
     statistic : callable
-        Row numbers `(count,)`, drawn with replacement, to the statistic of those observations; NaN
-        where they have none.
+        Row numbers `(b, count)` of b resamples, drawn with replacement, to the statistic `(b,)` of
+        each; NaN where it has none.
     count : int
     rng : numpy.random.Generator
     resamples : int
@@ -31,12 +32,14 @@ def bootstrap(
     Examples
     --------
     >>> values = np.arange(100.0)
-    >>> low, high = bootstrap(lambda rows: values[rows].mean(), 100, np.random.default_rng(0))
+    >>> rng = np.random.default_rng(0)
+    >>> low, high = bootstrap(lambda rows: values[rows].mean(axis=1), 100, rng)
     >>> 43 < low < 46, 53 < high < 56
     (True, True)
     """
     drawn = rng.integers(count, size=(resamples, count))
-    return interval(np.array([statistic(rows) for rows in drawn]))
+    starts = range(0, resamples, _AT_ONCE)
+    return interval(np.concatenate([statistic(drawn[at : at + _AT_ONCE]) for at in starts]))
 
 
 def interval(resampled: FloatArray) -> tuple[float, float]:

@@ -282,5 +282,5 @@ def linear_effects(explanation: Explanation) -> FloatArray:
 
 def _interval(values: FloatArray, rng: np.random.Generator) -> tuple[float, float, float]:
     """Mean of `values` `(P,)`, and its 90 % percentile bootstrap."""
-    lower, upper = bootstrap(lambda rows: float(values[rows].mean()), len(values), rng, _RESAMPLES)
+    lower, upper = bootstrap(lambda rows: values[rows].mean(axis=1), len(values), rng, _RESAMPLES)
     return float(values.mean()), lower, upper

@@ -82,12 +82,12 @@ def agreement(predicted: FloatArray, actual: FloatArray, rng: Rng = 0) -> Agreem
             "needed the same shape, of at least 3 subsets."
         )
 
-    def mean_of(rows: IntArray) -> float:
+    def mean_of(rows: IntArray) -> FloatArray:
         return _mean_known(_spearman(left[rows], right[rows]))
 
     lower, upper = bootstrap(mean_of, len(left), as_generator(rng))
     spearman, pearson = _spearman(left, right), _pearson(left, right)
-    return Agreement(spearman, pearson, _mean_known(spearman), lower, upper, len(left))
+    return Agreement(spearman, pearson, float(_mean_known(spearman)), lower, upper, len(left))
 
 
 @dataclass(frozen=True, eq=False)
@@ -186,18 +186,22 @@ def _columns(values: FloatArray) -> FloatArray:
 
 
 def _pearson(left: FloatArray, right: FloatArray) -> FloatArray:
-    left, right = left - left.mean(axis=0), right - right.mean(axis=0)
-    scale = np.sqrt((left**2).sum(axis=0) * (right**2).sum(axis=0))
+    """Correlations `(…, q)` of values `(…, m, q)`; NaN where they are constant."""
+    left = left - left.mean(axis=-2, keepdims=True)
+    right = right - right.mean(axis=-2, keepdims=True)
+    scale = np.sqrt((left**2).sum(axis=-2) * (right**2).sum(axis=-2))
     with np.errstate(invalid="ignore", divide="ignore"):
-        correlation: FloatArray = np.where(scale > 0, (left * right).sum(axis=0) / scale, np.nan)
+        correlation: FloatArray = np.where(scale > 0, (left * right).sum(axis=-2) / scale, np.nan)
     return correlation
 
 
-def _mean_known(correlations: FloatArray) -> float:
-    """The mean without those of constant columns; NaN where there are no others."""
+def _mean_known(correlations: FloatArray) -> FloatArray:
+    """The means `(…,)` without those of constant columns; NaN where there are no others."""
     known = np.isfinite(correlations)
-    return float(correlations[known].mean()) if known.any() else float("nan")
+    with np.errstate(invalid="ignore"):
+        mean: FloatArray = np.where(known, correlations, 0.0).sum(axis=-1) / known.sum(axis=-1)
+    return mean
 
 
 def _spearman(left: FloatArray, right: FloatArray) -> FloatArray:
-    return _pearson(scipy.stats.rankdata(left, axis=0), scipy.stats.rankdata(right, axis=0))
+    return _pearson(scipy.stats.rankdata(left, axis=-2), scipy.stats.rankdata(right, axis=-2))
