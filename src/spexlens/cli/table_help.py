@@ -36,10 +36,16 @@ class CommandWithTables(TyperCommand):
 
     def get_help(self, ctx: Any) -> str:
         """The help, its tables filled in."""
-        for parameter in self.params:
-            if told := getattr(parameter, "help", None):
-                parameter.help = filled(told)  # type: ignore[attr-defined]
-        return super().get_help(ctx)
+        written = {
+            option: told for option in self.params if (told := getattr(option, "help", None))
+        }
+        try:
+            for option, told in written.items():
+                option.help = filled(told)  # type: ignore[attr-defined]
+            return super().get_help(ctx)
+        finally:  # the next help is of the rows that there are then
+            for option, told in written.items():
+                option.help = told  # type: ignore[attr-defined]
 
 
 def filled(text: str) -> str:
