@@ -130,7 +130,8 @@ class KernelSPEX:
         if widening is not None:
             chosen["widening"] = widening
         tuned = replace(self, hyperparameters=found, widening=widening)
-        return Recovery(spectrum, tuned, chosen, found.notes, out_of_fold, std_errors)
+        scaled = ("noise", "noise of a group")
+        return Recovery(spectrum, tuned, chosen, found.notes, out_of_fold, std_errors, scaled)
 
     def fit_cost(self, n: int, ablations: int) -> FitCost:
         """Estimate it from fits to 800 … 20,000 ablations of 90 … 200 players."""

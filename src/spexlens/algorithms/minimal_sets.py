@@ -77,8 +77,8 @@ def minimal_set(
     if not 0 < share <= 1:
         raise InvalidInputError(f"share = {share} given; needed a share above 0 and at most 1.")
     moebius = fourier_to_moebius(spectrum)
-    effect = float(moebius.coefficients[moebius.supports.orders() > 0].sum())
-    scale = float(np.abs(moebius.coefficients).sum()) or 1.0
+    effects = moebius.coefficients[moebius.supports.orders() > 0]  # the constant is no effect
+    effect, scale = float(effects.sum()), float(np.abs(effects).sum()) or 1.0
     if abs(effect) < 1e-9 * scale:
         raise InvalidInputError(
             "the spectrum predicts the same value for all players and for none, so no share of "

@@ -112,4 +112,4 @@ def _recover(
     spectrum = lasso_spectrum(masks, score, order, design.p, penalty, limit)
     chosen = {"alpha": penalty.alpha, "pair_factor": penalty.pair_factor}
     tuned = replace(algorithm, penalty=penalty)
-    return Recovery(spectrum, tuned, chosen, out_of_fold=out_of_fold)
+    return Recovery(spectrum, tuned, chosen, out_of_fold=out_of_fold, scaled=("alpha",))

@@ -294,7 +294,8 @@ class SPEX:
             f"budget ({structure.step}). Raise the budget, or compare with proxyspex.",
         )
         spectrum = FourierSpectrum(supports, coefficients, errors)
-        return Recovery(spectrum, tuned=self, chosen=chosen, notes=notes if empty else ())
+        told = notes if empty else ()
+        return Recovery(spectrum, tuned=self, chosen=chosen, notes=told, scaled=("noise_sd",))
 
     def fit_cost(self, n: int, ablations: int) -> FitCost:
         """Count nothing: a fit takes seconds."""

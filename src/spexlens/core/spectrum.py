@@ -138,7 +138,9 @@ class FourierSpectrum:
         supports, coefficients = _sum(self, other, self.coefficients, other.coefficients)
         errors = None
         if self.std_errors is not None and other.std_errors is not None:
-            errors = np.sqrt(_sum(self, other, self.std_errors**2, other.std_errors**2)[1])
+            size = max(each.max(initial=0.0) for each in (self.std_errors, other.std_errors)) or 1.0
+            squares = [(each / size) ** 2 for each in (self.std_errors, other.std_errors)]
+            errors = size * np.sqrt(_sum(self, other, *squares)[1])
         return FourierSpectrum(supports, coefficients, errors, self.p)
 
     def scale(self, factor: float) -> FourierSpectrum:

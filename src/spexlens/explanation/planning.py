@@ -55,8 +55,6 @@ def exact_if_affordable(
     """Choose the exact algorithm where the budget holds all masks; tell if another was given."""
     if not enumerable(n, budget) or algorithm.exact:
         return algorithm, ()
-    if algorithm.name != "auto" and budget == 2**n and algorithm.any_masks and budget >= MIN_MASKS:
-        return algorithm, ()
     note = f"budget {budget} holds all 2^{n} = {2**n} masks: everything is measured, exactly."
     if algorithm.name != "auto":
         warnings.warn(f"{note} {algorithm.name!r} was replaced.", SpexlensWarning, stacklevel=3)

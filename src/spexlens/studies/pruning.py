@@ -29,6 +29,7 @@ if TYPE_CHECKING:
 
 _ENUMERATED = 20_000  # up to so many sets of k players, all are tried
 _RESAMPLES = 2_000
+_ROUNDING = 1e-12  # of the effects' size: no improvement
 _PENALTIES = np.logspace(-1, 5, 25)
 SHARES = (0.9, 0.8, 0.7, 0.6, 0.5, 0.4, 0.3)
 
@@ -112,6 +113,7 @@ def _stepwise(spectrum: FourierSpectrum, keep: int, mask: BoolArray) -> BoolArra
 def _swapped(spectrum: FourierSpectrum, mask: BoolArray) -> tuple[BoolArray, float]:
     """`mask` improved by swaps; each end of the swap is the best, given the other."""
     value = float(spectrum(mask[None, :])[0])
+    spread = float(np.abs(spectrum.coefficients[spectrum.supports.orders() > 0]).sum())
     while mask.any() and not mask.all():
         options = []
         for adding in (True, False):
@@ -120,7 +122,7 @@ def _swapped(spectrum: FourierSpectrum, mask: BoolArray) -> tuple[BoolArray, flo
             second, better = _best_flip(spectrum, between, not adding)
             options.append((better, _flipped(between, second)))
         best = max(options, key=lambda option: option[0])
-        if best[0] <= value + 1e-12 * max(1.0, abs(value)):
+        if best[0] - value <= _ROUNDING * spread:
             break
         value, mask = best
     return mask, value
