@@ -61,7 +61,7 @@ class GatedRunner:
     early: EarlyLayers | None
 
     def run(self, gates: FloatArray, readout: Readout) -> FloatArray:
-        """What `readout` reads of every prompt under every row of gates.
+        """Gather what `readout` reads of every prompt under every row of gates.
 
         It runs in inference mode, whatever the caller's setting: no gradients are kept.
 
@@ -89,7 +89,7 @@ class GatedRunner:
         *,
         padded: bool = False,
     ) -> FloatArray:
-        """What `readout` reads of every sequence under its own gates, `(m, k)`.
+        """Gather what `readout` reads of every sequence under its own gates, `(m, k)`.
 
         Layers below the first site are run once a sequence, where many rows share one.
 
@@ -133,7 +133,7 @@ class GatedRunner:
         *,
         padded: bool,
     ) -> FloatArray:
-        """What is read of pairs of a sequence and a row of gates, by number: `(len(pairs), k)`."""
+        """Read pairs of a sequence and a row of gates, given by number: `(len(pairs), k)`."""
         model = self.passes.model
         if gates.ndim != 2 or gates.shape[1] != len(self.sites):
             raise InvalidInputError(
