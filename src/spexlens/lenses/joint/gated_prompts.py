@@ -58,17 +58,17 @@ class GatedPrompts:
         return Needs({"inputs": (), "gates": (len(self.sites),)})
 
     def evaluate(self, interventions: Interventions, /) -> FloatArray:
-        """The score `(m,)` of every prompt under its gates."""
+        """Measure the score `(m,)` of every prompt under its gates."""
         inputs, gates = self.needs.take(interventions, self)
         return self.score.values(self.model.read_by(GatedReader(self.runner, gates)), inputs)
 
     def tokens(self, interventions: Interventions, /) -> IntArray:
-        """Tokens `(m,)` of every prompt."""
+        """Count the tokens `(m,)` of every prompt."""
         inputs, _ = self.needs.take(interventions, self)
         return self.model.count_tokens(inputs)
 
     def describe(self, interventions: Interventions, /) -> dict[str, Any]:
-        """Model, score, what absent components become, and tokens; nothing is run."""
+        """Tell model, score, what absent components become, and tokens; nothing is run."""
         return {
             "model": self.model.name,
             "score": self.score.description,
@@ -77,7 +77,7 @@ class GatedPrompts:
         }
 
     def identity(self) -> dict[str, Any]:
-        """Model, score, and what absent components become."""
+        """Tell model, score, and what absent components become."""
         return {
             "model": identity_of(self.model),
             "score": self.score.identity(),
@@ -95,7 +95,7 @@ def gated_prompts(
     references: Sequence[str] = (),
     batch_tokens: int | None = None,
 ) -> GatedPrompts:
-    """The subject of a game over the words of a prompt and the components of a model.
+    """Make the subject of a game over the words of a prompt and the components of a model.
 
     Parameters
     ----------
@@ -155,7 +155,7 @@ class EncoderFeatures:
         replacement: str = "zero",
         references: Sequence[str] = (),
     ) -> EncoderFeatures:
-        """Features under gates on `sites`; replacement "mean" needs `references`, some texts."""
+        """Make features under gates on `sites`; replacement "mean" needs `references`, texts."""
         refuse_resampling(replacement)
         if replacement == MEAN and not references:
             raise InvalidInputError(
@@ -171,7 +171,7 @@ class EncoderFeatures:
         return EncoderFeatures(encoder, runner)
 
     def __call__(self, texts: Sequence[str], gates: FloatArray | None) -> FloatArray:
-        """Embeddings `(m, d)`; all gates open where None are given."""
+        """Compute embeddings `(m, d)`; all gates open where None are given."""
         if gates is None:
             gates = np.ones((len(texts), len(self.runner.sites)))
         return self.runner.run_rows(
@@ -179,7 +179,7 @@ class EncoderFeatures:
         )
 
     def identity(self) -> dict[str, Any]:
-        """The encoder's, and what absent components become."""
+        """Tell the encoder's identity, and what absent components become."""
         return {
             "encoder": identity_of(self.encoder),
             "replacement": self.runner.replacement.identity(),

@@ -34,7 +34,7 @@ def prompt_game(
     fillers: str | Sequence[str] | None = None,
     pinned: Sequence[int | str] = (),
 ) -> LensGame:
-    """The game of leaving words out of a text: how far a model prefers one answer, or one class.
+    """Make the game of leaving words out of a text: how far a model prefers one answer or class.
 
     Everything is checked here, before the first forward pass. To look at a part, compose it:
     `LensGame(PromptLens(…), ScoredLM(model, score.resolve(model, lens.prompt)))`.
@@ -107,7 +107,7 @@ def prompt_game(
 
 
 def _hiding(pieces: PromptLens, subject: ScoredLM | ScoredClassifier) -> LensGame:
-    """The game of hiding pieces from attention; the model is tried on it first."""
+    """Make the game of hiding pieces from attention; the model is tried on it first."""
     from spexlens.models.hiding.classifier import HiddenFromClassifier, check_hiding_from
     from spexlens.models.hiding.language_model import check_hiding, hidden_from
 
