@@ -55,7 +55,7 @@ def write_config(path: Path, command: str, options: Mapping[str, Any]) -> Path:
 
 
 def _toml(value: Any) -> str:
-    """A value in TOML; a basic string is one of JSON, but for DEL and what is beyond the BMP."""
+    """Write a TOML value; a basic string is one of JSON, but for DEL and what is beyond the BMP."""
     if isinstance(value, bool):
         return "true" if value else "false"
     if isinstance(value, int | float):

@@ -114,7 +114,7 @@ def heads(
 
 
 def _games(arguments: _Arguments) -> tuple[LensGame, tuple[Site, ...], LensGame | None]:
-    """The game of the prompts, its components, and that of the held-out prompts, if any."""
+    """Make the game of the prompts, its components, and that of the held-out prompts, if any."""
     from spexlens.lenses.components.game import component_game
     from spexlens.lenses.components.questions import read_questions
     from spexlens.models.gating.sites import SITES

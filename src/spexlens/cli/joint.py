@@ -119,7 +119,7 @@ def _game(arguments: _Arguments) -> JointGame:
 
 
 def _print_lenses(output: Console, explanation: Explanation, game: JointGame) -> None:
-    """The variance by lens, and through what the pieces that do most act."""
+    """Print the variance by lens, and through what the pieces that do most act."""
     from spexlens.core.cross_lens import energy_by_lenses
 
     for part in energy_by_lenses(explanation.spectrum, game.lens.blocks):

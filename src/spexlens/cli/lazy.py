@@ -32,11 +32,11 @@ class LazyGroup(TyperGroup):
     """Imports the module of a command when the command is asked for."""
 
     def list_commands(self, ctx: Any) -> list[str]:
-        """The names, in the order of the table."""
+        """List the names, in the order of the table."""
         return list(COMMANDS)
 
     def get_command(self, ctx: Any, cmd_name: str) -> Any:
-        """The command, or None where the name is not known."""
+        """Import the command; None where the name is not known."""
         if cmd_name not in COMMANDS:
             return None
         module = import_module(f"spexlens.cli.{COMMANDS[cmd_name][0]}")
@@ -51,6 +51,6 @@ class LazyGroup(TyperGroup):
         return command
 
     def format_commands(self, ctx: Any, formatter: Any) -> None:
-        """The table, without importing anything."""
+        """Write the table, without importing anything."""
         with formatter.section("Commands"):
             formatter.write_dl([(name, summary) for name, (_, summary) in COMMANDS.items()])

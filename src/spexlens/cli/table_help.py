@@ -35,7 +35,7 @@ class CommandWithTables(TyperCommand):
     """A command whose help tells the rows of tables."""
 
     def get_help(self, ctx: Any) -> str:
-        """The help, its tables filled in."""
+        """Write the help with its tables filled in."""
         for parameter in self.params:
             if told := getattr(parameter, "help", None):
                 parameter.help = filled(told)  # type: ignore[attr-defined]
@@ -43,7 +43,7 @@ class CommandWithTables(TyperCommand):
 
 
 def filled(text: str) -> str:
-    """The text with the rows of the tables that it names; other braces are plain characters.
+    """Write the text with the rows of the tables it names; other braces are plain characters.
 
     >>> filled("{names of ENGINES}; {text}")
     'local, threads, ray; {text}'
