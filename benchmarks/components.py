@@ -71,7 +71,7 @@ def smollm2_heads_90() -> tuple[LensGame, float]:
 
 def smollm2_heads_270() -> tuple[LensGame, float]:
     lm = CausalLM.load("smollm2")
-    return component_game(lm, relations()[:6], "heads", replacement="mean"), 0.9
+    return component_game(lm, relations()[:6], "heads", absent="mean"), 0.9
 
 
 def minilm_heads_72() -> tuple[LensGame, float]:
@@ -79,7 +79,7 @@ def minilm_heads_72() -> tuple[LensGame, float]:
     texts, labels = zip(*PLAIN_REVIEWS, strict=True)
     weights = embedded(encoder, list(texts)).T @ (2.0 * np.array(labels) - 1)
     score = ProbeScore(weights, 0.0, np.array(labels))
-    return component_game(encoder, texts, "heads", score=score, replacement="mean"), 0.5
+    return component_game(encoder, texts, "heads", score=score, absent="mean"), 0.5
 
 
 GAMES_TO_RECORD: dict[str, Callable[[], tuple[LensGame, float]]] = {
@@ -184,10 +184,10 @@ def spread() -> None:
     from spexlens.studies.keep_probability import keep_probability
 
     lm = CausalLM.load("smollm2")
-    for replacement in ("zero", "mean"):
-        game = component_game(lm, relations()[:6], "heads", replacement=replacement)
+    for absent in ("zero", "mean"):
+        game = component_game(lm, relations()[:6], "heads", absent=absent)
         found = keep_probability(game)
-        print(f"{replacement}: p = {found.p}, full model {found.full_value:.2f}, no head "
+        print(f"{absent}: p = {found.p}, full model {found.full_value:.2f}, no head "
               f"{found.empty_value:.2f}")  # fmt: skip
         print(found.to_frame().round(2).to_string(index=False), "\n")
 
@@ -199,7 +199,7 @@ def prune_smollm2(given: argparse.Namespace) -> None:
     lm = CausalLM.load("smollm2")
     questions = relations()
     train, unseen = questions[:TRAIN], questions[TRAIN:]
-    options = {"replacement": "mean", "references": [question.prompt for question in train]}
+    options = {"absent": "mean", "references": [question.prompt for question in train]}
     fitted = component_game(lm, train, "heads", **options)
     judge = component_game(lm, unseen, "heads", score="accuracy", **options)
     prune(fitted, judge, given)
@@ -223,7 +223,7 @@ def prune_minilm(given: argparse.Namespace) -> None:
     train, unseen = slice(PROBE, PROBE + TRAIN), slice(PROBE + TRAIN, None)
     games = [
         component_game(
-            encoder, texts[part], "heads", replacement="mean", references=texts[train],
+            encoder, texts[part], "heads", absent="mean", references=texts[train],
             score=ProbeScore(weights, bias, labels[part], accuracy=accuracy),
         )
         for part, accuracy in ((train, False), (unseen, True))

@@ -36,7 +36,7 @@ def main() -> None:
 
     good, bad = (np.mean([embedding(text) for text in kind], axis=0) for kind in (GOOD, BAD))
     score = ProbeScore(good - bad, float(bad @ bad - good @ good) / 2, np.array([1, 0]))
-    game = component_game(encoder, TEXTS, "heads", score=score, replacement="mean",
+    game = component_game(encoder, TEXTS, "heads", score=score, absent="mean",
                           references=GOOD + BAD)  # fmt: skip
     ex = sx.explain(game, budget=1200, algorithm="pairwise", rng=0, p=0.7)
     print(ex)

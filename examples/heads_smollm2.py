@@ -34,7 +34,7 @@ def main() -> None:
     lm = CausalLM.load("smollm2")
     shown, unseen = questions()[:SHOWN], questions()[SHOWN:]
     references = [question.prompt for question in shown]
-    game = component_game(lm, shown, "heads", replacement="mean", references=references)
+    game = component_game(lm, shown, "heads", absent="mean", references=references)
     keep = keep_probability(game)
     print(f"keep probability {keep.p}\n{keep.to_frame().round(2)}\n")
 
@@ -50,7 +50,7 @@ def main() -> None:
     print("written", write_edges("heads_smollm2.csv", pairs))
 
     judge = component_game(
-        lm, unseen, "heads", score="accuracy", replacement="mean", references=references
+        lm, unseen, "heads", score="accuracy", absent="mean", references=references
     )
     print(pruning_curve(ex, judge, shares=(0.9, 0.8, 0.7)).to_frame().round(2))
 

@@ -39,7 +39,7 @@ def demonstrations_and_heads(names: Sequence[str] | None = None, p: float = 0.9)
     words = PromptLens(DEMONSTRATIONS, "{text}\npine:", "lines")
     sites = heads(model.model) if names is None else named(model.model, names)
     subject = gated_prompts(
-        model, words.prompt, LogitDifference("bar", "foo"), sites, replacement="mean"
+        model, words.prompt, LogitDifference("bar", "foo"), sites, absent="mean"
     )
     lenses = {"demonstrations": words, "heads": ComponentLens(sites)}
     return joint_game(lenses, subject, p={"demonstrations": 0.5, "heads": p})

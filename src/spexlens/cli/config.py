@@ -14,6 +14,7 @@ from spexlens._support.files import write_text
 from spexlens.errors import InvalidInputError
 
 _NOT_REPLAYED = ("config", "out", "json", "dry_run")
+_RENAMED = {"replacement": "absent"}  # in files of before
 
 
 def read_config(context: typer.Context, path: Path | None) -> Path | None:
@@ -31,6 +32,7 @@ def read_config(context: typer.Context, path: Path | None) -> Path | None:
         )
     known = {parameter.name for parameter in context.command.params}
     values = {name.replace("-", "_"): value for name, value in values.items()}
+    values = {_RENAMED.get(name, name): value for name, value in values.items()}
     if unknown := sorted(set(values) - known):
         raise InvalidInputError(
             f"{path} has options that `spexlens {context.info_name}` does not know: "

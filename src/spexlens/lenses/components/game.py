@@ -103,7 +103,7 @@ class GatedSubject:
         return {
             "model": self.model.name,
             "score": self.score.description,
-            "replacement": f"{kind}, rescaled" if self.runner.replacement.rescale else kind,
+            "absent": f"{kind}, rescaled" if self.runner.replacement.rescale else kind,
             "prompts": len(self.questions),
             "tokens": int(self.tokens(interventions).sum()),
         }
@@ -129,7 +129,7 @@ def component_game(
     sites: str | Sequence[str] | Sequence[Site] = "heads",
     *,
     score: str | ComponentScore = "margin",
-    replacement: str = "zero",
+    absent: str = "zero",
     references: Sequence[str] | None = None,
     rescale: bool = False,
     batch_tokens: int | None = None,
@@ -150,7 +150,7 @@ def component_game(
         or sites.
     score : str or ComponentScore
         A key of `COMPONENT_SCORES`, or an instance; an encoder needs a `ProbeScore`.
-    replacement : "zero", "mean" or "resample"
+    absent : "zero", "mean" or "resample"
         What an absent component gives: nothing; its mean over the references; its activation on
         the question's reference, token by token.
     references : sequence of str, optional
@@ -180,13 +180,13 @@ def component_game(
     asked = as_questions(questions)
     resolved = find_score(score).resolve(model, asked)
     lens = ComponentLens(_sites(model.model, sites))
-    if references is None and replacement == RESAMPLE:
+    if references is None and absent == RESAMPLE:
         references = _own_references(asked)
     runner = gated_runner(
         model.passes.alone(batch_tokens),
         lens.sites,
         model.token_ids([question.prompt for question in asked]),
-        replacement=replacement,
+        absent=absent,
         references=None if references is None else model.token_ids(references),
         rescale=rescale,
     )

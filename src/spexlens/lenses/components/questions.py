@@ -26,7 +26,7 @@ class Question:
     wrong : tuple of str
         Wrong answers to compare with; none stands for the whole vocabulary.
     reference : str, optional
-        For replacement "resample": a prompt with as many tokens.
+        For absent="resample": a prompt with as many tokens.
 
     Examples
     --------

@@ -72,7 +72,7 @@ class GatedPrompts:
         return {
             "model": self.model.name,
             "score": self.score.description,
-            "replacement": self.runner.replacement.kind,
+            "absent": self.runner.replacement.kind,
             "tokens": int(self.tokens(interventions).sum()),
         }
 
@@ -91,7 +91,7 @@ def gated_prompts(
     score: TextScore,
     sites: Sequence[Site],
     *,
-    replacement: str = "zero",
+    absent: str = "zero",
     references: Sequence[str] = (),
     batch_tokens: int | None = None,
 ) -> GatedPrompts:
@@ -106,7 +106,7 @@ def gated_prompts(
         Such as `LogitDifference("positive", "negative")`.
     sites : sequence of Site
         The component lens's.
-    replacement : "zero" or "mean"
+    absent : "zero" or "mean"
         What an absent component gives: nothing, or its mean over the references.
     references : sequence of str
         For "mean"; the prompt by default.
@@ -116,14 +116,14 @@ def gated_prompts(
     Raises
     ------
     InvalidInputError
-        For a model, prompt, score, site or replacement that does not fit.
+        For a model, prompt, score, site or way of being absent that does not fit.
     """
-    refuse_resampling(replacement)
+    refuse_resampling(absent)
     runner = gated_runner(
         model.passes.alone(batch_tokens),
         sites,
         model.token_ids([prompt]),
-        replacement=replacement,
+        absent=absent,
         references=model.token_ids(references) if references else None,
     )
     return GatedPrompts(model, runner, score.resolve(model, prompt))
@@ -152,12 +152,12 @@ class EncoderFeatures:
         encoder: Encoder,
         sites: Sequence[Site],
         *,
-        replacement: str = "zero",
+        absent: str = "zero",
         references: Sequence[str] = (),
     ) -> EncoderFeatures:
-        """Make features under gates on `sites`; replacement "mean" needs `references`, texts."""
-        refuse_resampling(replacement)
-        if replacement == MEAN and not references:
+        """Make features under gates on `sites`; absent="mean" needs `references`, texts."""
+        refuse_resampling(absent)
+        if absent == MEAN and not references:
             raise InvalidInputError(
                 "no reference texts were given; needed at least one to take means over."
             )
@@ -165,7 +165,7 @@ class EncoderFeatures:
             encoder.passes,
             sites,
             encoder.token_ids([_PROBE]),
-            replacement=replacement,
+            absent=absent,
             references=encoder.token_ids(references) if references else None,
         )
         return EncoderFeatures(encoder, runner)

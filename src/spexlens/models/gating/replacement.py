@@ -84,7 +84,7 @@ def prepare_replacement(
         For an unknown kind, no references, or a reference of another length than its prompt.
     """
     if kind not in REPLACEMENTS:
-        raise UnknownNameError("replacement", kind, REPLACEMENTS)
+        raise UnknownNameError("value of absent", kind, REPLACEMENTS)
     if kind == ZERO:
         return Replacement(kind, rescale)
     if kind == RESAMPLE:
@@ -155,7 +155,7 @@ def refuse_resampling(kind: str) -> None:
     """Refuse "resample" where texts of different lengths are run, row by row."""
     if kind == RESAMPLE:
         raise InvalidInputError(
-            f"replacement = {kind!r} given; needed {ZERO!r} or {MEAN!r}: prompts of different "
+            f"absent = {kind!r} given; needed {ZERO!r} or {MEAN!r}: prompts of different "
             "lengths have no token-by-token counterpart to resample from."
         )
 
@@ -173,5 +173,5 @@ def _refuse_unmatched(
             raise InvalidInputError(
                 f"prompt {number} has {len(prompt)} tokens and its reference {len(reference)}; "
                 "resampling needed equal lengths, so that every token has its counterpart. Reword "
-                "one of them, or take replacement 'mean'."
+                "one of them, or take absent = 'mean'."
             )
