@@ -25,7 +25,7 @@ COMMANDS = {
     "store": ("store", "Look into a store of measured values."),
     "models": ("models", "List the models that are known by name."),
 }
-"""Name -> module beside this one, and what `--help` says. A Typer app is called `<name>_app`."""
+"""Name -> module beside this one, and what `--help` says."""
 
 
 class LazyGroup(TyperGroup):
@@ -40,13 +40,15 @@ class LazyGroup(TyperGroup):
         if cmd_name not in COMMANDS:
             return None
         module = import_module(f"spexlens.cli.{COMMANDS[cmd_name][0]}")
-        sub_app = getattr(module, f"{cmd_name}_app", None)
-        if sub_app is None:
-            sub_app = typer.Typer(
+        found = getattr(module, cmd_name)
+        if isinstance(found, typer.Typer):
+            app = found
+        else:
+            app = typer.Typer(
                 rich_markup_mode=None, pretty_exceptions_enable=False, add_completion=False
             )
-            sub_app.command(name=cmd_name, cls=CommandWithTables)(getattr(module, cmd_name))
-        command = typer.main.get_command(sub_app)
+            app.command(name=cmd_name, cls=CommandWithTables)(found)
+        command = typer.main.get_command(app)
         command.name = cmd_name
         return command
 

@@ -10,7 +10,7 @@ import re
 from importlib import import_module
 from typing import Any
 
-from typer.core import TyperCommand
+from typer.core import TyperArgument, TyperCommand, TyperOption
 
 HOMES = {
     "ABLATIONS": "spexlens.lenses.text.ablations",
@@ -37,8 +37,8 @@ class CommandWithTables(TyperCommand):
     def get_help(self, ctx: Any) -> str:
         """Write the help with its tables filled in."""
         for parameter in self.params:
-            if told := getattr(parameter, "help", None):
-                parameter.help = filled(told)  # type: ignore[attr-defined]
+            if isinstance(parameter, TyperArgument | TyperOption) and parameter.help:
+                parameter.help = filled(parameter.help)
         return super().get_help(ctx)
 
 

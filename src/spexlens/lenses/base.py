@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any, Protocol, runtime_checkable
 
@@ -44,7 +44,7 @@ class Subject(Protocol):
         ...
 
     def describe(self, interventions: Interventions, /) -> dict[str, Any]:
-        """Tell what running the interventions would take (model, score, tokens); run nothing."""
+        """Tell what running the interventions would take (model, score, sizes); run nothing."""
         ...
 
 
@@ -64,6 +64,16 @@ class Sited(Protocol):
     @property
     def sites(self) -> Sequence[Any] | None:
         """One a column of the gates; None where it cannot say."""
+        ...
+
+
+@runtime_checkable
+class Joined(Protocol):
+    """A lens whose players are those of several lenses."""
+
+    @property
+    def blocks(self) -> Mapping[str, range]:
+        """Which player numbers are whose."""
         ...
 
 
@@ -125,14 +135,21 @@ class LensGame:
         Returns
         -------
         dict
-            `players`, what the subject tells of one full, unablated evaluation (`tokens` among
-            it, for a language model), what the `lens` tells of itself, and with a budget
-            `ablations` and `tokens_in_all`: the mean of a few random masks at keep probability
-            1/2, times the ablations.
+            `players`, what the subject tells of one full, unablated evaluation, its `tokens` where
+            the subject counts them, what the `lens` tells of itself, under `lenses` the players
+            of each, as (first, end), where there are several, and with a budget `ablations` and
+            `tokens_in_all`: the mean of a few random masks at keep probability 1/2, times the
+            ablations.
         """
         n = len(self.players)
-        full = self.subject.describe(self._intervene(np.ones((1, n), dtype=bool)))
-        plan = {"players": n, **full, "lens": _facts(self.lens)}
+        full = np.ones((1, n), dtype=bool)
+        plan = {"players": n, **self.subject.describe(self._intervene(full))}
+        if (tokens := self.tokens(full)) is not None:
+            plan["tokens"] = int(tokens[0])
+        plan["lens"] = _facts(self.lens)
+        if isinstance(self.lens, Joined):
+            blocks = self.lens.blocks.items()
+            plan["lenses"] = {name: [block.start, block.stop] for name, block in blocks}
         if budget is not None:
             plan["ablations"] = budget
             sample = np.random.default_rng(0).random((_SAMPLE, n)) < 0.5

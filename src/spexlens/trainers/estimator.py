@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import warnings
 from dataclasses import dataclass
-from typing import Any, Protocol
+from typing import Any, Protocol, runtime_checkable
 
 import numpy as np
 from numpy.typing import NDArray
@@ -21,6 +21,7 @@ _METHODS: dict[OutputKind, str] = {
 }
 
 
+@runtime_checkable
 class SklearnEstimator(Protocol):
     """What is asked of an estimator besides its method for the outputs."""
 
@@ -74,7 +75,7 @@ class Estimator:
     ) -> None:
         from sklearn.base import is_regressor
 
-        if isinstance(estimator, type) or not callable(getattr(estimator, "get_params", None)):
+        if isinstance(estimator, type) or not isinstance(estimator, SklearnEstimator):
             raise InvalidInputError(
                 f"estimator = {estimator!r} given; needed an instance with scikit-learn's "
                 "interface, such as LogisticRegression()."

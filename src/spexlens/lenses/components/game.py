@@ -98,14 +98,13 @@ class GatedSubject:
         return np.column_stack([values.mean(axis=1), values])
 
     def describe(self, interventions: Interventions, /) -> dict[str, Any]:
-        """Tell model, score, what absent components become, prompts and tokens; nothing is run."""
+        """Tell model, score, what absent components become, and prompts; nothing is run."""
         kind = self.runner.replacement.kind
         return {
             "model": self.model.name,
             "score": self.score.description,
             "absent": f"{kind}, rescaled" if self.runner.replacement.rescale else kind,
             "prompts": len(self.questions),
-            "tokens": int(self.tokens(interventions).sum()),
         }
 
     def tokens(self, interventions: Interventions, /) -> IntArray:

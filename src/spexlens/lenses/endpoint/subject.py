@@ -188,7 +188,7 @@ class EndpointSubject:
         return np.ceil(tokens).astype(np.int64)
 
     def describe(self, interventions: Interventions, /) -> dict[str, Any]:
-        """Tell endpoint, model, score, and estimates of requests, tokens and cost; send nothing."""
+        """Tell endpoint, model, score, and estimates of requests and cost; send nothing."""
         tokens = int(self.tokens(interventions).sum())
         cost = {} if self.prices is None else {"cost": self._estimated_cost(tokens)}
         return {
@@ -196,7 +196,6 @@ class EndpointSubject:
             "model": self.endpoint.model,
             "score": self.score.description,
             "requests": interventions.count * self.score.usage.requests,
-            "tokens": tokens,
             **cost,
         }
 

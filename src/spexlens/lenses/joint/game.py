@@ -133,11 +133,6 @@ class JointGame(LensGame):
             raise InvalidInputError(f"no lens {name!r}; there are {', '.join(self.lens.blocks)}.")
         return tuple(self.lens.blocks[name])
 
-    def describe(self, budget: int | None = None) -> dict[str, Any]:
-        """Describe as a `LensGame`, with under `lenses` the players of each, as (first, end)."""
-        blocks = {name: [block.start, block.stop] for name, block in self.lens.blocks.items()}
-        return {**super().describe(budget), "lenses": blocks}
-
 
 def joint_game(
     lenses: Mapping[str, Lens], subject: Subject, *, p: Mapping[str, float] | None = None

@@ -68,12 +68,11 @@ class GatedPrompts:
         return self.model.count_tokens(inputs)
 
     def describe(self, interventions: Interventions, /) -> dict[str, Any]:
-        """Tell model, score, what absent components become, and tokens; nothing is run."""
+        """Tell model, score, and what absent components become; nothing is run."""
         return {
             "model": self.model.name,
             "score": self.score.description,
             "absent": self.runner.replacement.kind,
-            "tokens": int(self.tokens(interventions).sum()),
         }
 
     def identity(self) -> dict[str, Any]:

@@ -87,7 +87,7 @@ class Attending:
         return replace(self.subject, model=seeing).evaluate(Interventions(inputs=texts))
 
     def describe(self, interventions: Interventions, /) -> dict[str, Any]:
-        """Tell model, score and tokens; nothing is run."""
+        """Tell model and score; nothing is run."""
         return self.subject.describe(Interventions(inputs=interventions.inputs))
 
     def tokens(self, interventions: Interventions, /) -> IntArray:

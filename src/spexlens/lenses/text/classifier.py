@@ -110,12 +110,8 @@ class ScoredClassifier:
         return self.score.values(self.model.class_logits(inputs))
 
     def describe(self, interventions: Interventions, /) -> dict[str, Any]:
-        """Tell model, score and tokens; nothing is run."""
-        return {
-            "model": self.model.name,
-            "score": self.score.description,
-            "tokens": int(self.tokens(interventions).sum()),
-        }
+        """Tell model and score; nothing is run."""
+        return {"model": self.model.name, "score": self.score.description}
 
     def tokens(self, interventions: Interventions, /) -> IntArray:
         """Count the tokens `(m,)` of every edited input."""

@@ -213,12 +213,8 @@ class ScoredLM:
         return self.score.values(self.model, inputs)
 
     def describe(self, interventions: Interventions, /) -> dict[str, Any]:
-        """Tell model, score, and the tokens of all the edited inputs together; nothing is run."""
-        return {
-            "model": self.model.name,
-            "score": self.score.description,
-            "tokens": int(self.tokens(interventions).sum()),
-        }
+        """Tell model and score; nothing is run."""
+        return {"model": self.model.name, "score": self.score.description}
 
     def tokens(self, interventions: Interventions, /) -> IntArray:
         """Count the tokens `(m,)` of every edited input."""

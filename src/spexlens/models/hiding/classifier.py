@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass
-from typing import Any, Protocol
+from typing import Any, Protocol, runtime_checkable
 
 import numpy as np
 
@@ -15,6 +15,7 @@ from spexlens.models.base import Classifier
 _ROUNDING = 1e-5  # of float32 logits, as a share of the largest
 
 
+@runtime_checkable
 class HidingClassifier(Classifier, Protocol):
     """A classifier that can be told which tokens of a text its attention sees."""
 
