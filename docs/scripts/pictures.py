@@ -18,7 +18,6 @@ from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 
 import spexlens as sx
-from spexlens.core.masks import all_masks, sample_masks
 from spexlens.explanation.stopping import Round, StoppingRule
 
 IMAGES = Path(__file__).parent.parent / "images"
@@ -58,7 +57,7 @@ def masks() -> Figure:
     """Draw masks over players, and the value of each."""
     figure = Figure(figsize=(6.4, 2.9), layout="constrained")
     left, right = figure.subplots(1, 2, width_ratios=[3, 1], sharey=True)
-    rows = sample_masks(len(WORDS), 9, np.random.default_rng(3))
+    rows = sx.sample_masks(len(WORDS), 9, np.random.default_rng(3))
     values = never_fails(rows)
     for (row, player), present in np.ndenumerate(rows):
         box = mpl.patches.Rectangle(
@@ -85,7 +84,7 @@ def keep_probability() -> Figure:
     figure, axes = _figure(6.4, 2.5)
     shades = {0.5: BLUE, 0.7: GREY, 0.9: VERMILION}
     for p, shade in shades.items():
-        kept = sample_masks(20, 20_000, np.random.default_rng(0), p, distinct=False).sum(axis=1)
+        kept = sx.sample_masks(20, 20_000, np.random.default_rng(0), p, distinct=False).sum(axis=1)
         share = np.bincount(kept, minlength=21) / len(kept)
         axes.plot(np.arange(21), share, marker="o", markersize=3.5, color=shade)
         peak = int(share.argmax())
@@ -108,7 +107,7 @@ def spectrum() -> Figure:
     }
     sets = {(): "∅", (0,): "a", (1,): "b", (0, 1): "a×b"}
     for (title, function), row in zip(functions.items(), grid, strict=True):
-        explained = sx.fit(all_masks(2), function(all_masks(2)))
+        explained = sx.fit(sx.all_masks(2), function(sx.all_masks(2)))
         for axes, index in zip(row, ("Fourier", "Moebius"), strict=True):
             found = explained.interactions(index).to_dict()
             weights = [found.get(players, 0.0) for players in sets]
@@ -126,7 +125,7 @@ def spectrum() -> Figure:
 def indices() -> Figure:
     """Draw what the indices of order 2 make of one set of three players with the dividend 1."""
     figure, axes = _figure(6.4, 2.6)
-    explained = sx.fit(all_masks(3), 1.0 * all_masks(3).all(axis=1))
+    explained = sx.fit(sx.all_masks(3), 1.0 * sx.all_masks(3).all(axis=1))
     names = ["BII", "SII", "k-SII", "STII", "FSII", "FBII"]
     effects = [explained.interactions(name, order=2).to_dict() for name in names]
     at = np.arange(len(names))
@@ -171,7 +170,7 @@ def _to_the_end(rounds: Sequence[Round]) -> None:
 def fidelity() -> Figure:
     """Draw predicted against measured on unseen masks, additive and with interactions."""
     game = _planted()
-    unseen = sample_masks(20, 300, np.random.default_rng(9))
+    unseen = sx.sample_masks(20, 300, np.random.default_rng(9))
     truth = game(unseen)
     figure = Figure(figsize=(6.4, 3.1), layout="constrained")
     for axes, (name, title) in zip(
