@@ -36,10 +36,18 @@ class CommandWithTables(TyperCommand):
 
     def get_help(self, ctx: Any) -> str:
         """Write the help with its tables filled in."""
-        for parameter in self.params:
-            if isinstance(parameter, TyperArgument | TyperOption) and parameter.help:
-                parameter.help = filled(parameter.help)
-        return super().get_help(ctx)
+        written = {
+            option: option.help
+            for option in self.params
+            if isinstance(option, TyperArgument | TyperOption) and option.help
+        }
+        try:
+            for option, told in written.items():
+                option.help = filled(told)
+            return super().get_help(ctx)
+        finally:  # the next help is of the rows that there are then
+            for option, told in written.items():
+                option.help = told
 
 
 def filled(text: str) -> str:
