@@ -38,7 +38,7 @@ class PromptArguments:
     prices: tuple[float, float] | None = None
 
     def checked(self) -> PromptArguments:
-        """Itself with a score; an error for options that do not go together."""
+        """Choose the score; raise an error for options that do not go together."""
         known = PROMPT_SCORES if self.endpoint is None else ENDPOINT_SCORES
         given = [name for name in ("answers", "response") if getattr(self, name) is not None]
         name = self.score
@@ -76,7 +76,7 @@ class PromptArguments:
         return PromptArguments(**{**vars(self), "score": name})
 
     def chosen(self) -> Any:
-        """The score of arguments that were checked."""
+        """Make the score of arguments that were checked."""
         assert self.score is not None
         row = (PROMPT_SCORES if self.endpoint is None else ENDPOINT_SCORES)[self.score]
         words = {None: (), "answers": self.answers, "response": (self.response,)}[row.needs]
@@ -84,7 +84,7 @@ class PromptArguments:
 
 
 def local_game(arguments: PromptArguments, model: CausalLM) -> LensGame:
-    """The game of a model that runs here."""
+    """Make the game of a model that runs here."""
     from spexlens.lenses.text.game import prompt_game
     from spexlens.lenses.text.segmenters import segmenter_of
 
@@ -96,7 +96,7 @@ def local_game(arguments: PromptArguments, model: CausalLM) -> LensGame:
 
 
 def endpoint_game(arguments: PromptArguments) -> LensGame:
-    """The game of a model behind an endpoint, which has been asked the full prompt once."""
+    """Make the game of a model behind an endpoint, which is asked the full prompt once."""
     from spexlens.lenses.base import LensGame
     from spexlens.lenses.endpoint.subject import EndpointSubject
     from spexlens.lenses.text.prompt import PromptLens

@@ -126,7 +126,7 @@ def compare(
 
 
 def effective_masks(values: FloatArray) -> float:
-    """On how many of the values `(m,)` their variance rests: `(sum s)^2 / sum s^2`.
+    """Tell on how many of the values `(m,)` their variance rests: `(sum s)^2 / sum s^2`.
 
     About m / 3 for normal values, 1 where one value is far from all others.
     """
@@ -180,7 +180,7 @@ def cross_validated(algorithm: Algorithm, design: Design, values: FloatArray) ->
 def learning_slope(
     algorithm: Algorithm, design: Design, values: FloatArray, predicted: FloatArray
 ) -> float:
-    """How far the logarithm of the squared error may fall from the folds' fits to that of all rows.
+    """Tell how far log(squared error) may fall from the folds' fits to that of all rows.
 
     One fit without two of the folds is compared with those without one, on the rows of both; three
     times what it loses is allowed: errors fall ever faster where a function is nearly known.

@@ -77,7 +77,7 @@ def greedy(
     batch_size: int = BATCH_SIZE,
     progress: Progress | None = None,
 ) -> GreedySelection:
-    """Greedy SPEX: a set of players grown by deviation from additivity, every step measured.
+    """Grow a set of players by deviation from additivity, every step measured: greedy SPEX.
 
     Parameters
     ----------

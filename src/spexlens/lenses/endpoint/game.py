@@ -29,7 +29,7 @@ def endpoint_game(
     prices: tuple[float, float] | None = None,
     concurrency: int = 8,
 ) -> LensGame:
-    """The game of removing words from a text that a model behind an endpoint reads.
+    """Make the game of removing words from a text that a model behind an endpoint reads.
 
     A first request, on the full prompt, shows whether the score can be had and what it costs;
     `describe()` of the game then estimates without further ones. For other settings compose the

@@ -62,7 +62,7 @@ class Samples:
         return f"{self.name}, mean of {self.count} samples at temperature {self.temperature:g}"
 
     def identity(self) -> dict[str, Any]:
-        """Name and settings of the sampling."""
+        """Tell name and settings of the sampling."""
         return {
             "score": "samples",
             "function": self.name,
@@ -72,7 +72,7 @@ class Samples:
         }
 
     def resolve(self, endpoint: Endpoint, prompt: str, /) -> Samples:
-        """The same with as many `choices` a request as the server gives; one set of samples.
+        """Find how many `choices` a request the server gives; one set of samples.
 
         Raises
         ------
@@ -103,13 +103,13 @@ class Samples:
         return replace(chosen, usage=usage)
 
     def requests(self, prompt: str, /) -> tuple[Request, ...]:
-        """As many as `count` answers take."""
+        """Make as many requests as `count` answers take."""
         request = Request(prompt, self.max_tokens, self.temperature, choices=self.choices)
         full, rest = divmod(self.count, self.choices)
         return (request,) * full + ((replace(request, choices=rest),) if rest else ())
 
     def values(self, replies: Sequence[Reply], /) -> Reading:
-        """The mean, and the standard deviation of the samples over the root of their number."""
+        """Compute the mean, and its noise: the samples' standard deviation over sqrt(number)."""
         texts = [text for reply in replies for text in reply.texts]
         if len(texts) != self.count:
             raise ValueError(f"{self.count} answers were asked for, {len(texts)} came")
@@ -121,7 +121,7 @@ class Samples:
 def answer_share(
     answer: str, count: int = 10, *, temperature: float = 1.0, max_tokens: int = 8
 ) -> Samples:
-    """The share of sampled texts that begin with an answer.
+    """Compute the share of sampled texts that begin with an answer.
 
     A text begins with it when, after white space and punctuation, and case set aside, its first
     word or words are the answer: "**Positive**." begins with "positive", "positively" does not.

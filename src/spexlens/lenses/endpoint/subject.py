@@ -88,7 +88,7 @@ class EndpointSubject:
         prices: tuple[float, float] | None = None,
         details: bool = False,
     ) -> EndpointSubject:
-        """The subject, once the endpoint has served the score on the full prompt.
+        """Make the subject, once the endpoint has served the score on the full prompt.
 
         It takes a few requests (one for `NextTokenLogOdds`), which are no part of a later budget.
         """
@@ -101,7 +101,7 @@ class EndpointSubject:
         return Needs({"inputs": ()})
 
     def evaluate(self, interventions: Interventions, /) -> FloatArray:
-        """The score `(m,)` after every edited input, or `(m, 2)` with `details`.
+        """Measure the score `(m,)` after every edited input, or `(m, 2)` with `details`.
 
         Raises
         ------
@@ -162,11 +162,11 @@ class EndpointSubject:
             )
 
     def record(self) -> Record:
-        """How many values were measured and bounded so far, and their mean noise."""
+        """Tell how many values were measured and bounded so far, and their mean noise."""
         return self._tally.record()
 
     def identity(self) -> dict[str, Any]:
-        """Endpoint and score, as JSON, for the key of stored values; without credentials."""
+        """Tell endpoint and score, as JSON, for the key of stored values; without credentials."""
         return {
             "subject": "endpoint",
             **self.endpoint.identity(),
@@ -177,7 +177,7 @@ class EndpointSubject:
     # -- cost ------------------------------------------------------------------------------------
 
     def tokens(self, interventions: Interventions, /) -> IntArray:
-        """Estimated tokens `(m,)` of prompts and answers; 0 where the server counts none.
+        """Estimate tokens `(m,)` of prompts and answers; 0 where the server counts none.
 
         The full prompt's were counted by the endpoint; a shorter one has its share by length.
         """
@@ -188,7 +188,7 @@ class EndpointSubject:
         return np.ceil(tokens).astype(np.int64)
 
     def describe(self, interventions: Interventions, /) -> dict[str, Any]:
-        """Endpoint, model, score, and estimates of requests, tokens and cost; nothing is sent."""
+        """Tell endpoint, model, score, and estimates of requests and cost; send nothing."""
         tokens = int(self.tokens(interventions).sum())
         cost = {} if self.prices is None else {"cost": self._estimated_cost(tokens)}
         return {
@@ -196,16 +196,15 @@ class EndpointSubject:
             "model": self.endpoint.model,
             "score": self.score.description,
             "requests": interventions.count * self.score.usage.requests,
-            "tokens": tokens,
             **cost,
         }
 
     def price(self, tokens: int, /) -> str:
-        """What so many tokens cost at the full prompt's share of answers; "" without prices."""
+        """Tell what so many tokens cost at the full prompt's share of answers; "" if unpriced."""
         return "" if self.prices is None else f"{self._estimated_cost(tokens):.4g}"
 
     def spent(self) -> str:
-        """What was paid so far, at the tokens the endpoint counted; "" without prices."""
+        """Tell what was paid so far, at the tokens the endpoint counted; "" without prices."""
         if self.prices is None:
             return ""
         return f"{_cost(self.endpoint.usage, self.prices):.4g}"
@@ -232,7 +231,7 @@ class _Tally:
             self._variance += reading.standard_error**2
 
     def first_bound(self) -> bool:
-        """True once: when the first bounded value has been counted."""
+        """Return True once: when the first bounded value has been counted."""
         with self._lock:
             first = self._bounded > 0 and not self._told
             self._told |= first

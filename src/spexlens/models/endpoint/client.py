@@ -74,7 +74,7 @@ class Usage:
     answer_tokens: int = 0
 
     def plus(self, reply: Reply) -> Usage:
-        """The usage after one more reply."""
+        """Add one more reply."""
         return Usage(
             self.requests + 1,
             self.prompt_tokens + reply.prompt_tokens,
@@ -163,7 +163,7 @@ class Endpoint:
         return self._meter.total
 
     def identity(self) -> dict[str, Any]:
-        """What makes values of two endpoints comparable, as JSON; the key has no part in it."""
+        """Tell what makes values of two endpoints comparable, as JSON; the key plays no part."""
         return {
             "endpoint": self.base_url,
             "model": self.model,
@@ -173,7 +173,7 @@ class Endpoint:
         }
 
     def body(self, request: Request, /) -> dict[str, Any]:
-        """The JSON that is sent for a request."""
+        """Write the JSON that is sent for a request."""
         body: dict[str, Any] = {
             "model": self.model,
             "max_tokens": request.max_tokens,
@@ -198,12 +198,12 @@ class Endpoint:
         return {name: value for name, value in body.items() if value is not None}
 
     def ask(self, request: Request, /) -> Reply:
-        """The reply to one request; see `run`."""
+        """Ask for the reply to one request; see `run`."""
         [(_, reply)] = self.run([request])
         return reply
 
     def run(self, requests: Sequence[Request], /) -> Iterator[tuple[int, Reply]]:
-        """Replies with their position, as they come in, several requests under way at a time.
+        """Yield replies with their position, as they come in, several requests under way at a time.
 
         When one fails for good, no further one is started, and the error is raised once those under
         way have been given out.

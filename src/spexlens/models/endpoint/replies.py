@@ -44,7 +44,7 @@ class Reply:
 
 
 def read_reply(answer: Mapping[str, Any]) -> Reply:
-    """The reply in the JSON of a completion or chat completion.
+    """Read the reply in the JSON of a completion or chat completion.
 
     Raises
     ------

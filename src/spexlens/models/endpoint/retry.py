@@ -50,7 +50,7 @@ class RetryPolicy:
             )
 
     def wait(self, attempt: int) -> float:
-        """Seconds to wait after the failure of attempt 1, 2, …"""
+        """Choose the seconds to wait after the failure of attempt 1, 2, …"""
         longest = min(self.longest_wait, self.first_wait * 2.0 ** (attempt - 1))
         return random.uniform(longest / 2, longest)
 
@@ -111,7 +111,7 @@ def post_json(
     pace: Pace,
     stopped: threading.Event,
 ) -> dict[str, Any] | Failure:
-    """The JSON object that a server answers, tried again while the failure may pass.
+    """Ask a server for a JSON object, again while the failure may pass.
 
     Parameters
     ----------
@@ -149,7 +149,7 @@ def post_json(
 def _post_once(
     client: httpx.Client, path: str, body: Mapping[str, Any]
 ) -> tuple[dict[str, Any] | Failure, float]:
-    """The answer or failure of one attempt, and the seconds that the server asks to wait."""
+    """Try once: the answer or failure, and the seconds that the server asks to wait."""
     try:
         response = client.post(path, json=body)
     except httpx.TimeoutException as error:
@@ -177,7 +177,7 @@ def _post_once(
 
 
 def retry_after(header: str | None, now: datetime) -> float:
-    """Seconds that a `Retry-After` header asks to wait; 0 where it says nothing.
+    """Read the seconds that a `Retry-After` header asks to wait; 0 where it says nothing.
 
     Parameters
     ----------
