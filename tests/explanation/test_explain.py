@@ -298,7 +298,7 @@ def test_a_given_keep_probability_that_masks_contradict_is_doubted():
     for p, doubted in ((0.5, True), (0.9, False), (None, False)):
         explanation = sx.fit(masks, values, algorithm="lasso", rng=0, p=p)
         told = " ".join(explanation.notes)
-        assert ("was given, but the masks keep 90 % of the players" in told) == doubted
+        assert ("was given, but the masks keep 89 % of the players" in told) == doubted
     half = sample_masks(30, 200, np.random.default_rng(1))
     assert not sx.fit(half, half[:, 0] * 1.0, algorithm="lasso", rng=0).notes
 

@@ -94,7 +94,7 @@ def constant_notes(masks: BoolArray, players: tuple[str, ...]) -> tuple[str, ...
     """Tell players of whom nothing can be said, as all masks keep them or none does."""
     notes = []
     for where, word in ((masks.all(axis=0), "every"), (~masks.any(axis=0), "no")):
-        names = [repr(players[player]) for player in np.flatnonzero(where)]
+        names = [players[player] for player in np.flatnonzero(where)]
         if names and len(masks):
             notes.append(
                 f"{len(names)} of {len(players)} players are present in {word} mask "
