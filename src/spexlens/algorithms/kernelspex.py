@@ -9,6 +9,7 @@ from typing import ClassVar
 import numpy as np
 
 from spexlens.algorithms.base import MIN_MASKS, Design, FitCost, Recovery, random_design
+from spexlens.core.arguments import check_whole
 from spexlens.core.game import as_values, score_column
 from spexlens.core.interactions import Z90
 from spexlens.core.masks import FloatArray
@@ -86,6 +87,9 @@ class KernelSPEX:
     exact: ClassVar[bool] = False
 
     design = staticmethod(random_design)
+
+    def __post_init__(self) -> None:
+        check_whole(self, max_terms=1, max_order=1, folds=0, fold_steps=0)
 
     def recover(self, design: Design, values: FloatArray) -> Recovery:
         """Learn the hyper-parameters, solve, read the spectrum.

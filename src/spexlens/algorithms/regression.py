@@ -6,6 +6,7 @@ from dataclasses import dataclass, replace
 from typing import ClassVar
 
 from spexlens.algorithms.base import Design, FitCost, Recovery, random_design
+from spexlens.core.arguments import check_whole
 from spexlens.core.game import score_column
 from spexlens.core.masks import FloatArray
 from spexlens.proxies.folds import FOLDS
@@ -39,6 +40,9 @@ class Lasso:
     exact: ClassVar[bool] = False
 
     design = staticmethod(random_design)
+
+    def __post_init__(self) -> None:
+        check_whole(self, folds=2, alphas=1)
 
     def recover(self, design: Design, values: FloatArray) -> Recovery:
         """Fit the LASSO as a spectrum of order 1."""
@@ -81,6 +85,9 @@ class Pairwise:
     exact: ClassVar[bool] = False
 
     design = staticmethod(random_design)
+
+    def __post_init__(self) -> None:
+        check_whole(self, folds=2, alphas=1, max_pairs=1)
 
     def recover(self, design: Design, values: FloatArray) -> Recovery:
         """Fit the LASSO as a spectrum of order 2."""

@@ -38,6 +38,7 @@ from spexlens.core.masks import (
     all_masks,
     as_generator,
     as_masks,
+    frame_columns,
     unique_masks,
 )
 from spexlens.core.presence import contradicts, learn_keep_probability, presence_in_words
@@ -155,6 +156,9 @@ def explain(
     if rule is None or enumerable(n, round_sizes(n, allowed)[0]):  # nothing is left to stop before
         chosen, notes = exact_if_affordable(chosen, n, allowed)
         rule = rule if chosen.any_masks else None
+    for name, given in (("design", design), ("progress", progress)):
+        if not (given is None or isinstance(given, bool) or callable(given)):
+            raise InvalidInputError(f"{name} = {given!r} given; needed a callable: see explain.")
     if design is not None and (not chosen.any_masks or holdout):
         raise InvalidInputError(
             f"design = {design!r} given with algorithm {chosen.name!r} and holdout = {holdout}; "
@@ -208,11 +212,12 @@ def fit(
 
     Parameters
     ----------
-    masks : bool array (m, n)
+    masks : bool array (m, n), or a frame of booleans
         `True` = player present.
     values : float array (m,) or (m, q)
         The score is column 0.
     players : sequence of str, optional
+        By default a frame's columns, else numbers.
     algorithm, rng, holdout
         As in `explain`. An algorithm that needs its own masks (SPEX) cannot be used.
     p : float or float array (n,), optional
@@ -230,6 +235,7 @@ def fit(
     >>> fit(masks, 2.0 * masks[:, 1]).interactions("BV").top(1).to_dict()
     {(1,): 2.0}
     """
+    players = frame_columns(masks) if players is None else players
     masks = as_masks(masks)
     names = player_names(masks.shape[1] if players is None else players)
     as_masks(masks, len(names))

@@ -11,6 +11,7 @@ from dataclasses import dataclass, fields
 from typing import Any, Protocol
 
 from spexlens.algorithms.base import Design, Recovery
+from spexlens.core.arguments import real, whole
 from spexlens.core.masks import FloatArray
 from spexlens.core.spectrum import FourierSpectrum
 from spexlens.core.tables import Table
@@ -128,11 +129,9 @@ class Stable:
 
     def __post_init__(self) -> None:
         find_index(self.index)
-        if self.top < 1 or not 0 < self.share <= 1:
-            raise InvalidInputError(
-                f"Stable(top={self.top}, share={self.share}) given; needed at least 1, and a share "
-                "above 0 and up to 1."
-            )
+        whole("top", self.top)
+        if real("share", self.share, 0, 1) == 0:
+            raise InvalidInputError("share = 0 given; needed one above 0 and up to 1.")
 
     def __call__(self, rounds: Sequence[Round]) -> str | None:
         """Return a reason once two rounds in a row kept the strongest."""
@@ -161,6 +160,9 @@ class Plateau:
     """
 
     gain: float = 0.01
+
+    def __post_init__(self) -> None:
+        real("gain", self.gain)
 
     def __call__(self, rounds: Sequence[Round]) -> str | None:
         """Return a reason once the predicted gain of a doubling is below `gain`."""

@@ -17,10 +17,11 @@ import numpy as np
 
 from spexlens.ablation.evaluate import Progress, evaluate
 from spexlens.ablation.store import Store
+from spexlens.core.arguments import whole
 from spexlens.core.bootstrap import bootstrap
 from spexlens.core.game import Game, score_column
 from spexlens.core.masks import BoolArray, FloatArray, Rng, as_generator, masks_from_sets
-from spexlens.core.spectrum import FourierSpectrum
+from spexlens.core.spectrum import FourierSpectrum, as_spectrum
 from spexlens.errors import InvalidInputError
 from spexlens.explanation.result import Explanation
 
@@ -78,9 +79,8 @@ def best_kept_set(spectrum: FourierSpectrum, keep: int) -> KeptSet:
     >>> best_kept_set(explain(game, 8).spectrum, 2).players
     (0, 2)
     """
-    n = spectrum.n
-    if not 0 <= keep <= n:
-        raise InvalidInputError(f"keep = {keep} given; needed 0 … {n} of {n} players.")
+    n = as_spectrum(spectrum).n
+    keep = whole("keep", keep, 0, n)
     if math.comb(n, keep) <= _ENUMERATED:
         masks = masks_from_sets(combinations(range(n), keep), n)
         values = spectrum(masks)

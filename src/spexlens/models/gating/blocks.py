@@ -63,8 +63,14 @@ def find_blocks(model: Any) -> tuple[Block, ...]:
     Raises
     ------
     InvalidInputError
-        When the model has no such list of layers.
+        When it is no transformers model, or has no such list of layers.
     """
+    if not hasattr(getattr(model, "config", None), "get_text_config"):
+        raise InvalidInputError(
+            f"{type(model).__name__} given; needed a transformers model, such as `.model` of what "
+            "load_model gives. Parts of another module have the names of its modules: "
+            "spexlens.models.gating.sites.modules(model, names)."
+        )
     config = model.config.get_text_config()
     count = getattr(config, "num_hidden_layers", None)
     lists = [
