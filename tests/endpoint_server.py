@@ -106,6 +106,33 @@ def _choice(body, prompt, number):
     }
 
 
+def error(message, **more):
+    return {"error": {"message": message, **more}}
+
+
+REFUSALS = {
+    "Azure": (400, error(
+        "The response was filtered due to the prompt triggering Azure OpenAI's content management "
+        "policy.", type=None, param="prompt", code="content_filter", status=400,
+        innererror={"code": "ResponsibleAIPolicyViolation"},
+    )),
+    "OpenAI": (400, error(
+        "Invalid prompt: your prompt was flagged as potentially violating our usage policy.",
+        type="invalid_request_error", param=None, code="invalid_prompt",
+    )),
+    "OpenRouter": (403, error(
+        "Your input was flagged", code=403, metadata={"reasons": ["violence"]},
+    )),
+    "too long": (400, error(
+        "This model's maximum context length is 4096 tokens.", code="context_length_exceeded",
+    )),
+    "empty": (422, {"detail": [{"loc": ["body", "prompt"], "msg": "must not be empty"}]}),
+    "large": (413, "Payload Too Large"),
+    "legal": (451, ""),
+}  # fmt: skip
+"""How vendors refuse one prompt for good."""
+
+
 class ChosenServer:
     """A real HTTP server in a thread; `answer(number, body)` says what request 0, 1, … gets.
 

@@ -14,7 +14,12 @@ from spexlens.lenses.text.game import prompt_game
 from spexlens.lenses.text.response_scores import FullPromptKL, Perplexity, ResponseLogProbability
 from spexlens.lenses.text.sequence_scores import AnswerLogOdds
 from spexlens.models.zoo import load_model
-from tests.endpoint_server import ChosenServer, next_word_log_probabilities
+from tests.endpoint_server import (
+    REFUSALS,
+    ChosenServer,
+    next_word_log_probabilities,
+    word_model,
+)
 from tests.tiny_models import tiny_model, tiny_tokenizer
 
 TEXT, TEMPLATE = "the film was not bad", "Review : {text} Sentiment :"
@@ -145,3 +150,29 @@ def test_what_an_endpoint_cannot_do_is_told_before_it_is_asked(run):
         )
         assert code == 2
         assert "shows neither its tokens nor its attention" in err
+
+
+@pytest.mark.parametrize(
+    ("choice", "code", "told"),
+    [
+        ("skip", 0, "of 40 masks were refused and left out"),
+        ("raise", 3, "on_refusal='skip' (--on-refusal skip) leaves such masks out"),
+        ("drop", 2, "known: raise, skip"),
+    ],
+)
+def test_refused_prompts_end_a_run_or_are_left_out(run, choice, code, told):
+    def answer(number, body):  # the full prompt is the first
+        refused = number > 0 and " bad " in body["prompt"]
+        return REFUSALS["Azure"] if refused else word_model(body)
+
+    with ChosenServer(answer) as server:
+        ended, out, err = run(
+            "--text", "a fine film or bad one", "--answers", "good", "bad", "--model", "tiny",
+            "--budget", 40, "--algorithm", "lasso", "--endpoint", server.url,
+            "--on-refusal", choice,
+        )  # fmt: skip
+    assert ended == code
+    assert told in " ".join((err if code else out).split())
+    assert bool(server.bodies) == (choice != "drop")
+    if not code:
+        assert "brought no value and were left out" in " ".join(out.split())

@@ -70,6 +70,13 @@ def prompt(
         tuple[float, float] | None,
         typer.Option(help="Money for a million tokens of prompts, and of answers."),
     ] = None,
+    on_refusal: Annotated[
+        str,
+        typer.Option(
+            help="Of endpoints: whether a prompt refused for good ends the run (raise) or is left "
+            "out and counted (skip)."
+        ),
+    ] = "raise",
 ) -> None:
     """Find which pieces of a text act together on what a model says.
 
@@ -82,7 +89,7 @@ def prompt(
     arguments = PromptArguments(
         sys.stdin.read() if text == "-" else text, answers, response, score,
         template.replace("\\n", "\n"), segmenter, absent, filler, model, endpoint, chat, system,
-        key_variable, top_tokens, samples, concurrency, prices,
+        key_variable, top_tokens, samples, concurrency, prices, on_refusal,
     )  # fmt: skip
     _explain(arguments, options)
 
@@ -139,6 +146,8 @@ def _print_record(output: Console, game: LensGame) -> None:
     told = f"{record.values} prompts asked"
     if record.bounded:
         told += f"; in {record.bounded} an answer was not among the tokens returned"
+    if record.refused:
+        told += f"; {record.refused} brought no value and were left out"
     if record.noise_variance:
         told += f"; variance of the sampling noise {record.noise_variance:.3g}"
     if spent:

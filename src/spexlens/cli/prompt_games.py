@@ -6,6 +6,7 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
 from spexlens.errors import InvalidInputError
+from spexlens.lenses.endpoint.subject import find_on_refusal
 from spexlens.lenses.score_tables import ENDPOINT_SCORES, PROMPT_SCORES
 from spexlens.lenses.text.ablations import ABLATIONS
 from spexlens.lenses.text.segmenters import SEGMENTERS
@@ -36,9 +37,11 @@ class PromptArguments:
     samples: int = 10
     concurrency: int = 8
     prices: tuple[float, float] | None = None
+    on_refusal: str = "raise"
 
     def checked(self) -> PromptArguments:
         """Itself with a score; an error for options that do not go together."""
+        find_on_refusal(self.on_refusal)
         known = PROMPT_SCORES if self.endpoint is None else ENDPOINT_SCORES
         given = [name for name in ("answers", "response") if getattr(self, name) is not None]
         name = self.score
@@ -112,6 +115,10 @@ def endpoint_game(arguments: PromptArguments) -> LensGame:
         key_variable=arguments.key_variable, concurrency=arguments.concurrency,
     )  # fmt: skip
     subject = EndpointSubject.prepare(
-        endpoint, arguments.chosen(), lens.prompt, prices=arguments.prices
+        endpoint,
+        arguments.chosen(),
+        lens.prompt,
+        prices=arguments.prices,
+        on_refusal=find_on_refusal(arguments.on_refusal),
     )
     return LensGame(lens, subject)

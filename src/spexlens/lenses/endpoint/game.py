@@ -7,7 +7,7 @@ from collections.abc import Sequence
 from spexlens.errors import InvalidInputError
 from spexlens.lenses.base import LensGame
 from spexlens.lenses.endpoint.scores import EndpointScore, NextTokenLogOdds
-from spexlens.lenses.endpoint.subject import EndpointSubject
+from spexlens.lenses.endpoint.subject import EndpointSubject, OnRefusal
 from spexlens.lenses.text.prompt import SLOT, PromptLens
 from spexlens.models.endpoint.client import Endpoint
 
@@ -28,6 +28,7 @@ def endpoint_game(
     key_variable: str | None = "OPENAI_API_KEY",
     prices: tuple[float, float] | None = None,
     concurrency: int = 8,
+    on_refusal: OnRefusal = "raise",
 ) -> LensGame:
     """The game of removing words from a text that a model behind an endpoint reads.
 
@@ -55,6 +56,8 @@ def endpoint_game(
         See `PromptLens`.
     prices : (float, float), optional
         Money for a million tokens of the prompt, and of the answer.
+    on_refusal : "raise" or "skip", default "raise"
+        What becomes of a prompt that is refused for good; see `EndpointSubject`.
 
     Returns
     -------
@@ -83,4 +86,7 @@ def endpoint_game(
     endpoint = Endpoint(
         base_url, model, chat, system, key_variable=key_variable, concurrency=concurrency
     )
-    return LensGame(lens, EndpointSubject.prepare(endpoint, score, lens.prompt, prices=prices))
+    subject = EndpointSubject.prepare(
+        endpoint, score, lens.prompt, prices=prices, on_refusal=on_refusal
+    )
+    return LensGame(lens, subject)

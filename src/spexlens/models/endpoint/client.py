@@ -8,7 +8,7 @@ from __future__ import annotations
 import json
 import os
 import threading
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor, as_completed
 from dataclasses import dataclass, field, replace
 from typing import Any, Literal
@@ -18,6 +18,7 @@ from spexlens.errors import (
     EndpointUnavailableError,
     InvalidInputError,
     MissingExtraError,
+    RefusedPromptError,
 )
 from spexlens.models.endpoint.api_key import Key, check_url
 from spexlens.models.endpoint.replies import Reply, read_reply
@@ -34,6 +35,11 @@ ECHOES: tuple[Echo, ...] = ("echo", "prompt_logprobs")
 
 UNKNOWN_FIELD = (400, 404, 422, 501)
 """Statuses by which servers refuse a request with a field that they do not support."""
+
+# By which servers refuse a prompt for what it says or how long it is. Those of filters that answer
+# "forbidden" say so; otherwise that is about the key.
+_REFUSED = (400, 413, 422, 451)
+_FILTER_WORDS = ("content", "flag", "moderat", "policy", "safety")
 
 _FIRST_ATTEMPTS = 4  # until a server has answered once: a wrong address is told within seconds
 
@@ -202,14 +208,22 @@ class Endpoint:
         [(_, reply)] = self.run([request])
         return reply
 
-    def run(self, requests: Sequence[Request], /) -> Iterator[tuple[int, Reply]]:
+    def run(
+        self,
+        requests: Sequence[Request],
+        /,
+        on_refusal: Callable[[int, RefusedPromptError], object] | None = None,
+    ) -> Iterator[tuple[int, Reply]]:
         """Replies with their position, as they come in, several requests under way at a time.
 
         When one fails for good, no further one is started, and the error is raised once those under
-        way have been given out.
+        way have been given out. With `on_refusal`, one that was refused is handed to it with its
+        position, and the others go on.
 
         Raises
         ------
+        RefusedPromptError
+            When the server refuses a prompt, by a status that a filter or a limit of length has.
         EndpointError
             It names the prompt, and says what to do where that is known.
         EndpointUnavailableError
@@ -235,6 +249,9 @@ class Endpoint:
                     try:
                         reply = future.result()
                     except EndpointError as error:
+                        if on_refusal is not None and isinstance(error, RefusedPromptError):
+                            on_refusal(position[future], error)
+                            continue
                         failed = failed or error
                         stopped.set()
                         continue
@@ -262,8 +279,7 @@ class Endpoint:
                 f"the endpoint {self.base_url} brought no answer of {self.model!r} to the prompt "
                 f"{_beginning(request.prompt)}: {answer.reason}{self._advice(answer.status)}"
             )
-            kind = EndpointUnavailableError if answer.passing else EndpointError
-            raise kind(message, request.prompt, answer.status)
+            raise _kind(answer)(message, request.prompt, answer.status)
         try:
             reply = read_reply(answer)
         except (LookupError, TypeError, ValueError, AttributeError):
@@ -300,6 +316,15 @@ class _Meter:
     def add(self, reply: Reply) -> None:
         with self._lock:
             self.total = self.total.plus(reply)
+
+
+def _kind(failure: Failure) -> type[EndpointError]:
+    if failure.passing:
+        return EndpointUnavailableError
+    filtered = any(word in failure.reason.lower() for word in _FILTER_WORDS)
+    if failure.status in _REFUSED or (failure.status == httpx.codes.FORBIDDEN and filtered):
+        return RefusedPromptError
+    return EndpointError
 
 
 def _beginning(prompt: str) -> str:
