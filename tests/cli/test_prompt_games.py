@@ -18,6 +18,7 @@ from tests.endpoint_server import (
     REFUSALS,
     ChosenServer,
     next_word_log_probabilities,
+    reasoner,
     word_model,
 )
 from tests.tiny_models import tiny_model, tiny_tokenizer
@@ -176,3 +177,18 @@ def test_refused_prompts_end_a_run_or_are_left_out(run, choice, code, told):
     assert bool(server.bodies) == (choice != "drop")
     if not code:
         assert "brought no value and were left out" in " ".join(out.split())
+
+
+def test_the_length_of_samples_is_set_where_a_model_reasons(run):
+    given = [
+        "--text", "a fine film", "--chat", "--model", "m", "--answers", "positive", "negative",
+        "--score", "share", "--samples", 2, "--budget", 8,
+    ]  # fmt: skip
+    with ChosenServer(lambda number, body: reasoner(body, "think", 20)) as server:
+        code, _, err = run(*given, "--endpoint", server.url)
+        assert code == 2
+        assert "2 of 2 cut off while it reasoned" in err
+        assert len(server.bodies) == 1
+        code, _, _ = run(*given, "--endpoint", server.url, "--answer-tokens", 30)
+    assert code == 0
+    assert server.bodies[-1]["max_tokens"] == 30

@@ -65,6 +65,9 @@ def prompt(
         int, typer.Option(help="Of endpoints: likeliest next tokens to ask for.", min=2)
     ] = 20,
     samples: Annotated[int, typer.Option(help="Texts a prompt, for share.", min=2)] = 10,
+    answer_tokens: Annotated[
+        int, typer.Option(help="Longest text, its reasoning counted, for share.", min=1)
+    ] = 8,
     concurrency: Annotated[int, typer.Option(help="Requests at the same time.", min=1)] = 8,
     prices: Annotated[
         tuple[float, float] | None,
@@ -89,7 +92,7 @@ def prompt(
     arguments = PromptArguments(
         sys.stdin.read() if text == "-" else text, answers, response, score,
         template.replace("\\n", "\n"), segmenter, absent, filler, model, endpoint, chat, system,
-        key_variable, top_tokens, samples, concurrency, prices, on_refusal,
+        key_variable, top_tokens, samples, answer_tokens, concurrency, prices, on_refusal,
     )  # fmt: skip
     _explain(arguments, options)
 
@@ -148,6 +151,8 @@ def _print_record(output: Console, game: LensGame) -> None:
         told += f"; in {record.bounded} an answer was not among the tokens returned"
     if record.refused:
         told += f"; {record.refused} brought no value and were left out"
+    if record.unanswered:
+        told += f"; {record.unanswered} samples held no answer"
     if record.noise_variance:
         told += f"; variance of the sampling noise {record.noise_variance:.3g}"
     if spent:

@@ -35,6 +35,7 @@ class PromptArguments:
     key_variable: str = "OPENAI_API_KEY"
     top_tokens: int = 20
     samples: int = 10
+    answer_tokens: int = 8
     concurrency: int = 8
     prices: tuple[float, float] | None = None
     on_refusal: str = "raise"

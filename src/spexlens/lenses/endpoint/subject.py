@@ -48,12 +48,15 @@ class Record:
         variance of the values, it is the share that no explanation can account for.
     refused : int
         Prompts that brought no value and were left out; see `EndpointSubject`.
+    unanswered : int
+        Samples without an answer, left out of their prompt's value; see `Samples`.
     """
 
     values: int = 0
     bounded: int = 0
     noise_variance: float = 0.0
     refused: int = 0
+    unanswered: int = 0
 
 
 @dataclass(frozen=True, eq=False)
@@ -228,9 +231,17 @@ class EndpointSubject:
         return self._tally.record()
 
     def notes(self) -> tuple[str, ...]:
-        """How many prompts were left out, and what was told of the first."""
-        refused, told = self._tally.refused()
-        return (f"{refused} prompts brought no value, the first: {told}",) if refused else ()
+        """What was left out: prompts, with what was told of the first, and samples."""
+        record, told = self.record(), self._tally.first_refusal
+        notes: tuple[str, ...] = ()
+        if record.refused:
+            notes += (f"{record.refused} prompts brought no value, the first: {told}",)
+        if record.unanswered:
+            notes += (
+                f"{record.unanswered} samples held no answer and were left out of the means; "
+                "raise max_tokens (--answer-tokens) if they were cut off.",
+            )
+        return notes
 
     def identity(self) -> dict[str, Any]:
         """Endpoint and score, as JSON, for the key of stored values; without credentials."""
@@ -287,9 +298,9 @@ class _Tally:
     """Counts readings, from several threads."""
 
     def __init__(self) -> None:
-        self._values = self._bounded = 0
+        self._values = self._bounded = self._refused = self._unanswered = 0
         self._variance = 0.0
-        self._refused, self._first_refusal = 0, ""
+        self.first_refusal = ""
         self._told = False
         self._lock = threading.Lock()
 
@@ -297,16 +308,13 @@ class _Tally:
         with self._lock:
             self._values += 1
             self._bounded += reading.bounded > 0
+            self._unanswered += reading.unanswered
             self._variance += reading.standard_error**2
 
     def refuse(self, told: str) -> None:
         with self._lock:
             self._refused += 1
-            self._first_refusal = self._first_refusal or told
-
-    def refused(self) -> tuple[int, str]:
-        with self._lock:
-            return self._refused, self._first_refusal
+            self.first_refusal = self.first_refusal or told
 
     def first_bound(self) -> bool:
         """True once: when the first bounded value has been counted."""
@@ -318,7 +326,7 @@ class _Tally:
     def record(self) -> Record:
         with self._lock:
             mean = self._variance / self._values if self._values else 0.0
-            return Record(self._values, self._bounded, mean, self._refused)
+            return Record(self._values, self._bounded, mean, self._refused, self._unanswered)
 
 
 _REFUSED = Reading(math.nan, math.nan)

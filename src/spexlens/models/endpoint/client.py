@@ -7,10 +7,12 @@ from __future__ import annotations
 
 import json
 import os
+import ssl
 import threading
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor, as_completed
 from dataclasses import dataclass, field, replace
+from functools import cache
 from typing import Any, Literal
 
 from spexlens.errors import (
@@ -236,6 +238,7 @@ class Endpoint:
         with httpx.Client(
             base_url=self.base_url,
             auth=key,
+            verify=_certificates(),
             timeout=httpx.Timeout(self.timeout, connect=min(self.timeout, 10.0), pool=None),
             limits=httpx.Limits(max_connections=self.concurrency),
         ) as client:
@@ -316,6 +319,12 @@ class _Meter:
     def add(self, reply: Reply) -> None:
         with self._lock:
             self.total = self.total.plus(reply)
+
+
+@cache
+def _certificates() -> ssl.SSLContext:
+    """The machine's certificates, read once: that takes longer than many a request."""
+    return httpx.create_ssl_context()
 
 
 def _kind(failure: Failure) -> type[EndpointError]:

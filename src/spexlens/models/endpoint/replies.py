@@ -8,7 +8,10 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
+from itertools import zip_longest
 from typing import Any
+
+from spexlens.models.endpoint.reasoning import of_message, of_text
 
 
 @dataclass(frozen=True)
@@ -26,7 +29,7 @@ class Reply:
     Attributes
     ----------
     texts : tuple of str
-        The text of every choice.
+        The answer of every choice, the reasoning before it taken off.
     tokens : tuple of Token
         Of the first choice, where log-probabilities were asked for; the prompt's own, where they
         were asked for, come first.
@@ -34,6 +37,11 @@ class Reply:
         The most likely first tokens of the first choice, the likeliest first.
     prompt_tokens, answer_tokens : int
         As the server counts them; 0 where it does not.
+    reasoning : tuple of (str or None)
+        What every choice holds before its answer, None where the server marks nothing so.
+    ends : tuple of str
+        Why every choice ended, in the server's words: "stop", "length", "content_filter"; "" where
+        it does not say.
     """
 
     texts: tuple[str, ...]
@@ -41,6 +49,30 @@ class Reply:
     alternatives: tuple[Token, ...] = ()
     prompt_tokens: int = 0
     answer_tokens: int = 0
+    reasoning: tuple[str | None, ...] = ()
+    ends: tuple[str, ...] = ()
+
+    @property
+    def reasons(self) -> bool:
+        """Whether the first choice begins with reasoning, as far as its first token shows."""
+        if any(text is not None for text in self.reasoning[:1]):
+            return True
+        # A server that takes reasoning off may say nothing of it, and shows a token of no text.
+        shown = any(token.text.strip() for token in self.tokens[:1])
+        return shown and self.ends[:1] == ("length",) and not self.texts[0].strip()
+
+    def unanswered(self) -> tuple[str, ...]:
+        """Why choices have no answer: one reason for each that has none."""
+        told = zip_longest(self.texts, self.reasoning, self.ends)
+        reasons = (_no_answer(text or "", reasoning, end or "") for text, reasoning, end in told)
+        return tuple(reason for reason in reasons if reason)
+
+    def answers(self) -> tuple[str, ...]:
+        """The texts of the other choices."""
+        told = zip_longest(self.texts, self.reasoning, self.ends)
+        return tuple(
+            text for text, reasoning, end in told if not _no_answer(text, reasoning, end or "")
+        )
 
 
 def read_reply(answer: Mapping[str, Any]) -> Reply:
@@ -67,18 +99,34 @@ def read_reply(answer: Mapping[str, Any]) -> Reply:
     # vLLM puts them beside the choices of a chat, and into those of a completion.
     prompt = first.get("prompt_logprobs") or answer.get("prompt_logprobs")
     usage = answer.get("usage") or {}
+    told = [_told(choice) for choice in choices]
     return Reply(
-        texts=tuple(_text(choice) for choice in choices),
+        texts=tuple(text for _, text in told),
         tokens=_prompt_tokens(prompt or ()) + tokens,
         alternatives=tuple(sorted(alternatives, key=_log_probability, reverse=True)),
         prompt_tokens=int(usage.get("prompt_tokens") or 0),
         answer_tokens=int(usage.get("completion_tokens") or 0),
+        reasoning=tuple(reasoning for reasoning, _ in told),
+        ends=tuple(str(choice.get("finish_reason") or "") for choice in choices),
     )
 
 
-def _text(choice: Mapping[str, Any]) -> str:
-    text = choice["message"]["content"] if "message" in choice else choice["text"]
-    return str(text or "")
+def _told(choice: Mapping[str, Any]) -> tuple[str | None, str]:
+    """The reasoning and the answer of a choice."""
+    if "message" in choice:
+        return of_message(choice["message"])
+    return of_text(str(choice["text"] or ""))
+
+
+def _no_answer(text: str, reasoning: str | None, end: str) -> str:
+    """Why a choice holds no answer; "" where it holds one, which may be empty."""
+    if end == "content_filter":
+        return "filtered by the server"
+    if text.strip():
+        return ""
+    if reasoning is not None:
+        return "cut off while it reasoned" if end in ("length", "") else "reasoning only"
+    return "cut off before any text" if end == "length" else ""
 
 
 def _log_probabilities(
