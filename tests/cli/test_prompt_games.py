@@ -17,6 +17,7 @@ from spexlens.models.zoo import load_model
 from tests.endpoint_server import (
     REFUSALS,
     ChosenServer,
+    error,
     next_word_log_probabilities,
     reasoner,
     word_model,
@@ -192,3 +193,47 @@ def test_the_length_of_samples_is_set_where_a_model_reasons(run):
         code, _, _ = run(*given, "--endpoint", server.url, "--answer-tokens", 30)
     assert code == 0
     assert server.bodies[-1]["max_tokens"] == 30
+
+
+def test_further_fields_go_into_every_request_and_the_file_of_options(run, tmp_path):
+    given = ["--text", "a bad film", "--answers", "good", "bad", "--model", "m", "--budget", 8]
+    fields = {
+        "top_p": 0.5, "chat_template_kwargs": {"enable_thinking": False}, "user": "me=you",
+        "stop": None, "seed": 3,
+    }  # fmt: skip
+    options = [
+        "--option", "top_p=0.5", "--option", 'chat_template_kwargs={"enable_thinking": false}',
+        "--option", "user=me=you", "--option", "seed=3", "--option", "stop=null",
+    ]  # fmt: skip
+    del fields["stop"]
+    with ChosenServer() as server:
+        code, _, _ = run(*given, "--endpoint", server.url, *options, "--out", tmp_path)
+        assert code == 0
+        count = len(server.bodies)
+        code, _, _ = run(*given, "--endpoint", server.url, "--config", tmp_path / "config.toml")
+        assert code == 0
+    assert len(server.bodies) == 2 * count
+    assert all(fields.items() <= body.items() for body in server.bodies)
+
+
+@pytest.mark.parametrize("option", ["top_p", "=3", " =3"])
+def test_an_option_that_is_no_field_is_told(option):
+    with pytest.raises(sx.InvalidInputError, match="needed name=value"):
+        PromptArguments(TEXT, ANSWERS, endpoint="http://localhost/v1", option=(option,)).checked()
+    with pytest.raises(sx.InvalidInputError, match="is for --endpoint"):
+        PromptArguments(TEXT, ANSWERS, option=("top_p=1",)).checked()
+
+
+def test_a_model_that_wants_another_limit_is_asked_from_the_command_line(run):
+    def answer(number, body):
+        if "max_tokens" in body:
+            return 400, error("Use 'max_completion_tokens' instead of 'max_tokens'.")
+        return word_model({**body, "max_tokens": body["max_completion_tokens"]})
+
+    with ChosenServer(answer) as server:
+        code, _, _ = run(
+            "--text", "a bad film", "--answers", "good", "bad", "--model", "m", "--budget", 8,
+            "--endpoint", server.url,
+        )  # fmt: skip
+    assert code == 0
+    assert sum("max_tokens" in body for body in server.bodies) == 1

@@ -73,6 +73,14 @@ def prompt(
         tuple[float, float] | None,
         typer.Option(help="Money for a million tokens of prompts, and of answers."),
     ] = None,
+    option: Annotated[
+        list[str] | None,
+        typer.Option(
+            help="Of endpoints: a further field of each request, name=value, the value being JSON "
+            "or text; null takes it out. Repeat it for several.",
+            metavar="NAME=VALUE",
+        ),
+    ] = None,
     on_refusal: Annotated[
         str,
         typer.Option(
@@ -92,7 +100,8 @@ def prompt(
     arguments = PromptArguments(
         sys.stdin.read() if text == "-" else text, answers, response, score,
         template.replace("\\n", "\n"), segmenter, absent, filler, model, endpoint, chat, system,
-        key_variable, top_tokens, samples, answer_tokens, concurrency, prices, on_refusal,
+        key_variable, top_tokens, samples, answer_tokens, concurrency, prices,
+        tuple(option) if option else None, on_refusal,
     )  # fmt: skip
     _explain(arguments, options)
 

@@ -19,7 +19,7 @@ from spexlens.errors import (
 )
 from spexlens.models.endpoint.client import Endpoint, Request
 from spexlens.models.endpoint.retry import Pace, RetryPolicy
-from tests.endpoint_server import ChosenServer, word_model
+from tests.endpoint_server import ChosenServer, error, word_model
 
 KEY = "sk-Zq7Xw9Kv3Jm5"
 QUICK = RetryPolicy(attempts=4, first_wait=0.01)
@@ -57,6 +57,87 @@ def test_options_add_and_take_out_fields():
     body = Endpoint("http://localhost/v1", "m", options=options).body(Request("Hi"))
     assert "max_tokens" not in body
     assert body["max_completion_tokens"] == 1
+
+
+def test_two_names_of_one_limit_are_never_sent_together():
+    body = Endpoint("http://localhost/v1", "m", options={"max_completion_tokens": 9}).body(
+        Request("Hi")
+    )
+    assert body["max_completion_tokens"] == 9
+    assert "max_tokens" not in body
+
+
+WANTED = {
+    "limit": (
+        lambda body: "max_tokens" in body,
+        error(
+            "Unsupported parameter: 'max_tokens' is not supported with this model. Use "
+            "'max_completion_tokens' instead.", param="max_tokens", code="unsupported_parameter",
+        ),
+    ),
+    "temperature": (
+        lambda body: body.get("temperature", 1) != 1 or "temperature" in body,
+        error(
+            "Unsupported value: 'temperature' does not support 0.0 with this model. Only the "
+            "default (1) value is supported.", param="temperature", code="unsupported_value",
+        ),
+    ),
+}  # fmt: skip
+"""Which bodies newer models refuse, and in which words."""
+
+
+def wanting(*names, status=400):
+    def answer(number, body):
+        for name in names:
+            refuses, told = WANTED[name]
+            if refuses(body):
+                return status, told
+        length = body.get("max_completion_tokens", body.get("max_tokens"))
+        return word_model({"temperature": 1, **body, "max_tokens": length, "request": number})
+
+    return ChosenServer(answer)
+
+
+@pytest.mark.parametrize("status", [400, 422])
+@pytest.mark.parametrize(
+    "names", [["limit"], ["temperature"], ["limit", "temperature"], ["temperature", "limit"]]
+)
+@pytest.mark.parametrize("wanted", [Request("a", top=3), Request("a", 4, temperature=1.0)])
+def test_a_server_is_asked_as_it_wants_to_be_after_it_said_so_once(names, status, wanted):
+    with wanting(*names, status=status) as server:
+        endpoint = endpoint_of(server, concurrency=1)
+        list(endpoint.run([wanted] * 5))
+    assert len(server.bodies) == 5 + len(names)
+    assert endpoint.usage.requests == 5
+    expected = {"limit": {"max_completion_tokens": wanted.max_tokens}, "temperature": {}}
+    last = server.bodies[-1]
+    for name in names:
+        assert expected[name].items() <= last.items()
+        assert not WANTED[name][0](last)
+    assert endpoint.identity() == endpoint_of(server).identity()
+
+
+def test_threads_that_are_refused_together_all_learn():
+    with wanting("limit") as server:
+        assert len(list(endpoint_of(server, concurrency=8).run([Request("a")] * 16))) == 16
+    assert len(server.bodies) <= 16 + 8
+
+
+def test_a_temperature_that_matters_is_not_changed():
+    with wanting("temperature") as server:
+        endpoint = endpoint_of(server)
+        with pytest.raises(EndpointError, match="temperature"):
+            endpoint.ask(Request("a", temperature=0.7))
+        endpoint.ask(Request("a", temperature=1.0))
+        with pytest.raises(EndpointError, match="temperature"):
+            endpoint.ask(Request("a", temperature=0.7))
+
+
+def test_a_server_that_is_never_content_is_an_error():
+    never = lambda number, body: (400, error("use max_completion_tokens"))  # noqa: E731
+    with ChosenServer(never) as server, pytest.raises(EndpointError, match="max_completion"):
+        endpoint_of(server).ask(Request("a"))
+    assert len(server.bodies) == 2
 
 
 def test_replies_come_with_their_position_and_are_counted():

@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
+from typing import Any
 
 from spexlens.errors import InvalidInputError
 from spexlens.lenses.base import LensGame
@@ -29,6 +30,7 @@ def endpoint_game(
     prices: tuple[float, float] | None = None,
     concurrency: int = 8,
     on_refusal: OnRefusal = "raise",
+    options: Mapping[str, Any] | None = None,
 ) -> LensGame:
     """The game of removing words from a text that a model behind an endpoint reads.
 
@@ -50,7 +52,7 @@ def endpoint_game(
         Score the log-odds of two answers as the next token; see `NextTokenLogOdds`.
     score : EndpointScore, optional
         Another score: `EchoedLogProbability`, `Samples`, `answer_share(…)`.
-    chat, system, key_variable, concurrency
+    chat, system, key_variable, concurrency, options
         See `Endpoint`.
     segmenter, absent, fillers
         See `PromptLens`.
@@ -84,8 +86,9 @@ def endpoint_game(
         score = NextTokenLogOdds(answers[0], answers[1])
     assert score is not None
     endpoint = Endpoint(
-        base_url, model, chat, system, key_variable=key_variable, concurrency=concurrency
-    )
+        base_url, model, chat, system, key_variable=key_variable, concurrency=concurrency,
+        options=options or {},
+    )  # fmt: skip
     subject = EndpointSubject.prepare(
         endpoint, score, lens.prompt, prices=prices, on_refusal=on_refusal
     )

@@ -23,6 +23,7 @@ from spexlens.errors import (
     RefusedPromptError,
 )
 from spexlens.models.endpoint.api_key import Key, check_url
+from spexlens.models.endpoint.dialect import Dialect
 from spexlens.models.endpoint.replies import Reply, read_reply
 from spexlens.models.endpoint.retry import Failure, Pace, RetryPolicy, post_json
 
@@ -114,7 +115,9 @@ class Endpoint:
         Seconds without an answer after which a request is given up and tried again.
     retries : RetryPolicy
     options : mapping, optional
-        Further fields of every request, such as `{"top_p": 0.9}`; None takes a field out.
+        Further fields of every request, such as `{"top_p": 0.9}`; None takes a field out. Not
+        needed for `max_completion_tokens` or a fixed temperature: a server that refuses a request
+        for these is asked again as it wants to be.
 
     Examples
     --------
@@ -135,6 +138,7 @@ class Endpoint:
     options: Mapping[str, Any] = field(default_factory=dict)
     _pace: Pace = field(init=False, repr=False)
     _meter: _Meter = field(init=False, repr=False)
+    _dialect: Dialect = field(init=False, repr=False)
 
     def __post_init__(self) -> None:
         check_url(self.base_url)
@@ -159,6 +163,7 @@ class Endpoint:
         object.__setattr__(self, "options", dict(self.options))
         object.__setattr__(self, "_pace", Pace(self.requests_per_minute))
         object.__setattr__(self, "_meter", _Meter())
+        object.__setattr__(self, "_dialect", Dialect())
 
     @property
     def name(self) -> str:
@@ -181,7 +186,7 @@ class Endpoint:
         }
 
     def body(self, request: Request, /) -> dict[str, Any]:
-        """The JSON that is sent for a request."""
+        """The JSON that is sent for a request, in the fields that the server is known to want."""
         body: dict[str, Any] = {
             "model": self.model,
             "max_tokens": request.max_tokens,
@@ -202,8 +207,12 @@ class Endpoint:
             body["echo"] = True
         elif request.echo == "prompt_logprobs":
             body["prompt_logprobs"] = 0  # of the prompt's own tokens, no others
+        if "max_completion_tokens" in self.options:
+            del body["max_tokens"]  # both together are refused
         body |= self.options
-        return {name: value for name, value in body.items() if value is not None}
+        return self._dialect.spoken(
+            {name: value for name, value in body.items() if value is not None}
+        )
 
     def ask(self, request: Request, /) -> Reply:
         """The reply to one request; see `run`."""
@@ -269,14 +278,16 @@ class Endpoint:
         policy = self.retries
         if not self.usage.requests:
             policy = replace(policy, attempts=min(policy.attempts, _FIRST_ATTEMPTS))
-        answer = post_json(
-            client,
-            "/chat/completions" if self.chat else "/completions",
-            self.body(request),
-            policy=policy,
-            pace=self._pace,
-            stopped=stopped,
-        )
+        path = "/chat/completions" if self.chat else "/completions"
+        while True:
+            body = self.body(request)
+            answer = post_json(client, path, body, policy=policy, pace=self._pace, stopped=stopped)
+            if not (
+                isinstance(answer, Failure)
+                and answer.status in UNKNOWN_FIELD
+                and self._dialect.learn(answer.reason, body)
+            ):
+                break
         if isinstance(answer, Failure):
             message = (
                 f"the endpoint {self.base_url} brought no answer of {self.model!r} to the prompt "
