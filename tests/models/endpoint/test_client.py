@@ -131,6 +131,9 @@ def test_a_temperature_that_matters_is_not_changed():
         endpoint.ask(Request("a", temperature=1.0))
         with pytest.raises(EndpointError, match="temperature"):
             endpoint.ask(Request("a", temperature=0.7))
+        chosen = endpoint_of(server, options={"temperature": 0.5})
+        with pytest.raises(EndpointError, match="temperature"):
+            chosen.ask(Request("a", top=3))
 
 
 def test_a_server_that_is_never_content_is_an_error():

@@ -163,7 +163,7 @@ class Endpoint:
         object.__setattr__(self, "options", dict(self.options))
         object.__setattr__(self, "_pace", Pace(self.requests_per_minute))
         object.__setattr__(self, "_meter", _Meter())
-        object.__setattr__(self, "_dialect", Dialect())
+        object.__setattr__(self, "_dialect", Dialect(self.options))
 
     @property
     def name(self) -> str:

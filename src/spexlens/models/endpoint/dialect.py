@@ -15,9 +15,10 @@ class _Change:
     """What a server wants otherwise.
 
     `asked_by` tells it from a refusal in lower case and the body that was refused; `made` changes
-    any body.
+    any body; `of` is the field it takes away from.
     """
 
+    of: str
     asked_by: Callable[[str, Body], bool]
     made: Callable[[Body], dict[str, Any]]
 
@@ -37,8 +38,13 @@ def _is_immaterial(body: Body) -> bool:
 
 
 _CHANGES = (
-    _Change(lambda told, body: "max_completion_tokens" in told and "max_tokens" in body, _renamed),
     _Change(
+        "max_tokens",
+        lambda told, body: "max_completion_tokens" in told and "max_tokens" in body,
+        _renamed,
+    ),
+    _Change(
+        "temperature",
         lambda told, body: "temperature" in told and _is_immaterial(body),
         lambda body: _without(body, "temperature") if _is_immaterial(body) else dict(body),
     ),
@@ -46,9 +52,16 @@ _CHANGES = (
 
 
 class Dialect:
-    """What one server has been found to want; shared by all threads that talk to it."""
+    """What one server has been found to want; shared by all threads that talk to it.
 
-    def __init__(self) -> None:
+    Parameters
+    ----------
+    chosen : mapping
+        Fields that the user chose: they stay as they are.
+    """
+
+    def __init__(self, chosen: Body) -> None:
+        self._changes = [change for change in _CHANGES if change.of not in chosen]
         self._learnt: tuple[_Change, ...] = ()
         self._lock = threading.Lock()
 
@@ -62,11 +75,11 @@ class Dialect:
     def learn(self, refusal: str, body: Body) -> bool:
         """Whether a refusal of a body says how it is wanted; later ones are spoken so.
 
-        >>> dialect, body = Dialect(), {"max_tokens": 1, "temperature": 0.0}
+        >>> dialect, body = Dialect({}), {"max_tokens": 1, "temperature": 0.0}
         >>> dialect.learn("Use 'max_completion_tokens' instead.", body), dialect.spoken(body)
         (True, {'max_completion_tokens': 1, 'temperature': 0.0})
         """
-        wanted = [change for change in _CHANGES if change.asked_by(refusal.lower(), body)]
+        wanted = [change for change in self._changes if change.asked_by(refusal.lower(), body)]
         with self._lock:
             self._learnt += tuple(change for change in wanted if change not in self._learnt)
         return bool(wanted)
