@@ -15,6 +15,7 @@ from spexlens.errors import (
     EndpointError,
     EndpointUnavailableError,
     InvalidInputError,
+    RefusedPromptError,
     TransientError,
 )
 from spexlens.models.endpoint.client import Endpoint, Request
@@ -206,6 +207,88 @@ def test_a_fault_that_passes_is_tried_again(fault):
     assert len(reply.alternatives) == 2
 
 
+PASSING_ERRORS = [
+    error("Provider returned error", code=502, metadata={"provider_name": "x"}),
+    error("Rate limit reached", type="tokens", code="rate_limit_exceeded"),
+    error("The server is overloaded", type="server_error", code=None),
+    error("busy", code="503"),
+    {"error": "model is loading"},
+    {"choices": [], "error": {"message": "upstream died", "type": "InternalServerError"}},
+    {"choices": [{"finish_reason": "error", "error": {"code": 502, "message": "cut"}}]},
+    {"object": "error", "message": "engine died", "type": "InternalServerError", "code": 500},
+    {"detail": "try again"},
+]
+LASTING_ERRORS = [
+    (error("flagged", type="invalid_request_error", code="content_filter"), RefusedPromptError),
+    (error("too long", code="context_length_exceeded"), RefusedPromptError),
+    (error("no such prompt", code=400), RefusedPromptError),
+    ({"object": "error", "message": "bad", "type": "BadRequestError", "code": 400},
+     RefusedPromptError),
+    (error("no key", code=401), EndpointError),
+    (error("Incorrect API key", type="invalid_request_error", code="invalid_api_key"),
+     EndpointError),
+    (error("pay first", type="insufficient_quota", code="insufficient_quota"), EndpointError),
+    (error("no such model", code="model_not_found"), EndpointError),
+]  # fmt: skip
+"""Errors that some servers send with status 200."""
+
+
+@pytest.mark.parametrize("content", PASSING_ERRORS)
+def test_an_error_in_an_answer_of_200_is_tried_again_and_told(content):
+    with faults((200, content), (200, content)) as server:
+        assert len(endpoint_of(server).ask(Request("a", top=2)).alternatives) == 2
+    assert len(server.bodies) == 3
+    told = content.get("error") or content.get("detail") or content.get("message")
+    told = told or content["choices"][0]["error"]
+    told = told["message"] if isinstance(told, dict) else told
+    with (
+        ChosenServer(lambda number, body: (200, content)) as server,
+        pytest.raises(EndpointUnavailableError, match=f"200 OK with an error in it.*{told}"),
+    ):
+        endpoint_of(server).ask(Request("a"))
+
+
+@pytest.mark.parametrize(("content", "kind"), LASTING_ERRORS)
+def test_an_error_in_an_answer_of_200_that_will_not_pass_is_told_at_once(content, kind):
+    with (
+        ChosenServer(lambda number, body: (200, content)) as server,
+        pytest.raises(kind, match="with an error in it") as told,
+    ):
+        endpoint_of(server).ask(Request("a"))
+    assert len(server.bodies) == 1
+    assert type(told.value) is kind
+
+
+@pytest.mark.parametrize(
+    ("words", "advice"),
+    [
+        ("50 is greater than the maximum of 5 - 'logprobs'", "--top-tokens 5"),
+        ("Invalid value for 'top_logprobs': must be less than or equal to 20.", "--top-tokens 20"),
+        ("Requested sample logprobs of 50, which is greater than max allowed: 20",
+         "--top-tokens 20"),
+        ("top_logprobs: Input should be less than or equal to 8", "--top-tokens 8"),
+        ("logprobs are not supported", "a score of samples"),
+    ],
+)  # fmt: skip
+def test_a_limit_of_log_probabilities_is_told_with_the_option(words, advice):
+    with (
+        ChosenServer(lambda number, body: (400, error(words))) as server,
+        pytest.raises(EndpointError, match=advice),
+    ):
+        endpoint_of(server).ask(Request("a", top=50))
+
+
+def test_fewer_attempts_can_be_enough():
+    with ChosenServer(lambda n, body: (500, "") if n else word_model(body)) as server:
+        endpoint = endpoint_of(server)
+        endpoint.ask(Request("a"))
+        for attempts in (1, 2, 9):
+            asked = len(server.bodies)
+            with pytest.raises(EndpointUnavailableError):
+                endpoint.ask(Request("a", attempts=attempts))
+            assert len(server.bodies) - asked == min(attempts, QUICK.attempts)
+
+
 def test_a_slow_answer_is_given_up_and_asked_for_again():
     def answer(number, body):
         if number == 0:
@@ -269,7 +352,15 @@ def test_a_server_that_is_not_there_is_told():
 
 
 @pytest.mark.parametrize(
-    "wrong", [{}, {"choices": []}, {"choices": [{"text": "a", "logprobs": 3}]}]
+    "wrong",
+    [
+        {},
+        {"choices": []},
+        {"choices": [{"text": "a", "logprobs": 3}]},
+        {"choices": [{}]},
+        {"model": "m", "message": {"role": "assistant", "content": "Yes"}, "done": True},
+        {"choices": [{"text": "a", "logprobs": {"tokens": ["a"], "token_logprobs": ["much"]}}]},
+    ],
 )
 def test_json_of_another_form_is_an_error_that_is_not_tried_again(wrong):
     with (

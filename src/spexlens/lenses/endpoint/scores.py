@@ -17,7 +17,7 @@ from spexlens.errors import InvalidInputError, SpexlensWarning
 from spexlens.lenses.score import ResolvedScore, Score
 from spexlens.models.endpoint.client import Endpoint, Request, Usage
 from spexlens.models.endpoint.reasoning import may_begin_a_tag
-from spexlens.models.endpoint.replies import Reply, Token
+from spexlens.models.endpoint.replies import Reply, Token, check_log_probabilities
 
 REASONING_OFF = (
     "turn the reasoning off by the field that the server has for it, such as "
@@ -182,6 +182,7 @@ class NextTokenLogOdds:
         tokens = replies[0].alternatives[: self.top]
         if not tokens:
             raise ValueError("the reply holds no log-probabilities of next tokens")
+        check_log_probabilities(tokens, together=True)
         positive, bounded = self._log_probability(tokens, self.positive)
         negative, bounded_too = self._log_probability(tokens, self.negative)
         return Reading(positive - negative, bounded=bounded + bounded_too)

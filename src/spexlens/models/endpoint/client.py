@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import json
 import os
+import re
 import ssl
 import threading
 from collections.abc import Callable, Iterator, Mapping, Sequence
@@ -64,6 +65,8 @@ class Request:
         How many answers.
     echo : "echo" or "prompt_logprobs", optional
         Asks for the prompt's own log-probabilities too.
+    attempts : int, optional
+        Fewer than the endpoint's policy has: where another request would do as well.
     """
 
     prompt: str
@@ -72,6 +75,7 @@ class Request:
     top: int | None = None
     choices: int = 1
     echo: Echo | None = None
+    attempts: int | None = None
 
 
 @dataclass(frozen=True)
@@ -276,8 +280,8 @@ class Endpoint:
 
     def _reply(self, client: httpx.Client, request: Request, stopped: threading.Event) -> Reply:
         policy = self.retries
-        if not self.usage.requests:
-            policy = replace(policy, attempts=min(policy.attempts, _FIRST_ATTEMPTS))
+        most = _FIRST_ATTEMPTS if not self.usage.requests else policy.attempts
+        policy = replace(policy, attempts=min(policy.attempts, request.attempts or most, most))
         path = "/chat/completions" if self.chat else "/completions"
         while True:
             body = self.body(request)
@@ -291,7 +295,7 @@ class Endpoint:
         if isinstance(answer, Failure):
             message = (
                 f"the endpoint {self.base_url} brought no answer of {self.model!r} to the prompt "
-                f"{_beginning(request.prompt)}: {answer.reason}{self._advice(answer.status)}"
+                f"{_beginning(request.prompt)}: {answer.reason}{self._advice(answer, request)}"
             )
             raise _kind(answer)(message, request.prompt, answer.status)
         try:
@@ -306,7 +310,10 @@ class Endpoint:
         self._meter.add(reply)
         return reply
 
-    def _advice(self, status: int | None) -> str:
+    def _advice(self, failure: Failure, request: Request) -> str:
+        status = failure.status
+        if request.top is not None and status in UNKNOWN_FIELD and "logprob" in failure.reason:
+            return f" {_fewer(failure.reason, request.top)}"
         if status in (401, 403):
             if self.key_variable is None:
                 return " It may need a key: pass key_variable, an environment variable's name."
@@ -330,6 +337,17 @@ class _Meter:
     def add(self, reply: Reply) -> None:
         with self._lock:
             self.total = self.total.plus(reply)
+
+
+def _fewer(reason: str, top: int) -> str:
+    """What to do where so many log-probabilities are refused; the limit is often in the reason."""
+    told = (int(number) for number in re.findall(r"\d+", reason.partition(":")[2]))
+    limit = max((number for number in told if 1 < number < top), default=None)
+    wanted = "fewer" if limit is None else f"{limit}"
+    return (
+        f"{top} log-probabilities a token were asked for: ask for {wanted}, top={limit or '…'} "
+        f"(--top-tokens {limit or '…'}); a server that gives none needs a score of samples."
+    )
 
 
 @cache

@@ -6,12 +6,15 @@ completions had them first, and one `content` list, as chats have them and llama
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+import math
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from itertools import zip_longest
 from typing import Any
 
 from spexlens.models.endpoint.reasoning import of_message, of_text
+
+_ROUNDING, _EXCESS = 1e-3, 0.1  # what numbers in half precision, or cut to a digit, may be off by
 
 
 @dataclass(frozen=True)
@@ -34,7 +37,8 @@ class Reply:
         Of the first choice, where log-probabilities were asked for; the prompt's own, where they
         were asked for, come first.
     alternatives : tuple of Token
-        The most likely first tokens of the first choice, the likeliest first.
+        The most likely first tokens of the first choice, the likeliest first; those without a
+        log-probability, or of probability 0, are left out.
     prompt_tokens, answer_tokens : int
         As the server counts them; 0 where it does not.
     reasoning : tuple of (str or None)
@@ -133,18 +137,18 @@ def _log_probabilities(
     given: Mapping[str, Any],
 ) -> tuple[tuple[Token, ...], tuple[Token, ...]]:
     """All tokens, and the alternatives to the first."""
-    if "content" in given:
-        content = given["content"] or []
-        alternatives = content[0].get("top_logprobs") or [] if content else []
-        return _tokens(content), _tokens(alternatives)
+    if content := given.get("content"):
+        return _tokens(content), _possible(_tokens(content[0].get("top_logprobs") or []))
     texts, numbers = given.get("tokens") or [], given.get("token_logprobs") or []
     tokens = tuple(_token(text, number) for text, number in zip(texts, numbers, strict=True))
-    tops = given.get("top_logprobs") or [{}]
-    return tokens, tuple(_token(text, number) for text, number in (tops[0] or {}).items())
+    top = (given.get("top_logprobs") or [None])[0] or {}
+    if isinstance(top, Mapping):
+        return tokens, _possible(_token(text, number) for text, number in top.items())
+    return tokens, _possible(_tokens(top))
 
 
 def _tokens(entries: Sequence[Mapping[str, Any]]) -> tuple[Token, ...]:
-    return tuple(_token(entry["token"], entry["logprob"]) for entry in entries)
+    return tuple(_token(entry["token"], entry.get("logprob")) for entry in entries)
 
 
 def _prompt_tokens(entries: Sequence[Mapping[str, Any] | None]) -> tuple[Token, ...]:
@@ -154,10 +158,36 @@ def _prompt_tokens(entries: Sequence[Mapping[str, Any] | None]) -> tuple[Token, 
 
 
 def _token(text: Any, number: Any) -> Token:
-    return Token(str(text), None if number is None else float(number))
+    value = math.nan if number is None else float(number)
+    return Token(str(text), None if math.isnan(value) else value)
+
+
+def _possible(tokens: Iterable[Token]) -> tuple[Token, ...]:
+    return tuple(token for token in tokens if _log_probability(token) > -math.inf)
 
 
 def _log_probability(token: Token) -> float:
-    if token.log_probability is None:
-        raise ValueError(f"the alternative {token.text!r} has no log-probability")
-    return token.log_probability
+    return -math.inf if token.log_probability is None else token.log_probability
+
+
+def check_log_probabilities(tokens: Sequence[Token], *, together: bool) -> None:
+    """ValueError for numbers that are no log-probabilities, such as probabilities.
+
+    Parameters
+    ----------
+    tokens : sequence of Token
+    together : bool
+        Whether they exclude each other, so that their probabilities add up to 1 at most.
+    """
+    numbers = [token.log_probability for token in tokens if token.log_probability is not None]
+    if any(number > _ROUNDING for number in numbers):
+        raise ValueError(
+            f"the server gives {max(numbers):.4g} as a log-probability, and none is above 0; are "
+            "these probabilities?"
+        )
+    if together and math.fsum(map(math.exp, numbers)) > 1 + _EXCESS:
+        raise ValueError(
+            f"the {len(numbers)} next tokens have probabilities of "
+            f"{math.fsum(map(math.exp, numbers)):.3g} together by the server's numbers, which are "
+            "then no log-probabilities"
+        )
