@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+import json
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
 from spexlens.errors import InvalidInputError
+from spexlens.lenses.endpoint.subject import find_on_refusal
 from spexlens.lenses.score_tables import ENDPOINT_SCORES, PROMPT_SCORES
 from spexlens.lenses.text.ablations import ABLATIONS
 from spexlens.lenses.text.segmenters import SEGMENTERS
@@ -34,11 +36,16 @@ class PromptArguments:
     key_variable: str = "OPENAI_API_KEY"
     top_tokens: int = 20
     samples: int = 10
+    answer_tokens: int = 8
     concurrency: int = 8
     prices: tuple[float, float] | None = None
+    option: tuple[str, ...] | None = None
+    on_refusal: str = "raise"
 
     def checked(self) -> PromptArguments:
         """Choose the score; raise an error for options that do not go together."""
+        find_on_refusal(self.on_refusal)
+        self.options()
         known = PROMPT_SCORES if self.endpoint is None else ENDPOINT_SCORES
         given = [name for name in ("answers", "response") if getattr(self, name) is not None]
         name = self.score
@@ -75,6 +82,23 @@ class PromptArguments:
             )
         return PromptArguments(**{**vars(self), "score": name})
 
+    def options(self) -> dict[str, Any]:
+        """Further fields of a request to an endpoint; an error for what is no field."""
+        if self.option and self.endpoint is None:
+            raise InvalidInputError("--option is for --endpoint: a field of its requests.")
+        fields = {}
+        for given in self.option or ():
+            name, equals, text = given.partition("=")
+            if not (name.strip() and equals):
+                raise InvalidInputError(
+                    f"--option {given!r} given; needed name=value, such as top_p=0.9."
+                )
+            try:
+                fields[name.strip()] = json.loads(text)
+            except ValueError:
+                fields[name.strip()] = text
+        return fields
+
     def chosen(self) -> Any:
         """Make the score of arguments that were checked."""
         assert self.score is not None
@@ -110,8 +134,13 @@ def endpoint_game(arguments: PromptArguments) -> LensGame:
     endpoint = Endpoint(
         arguments.endpoint, arguments.model, arguments.chat, arguments.system,
         key_variable=arguments.key_variable, concurrency=arguments.concurrency,
+        options=arguments.options(),
     )  # fmt: skip
     subject = EndpointSubject.prepare(
-        endpoint, arguments.chosen(), lens.prompt, prices=arguments.prices
+        endpoint,
+        arguments.chosen(),
+        lens.prompt,
+        prices=arguments.prices,
+        on_refusal=find_on_refusal(arguments.on_refusal),
     )
     return LensGame(lens, subject)

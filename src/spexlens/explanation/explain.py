@@ -177,13 +177,20 @@ def explain(
         game, limits, len(drawn.masks), batch_size=batch_size, engine=engine, store=store,
         progress=ProgressBar() if progress is True else progress or None,
     )  # fmt: skip
-    rounds, reason = run_rounds(drawn, chosen, meter, rule)
+    rounds, reason = run_rounds(drawn, chosen, meter, rule, find_algorithm(algorithm))
     last = rounds[-1] if chosen.exact else _exact_if_complete(rounds[-1])
     curve = None if rule is None else curve_of(rounds)
     if rule is not None or reason is not None:
         notes += _stopping_notes(curve_of(rounds), reason, allowed)
-    spare = allowed - last.ablations if affords and reason != SPENT else 0
+    spare = allowed - last.ablations - meter.refused if affords and reason != SPENT else 0
     baselines, missing = measure_baselines(meter, last, spare)
+    if meter.refused:
+        if chosen.exact:
+            notes = ()  # that everything is measured
+        notes += (
+            f"{meter.refused} of {meter.calls + meter.reused} masks were refused and left out; "
+            "they count as ablations. Nothing is known of inputs like them.",
+        )
     if meter.reused:
         notes += (f"{meter.reused} values were found in the store, {meter.calls} measured.",)
     if last.ablations < n:

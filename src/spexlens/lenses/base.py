@@ -2,13 +2,13 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any, Protocol, runtime_checkable
 
 import numpy as np
 
-from spexlens.core.game import Described, Identified, Noted, Priced, identity_of
+from spexlens.core.game import Described, Identified, Noted, Priced, Refusing, identity_of
 from spexlens.core.interventions import Interventions, Needs
 from spexlens.core.masks import BoolArray, FloatArray, IntArray, as_masks
 from spexlens.errors import InvalidInputError
@@ -45,6 +45,15 @@ class Subject(Protocol):
 
     def describe(self, interventions: Interventions, /) -> dict[str, Any]:
         """Tell what running the interventions would take (model, score, sizes); run nothing."""
+        ...
+
+
+@runtime_checkable
+class StreamingSubject(Protocol):
+    """A subject whose values come in one after another, each of them paid for."""
+
+    def stream(self, interventions: Interventions, /) -> Iterator[tuple[IntArray, FloatArray]]:
+        """Row numbers of ablations and their values, as they come in."""
         ...
 
 
@@ -101,6 +110,19 @@ class LensGame:
     def __call__(self, masks: BoolArray) -> FloatArray:
         """Measure the values of `masks` `(m, n)`."""
         return self.subject.evaluate(self._intervene(masks))
+
+    def stream(self, masks: BoolArray, /) -> Iterator[tuple[IntArray, FloatArray]]:
+        """Row numbers of `masks` and their values, as the subject gives them: see `Streaming`."""
+        interventions = self._intervene(masks)
+        if isinstance(self.subject, StreamingSubject):
+            yield from self.subject.stream(interventions)
+        else:
+            yield np.arange(interventions.count), self.subject.evaluate(interventions)
+
+    @property
+    def skips_refused(self) -> bool:
+        """Whether NaN is a mask that the subject refused, to be left out."""
+        return isinstance(self.subject, Refusing) and self.subject.skips_refused
 
     def identity(self) -> dict[str, Any]:
         """Gather what lens and subject say of themselves; an error where one says nothing."""

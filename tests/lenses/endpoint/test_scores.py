@@ -221,12 +221,129 @@ def test_a_server_that_is_always_sure_is_not_believed():
         right_echo(endpoint_of(server))
 
 
+def failing(field, fault=(500, ""), **served):
+    return ChosenServer(lambda n, body: fault if field in body else word_model(body, **served))
+
+
+@pytest.mark.parametrize("fault", [(500, ""), (503, {"error": "busy"}), "cut"])
+def test_a_server_that_fails_at_one_field_is_asked_through_the_other(fault):
+    with failing("echo", fault, prompt_logprobs="right") as server:
+        endpoint = Endpoint(
+            server.url, "tiny", key_variable=None, concurrency=1,
+            retries=RetryPolicy(attempts=8, first_wait=0.01),
+        )  # fmt: skip
+        assert right_echo(endpoint) == "prompt_logprobs"
+    assert 2 <= sum("echo" in body for body in server.bodies) <= 4  # not 8 each
+
+
 def test_a_failing_server_is_no_verdict_on_its_echo():
-    with (
-        ChosenServer(lambda n, body: (500, "") if body.get("echo") else word_model(body)) as server,
-        pytest.raises(EndpointError, match="500"),
-    ):
+    with failing("echo") as server, pytest.raises(EndpointError, match="500") as told:
         right_echo(endpoint_of(server))
+    assert "prompt_logprobs: refused with status 400" in told.value.__notes__[0]
+
+
+# -- forms of log-probabilities --------------------------------------------------------------------
+
+TABLE = {" good": -0.4, " bad": -1.6, " film": -3.0, " a": -4.2}
+
+
+def entries(table):
+    return [{"token": text, "logprob": number, "bytes": None} for text, number in table.items()]
+
+
+def with_content(table):
+    return {"content": [{"token": " good", "logprob": -0.4, "top_logprobs": entries(table)}]}
+
+
+def parallel(table, top=None):
+    return {"tokens": [" good"], "token_logprobs": [-0.4], "top_logprobs": [top or table]}
+
+
+FORMS = {
+    "chat": with_content(TABLE),
+    "chat and more": {**with_content(TABLE), "refusal": None, "reasoning_content": None},
+    "completion": parallel(TABLE),
+    "completion of entries": parallel(TABLE, entries(TABLE)),
+    "both, one null": {**parallel(TABLE), "content": None},
+    "an offset": {**parallel(TABLE), "text_offset": [6]},
+    "a null": parallel({**TABLE, " the": None}),
+    "a null in a chat": with_content({" the": None, **TABLE}),
+    "a missing number": parallel(TABLE, [*entries(TABLE), {"token": " the"}]),
+    "minus infinity": parallel({**TABLE, " the": -math.inf}),
+    "no number": with_content({**TABLE, " the": math.nan}),
+    "impossible": with_content({**TABLE, " the": -9999.0}),
+    "rounded up": with_content({**TABLE, " the": -9999.0, " good": -0.4}),
+    "integers": None,
+}
+
+
+@pytest.mark.parametrize("usage", [None, {}, {"prompt_tokens": None}, {"prompt_tokens": 2}])
+@pytest.mark.parametrize("form", FORMS)
+def test_every_form_of_log_probabilities_gives_the_same_value(form, usage):
+    logs = FORMS[form] or with_content({" good": -1, " bad": -3, " film": -9})
+    expected = 2.0 if FORMS[form] is None else 1.2
+    choice = {"text": " good", "logprobs": logs}
+    with ChosenServer(lambda n, body: (200, {"choices": [choice], "usage": usage})) as server:
+        endpoint = endpoint_of(server)
+        score = NextTokenLogOdds("good", "bad").resolve(endpoint, "a film")
+        reading = score.values([endpoint.ask(*score.requests("a film"))])
+    assert reading.value == pytest.approx(expected)
+    assert reading.bounded == 0
+
+
+@pytest.mark.parametrize(
+    "table",
+    [
+        {" good": 0.7, " bad": 0.2, " film": 0.1},  # probabilities
+        {" good": 0.0009, " bad": 0.0002, " film": 0.0001},
+        {" good": 70.0, " bad": 20.0},  # per cent
+        {" good": 0.0, " bad": 0.0, " film": 0.0},  # a field that is filled with something
+        {" good": 0.4, " bad": 1.6},  # with the sign turned
+    ],
+)
+def test_numbers_that_are_no_log_probabilities_are_told(table):
+    for logs in (with_content(table), parallel(table)):
+        choice = {"text": " good", "logprobs": logs}
+        with (
+            ChosenServer(lambda n, body, c=choice: (200, {"choices": [c]})) as server,
+            pytest.raises(InvalidInputError, match=r"log-probabilit.*samples"),
+        ):
+            NextTokenLogOdds("good", "bad").resolve(endpoint_of(server), "a film")
+
+
+@pytest.mark.parametrize("kind", [math.exp, abs])
+def test_an_echo_of_other_numbers_is_not_believed(kind):
+    def answer(number, body):
+        status, content = word_model({**body, "request": number}, "right", "right")
+        if status == 200:
+            logs = content["choices"][0]["logprobs"]
+            told = [None if x is None else kind(x) for x in logs["token_logprobs"]]
+            logs["token_logprobs"] = told
+            for entry in content["choices"][0].get("prompt_logprobs") or ():
+                for token in (entry or {}).values():
+                    token["logprob"] = kind(token["logprob"])
+        return status, content
+
+    with ChosenServer(answer) as server, pytest.raises(InvalidInputError, match="as a log-prob"):
+        right_echo(endpoint_of(server))
+
+
+@pytest.mark.parametrize("through", ["echo", "prompt_logprobs"])
+@pytest.mark.parametrize("usage", [None, {}, {"completion_tokens": None}])
+def test_an_echo_is_believed_whether_or_not_its_tokens_are_counted(through, usage):
+    served = {"echo": "refused", "prompt_logprobs": "refused", through: "right"}
+
+    def answer(number, body):
+        status, content = word_model({**body, "request": number}, **served)
+        return status, {**content, "usage": usage} if status == 200 else content
+
+    with ChosenServer(answer) as server:
+        endpoint = endpoint_of(server)
+        score = EchoedLogProbability(" good film").resolve(endpoint, "a bad")
+        reading = score.values([endpoint.ask(*score.requests("a bad"))])
+    assert score.echo == through
+    expected = next_word_log_probabilities(" bad")[" good"]
+    assert reading.value == pytest.approx(expected + next_word_log_probabilities(" good")[" film"])
 
 
 @pytest.mark.parametrize("through", ["echo", "prompt_logprobs"])

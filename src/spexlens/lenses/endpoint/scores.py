@@ -16,8 +16,15 @@ from typing import Any, Protocol
 from spexlens.errors import InvalidInputError, SpexlensWarning
 from spexlens.lenses.score import ResolvedScore, Score
 from spexlens.models.endpoint.client import Endpoint, Request, Usage
-from spexlens.models.endpoint.replies import Reply, Token
+from spexlens.models.endpoint.reasoning import may_begin_a_tag
+from spexlens.models.endpoint.replies import Reply, Token, check_log_probabilities
 
+REASONING_OFF = (
+    "turn the reasoning off by the field that the server has for it, such as "
+    "options={'chat_template_kwargs': {'enable_thinking': False}} (--option "
+    "chat_template_kwargs='{\"enable_thinking\": false}') or reasoning_effort='none'"
+)
+_SEEN = 16  # tokens that show whether an answer begins with a tag
 _LEAST_MASS = 1e-6  # log-probabilities are sent in single precision: less left over is rounding
 
 
@@ -32,11 +39,14 @@ class Reading:
         Of a value that was sampled; 0 for one that was read.
     bounded : int
         How many answers were not among the returned tokens, so that their probability was bounded.
+    unanswered : int
+        How many samples held no answer (only reasoning, cut off, filtered), and were left out.
     """
 
     value: float
     standard_error: float = 0.0
     bounded: int = 0
+    unanswered: int = 0
 
 
 class ResolvedEndpointScore(ResolvedScore[[Sequence[Reply]], Reading], Protocol):
@@ -129,15 +139,19 @@ class NextTokenLogOdds:
         Raises
         ------
         InvalidInputError
-            When it returns no log-probabilities, or neither answer is among the tokens.
+            When it returns no log-probabilities, reasons before it answers, or neither answer is
+            among the tokens.
 
         Warns
         -----
         SpexlensWarning
             When one of the answers is not.
         """
-        reply = endpoint.ask(*self.requests(prompt))
+        (request,) = self.requests(prompt)
+        reply = endpoint.ask(request)
         try:
+            if may_begin_a_tag(reply.texts[0]):
+                _check_no_reasoning(endpoint.ask(replace(request, max_tokens=_SEEN)))
             reading = self.values([reply])
         except ValueError as error:
             raise InvalidInputError(
@@ -164,9 +178,11 @@ class NextTokenLogOdds:
     def values(self, replies: Sequence[Reply], /) -> Reading:
         """Compute the log-odds of one prompt, nats."""
         # A server that adds the token it drew to the most likely ones returns one more than asked.
+        _check_no_reasoning(replies[0])
         tokens = replies[0].alternatives[: self.top]
         if not tokens:
             raise ValueError("the reply holds no log-probabilities of next tokens")
+        check_log_probabilities(tokens, together=True)
         positive, bounded = self._log_probability(tokens, self.positive)
         negative, bounded_too = self._log_probability(tokens, self.negative)
         return Reading(positive - negative, bounded=bounded + bounded_too)
@@ -193,6 +209,14 @@ class NextTokenLogOdds:
 
     def _form(self, text: str) -> str:
         return text if self.exact else text.strip().casefold()
+
+
+def _check_no_reasoning(reply: Reply) -> None:
+    if reply.reasons:
+        raise ValueError(
+            "the model reasons before it answers, so that its next token is none of the answer; "
+            f"{REASONING_OFF}, or let it reason in samples that are long enough"
+        )
 
 
 def _said(answer: str | Sequence[str]) -> str:
