@@ -176,7 +176,7 @@ class EndpointSubject:
         return np.stack([values, [_detail(reading) for reading in readings]], axis=1)
 
     def _measured(self, prompts: Sequence[str]) -> Iterator[tuple[str, Reading]]:
-        """Yield a reading of every prompt as its replies come in; raise for one once all are out."""
+        """Yield a reading of every prompt as its replies come in, errors once all are out."""
         asked = [(prompt, request) for prompt in prompts for request in self.score.requests(prompt)]
         needed = len(asked) // max(1, len(prompts))
         replies: dict[str, list[Reply]] = defaultdict(list)
