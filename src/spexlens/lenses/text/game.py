@@ -14,7 +14,7 @@ from spexlens.lenses.text.attention import Attending, AttentionLens
 from spexlens.lenses.text.classifier import ClassMargin, ScoredClassifier
 from spexlens.lenses.text.prompt import SLOT, PromptLens, filled
 from spexlens.lenses.text.scores import ScoredLM, TextScore
-from spexlens.lenses.text.segmenters import Segmenter
+from spexlens.lenses.text.segmenters import Segmenter, tokens
 from spexlens.lenses.text.sequence_scores import chosen_score
 from spexlens.lenses.text.spans import Span
 from spexlens.models.base import Classifier, LanguageModel
@@ -117,7 +117,8 @@ def _hiding(pieces: PromptLens, subject: ScoredLM | ScoredClassifier) -> LensGam
             f"{model.name} shows no tokenizer, so that the tokens of a piece are not known; needed "
             "a model that runs here to hide pieces from its attention, or another value of absent."
         )
-    lens = AttentionLens.of(pieces, model.tokenizer)
+    tokens(model.tokenizer)  # an error for a tokenizer that does not tell offsets
+    lens = AttentionLens.of(pieces, model.tokenizer, model.token_spans(pieces.prompt))
     if isinstance(subject, ScoredClassifier):
         check_hiding_from(model, pieces.prompt, lens.owners >= 0)
         return LensGame(lens, Attending(subject, HiddenFromClassifier))

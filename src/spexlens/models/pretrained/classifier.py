@@ -106,6 +106,10 @@ class ProbedEncoder:
         """The encoder's."""
         return self.encoder.token_ids(texts)
 
+    def token_spans(self, text: str) -> list[tuple[int, int]]:
+        """The encoder's."""
+        return self.encoder.token_spans(text)
+
     def count_tokens(self, texts: Sequence[str]) -> IntArray:
         """The encoder's."""
         return self.encoder.count_tokens(texts)
