@@ -15,7 +15,7 @@ except ImportError as error:
     raise MissingExtraError("the identity of a model", "torch", "llm") from error
 
 # The number goes up when texts are read otherwise: stored values are then no longer theirs.
-_READING = 1
+_READING = "1"
 # Names and versions, not what the model computes.
 _NO_FACTS = {"_name_or_path", "name_or_path", "transformers_version", "architectures"}
 
