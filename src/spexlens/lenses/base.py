@@ -111,8 +111,9 @@ class LensGame:
         return self.subject.spent() if isinstance(self.subject, Priced) else ""
 
     def notes(self) -> tuple[str, ...]:
-        """What the subject says to doubt about its values so far."""
-        return self.subject.notes() if isinstance(self.subject, Noted) else ()
+        """What the lens and the subject say to doubt about the values so far."""
+        parts = (self.lens, self.subject)
+        return tuple(note for part in parts if isinstance(part, Noted) for note in part.notes())
 
     def describe(self, budget: int | None = None) -> dict[str, Any]:
         """Players, and the cost of one full evaluation and of a run, before any call is made.
@@ -126,13 +127,16 @@ class LensGame:
         -------
         dict
             `players`, what the subject tells of one full, unablated evaluation (`tokens` among
-            it, for a language model), what the `lens` tells of itself, and with a budget
+            it, for a language model), what the `lens` tells of itself, its `notes` where there is
+            something to doubt, and with a budget
             `ablations` and `tokens_in_all`: the mean of a few random masks at keep probability
             1/2, times the ablations.
         """
         n = len(self.players)
         full = self.subject.describe(self._intervene(np.ones((1, n), dtype=bool)))
         plan = {"players": n, **full, "lens": _facts(self.lens)}
+        if isinstance(self.lens, Noted) and (notes := self.lens.notes()):
+            plan["notes"] = list(notes)
         if budget is not None:
             plan["ablations"] = budget
             sample = np.random.default_rng(0).random((_SAMPLE, n)) < 0.5
