@@ -97,7 +97,7 @@ def _game(arguments: _Arguments, text: str) -> LensGame:
     message = {"role": "user", "content": f"{text}\n\n{arguments.question}"}
     return chat_game(
         model, [message], answers=arguments.answers, score=score, within=[0],
-        segmenter=lambda content: segment(content[: len(text)], segmenter),
+        segmenter=lambda content: list(segment(content[: len(text)], segmenter)),
         absent=arguments.absent,
     )  # fmt: skip
 
