@@ -118,7 +118,7 @@ class ChatLens:
         return Interventions(inputs=tuple(self._ablated(row) for row in keep))
 
     def notes(self) -> tuple[str, ...]:
-        """Find what the template writes of its own where a message is absent, or has nothing left."""
+        """Find what the template writes itself where a message is absent, or has nothing left."""
         notes = []
         for i in dict.fromkeys(place[0] for place in self.places):
             without, empty = (

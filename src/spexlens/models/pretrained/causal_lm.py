@@ -72,7 +72,7 @@ class CausalLM(Pretrained):
     verbatim: bool = False
 
     def as_written(self) -> CausalLM:
-        """Give the same model, its prompts read as they are written: no special tokens are added."""
+        """Give the same model, its prompts read as written: no special tokens are added."""
         return replace(self, verbatim=True)
 
     def read_by(self, reader: Reader) -> CausalLM:

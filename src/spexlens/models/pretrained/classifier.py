@@ -107,7 +107,7 @@ class ProbedEncoder:
         return self.encoder.token_ids(texts)
 
     def token_spans(self, text: str) -> list[tuple[int, int]]:
-        """The encoder's."""
+        """Give the encoder's token spans."""
         return self.encoder.token_spans(text)
 
     def count_tokens(self, texts: Sequence[str]) -> IntArray:

@@ -36,7 +36,7 @@ def longest_text(model: Any) -> int | None:
 
 
 def padding_token(model: Any, tokenizer: Any) -> int:
-    """Choose the id for padding: the config's, else the tokenizer's, else any, within the vocabulary."""
+    """Choose the id for padding: the config's, else the tokenizer's, else any in the vocabulary."""
     config = model.config.get_text_config()
     size = getattr(config, "vocab_size", None)
     for token in (getattr(config, "pad_token_id", None), getattr(tokenizer, "pad_token_id", None)):
