@@ -53,13 +53,13 @@ def test_every_algorithm_finds_the_same_in_other_units(name):
         assert len(other.notes) == len(plain.notes), told
 
 
-@pytest.mark.parametrize(("offset", "factor"), [UNITS[0], UNITS[3], UNITS[5]])
+@pytest.mark.parametrize(("offset", "factor"), [UNITS[0], UNITS[5]])
 def test_stopping_rules_stop_where_they_did(offset, factor):
     def run(offset, factor, until):
         game = sx.FunctionGame(lambda masks: offset + factor * TRUTH(masks), N)
         return sx.explain(game, 400, "lasso", rng=0, until=until)
 
-    for until in ("r2=0.3", "stable=3", "plateau"):
+    for until in ("r2=0.3", "stable=3"):
         plain, other = run(0.0, 1.0, until), run(offset, factor, until)
         assert other.calls == plain.calls
         r2 = [[step.r2 for step in item.curve.steps] for item in (plain, other)]

@@ -148,7 +148,7 @@ class SPEX:
     exact: ClassVar[bool] = False
 
     def __post_init__(self) -> None:
-        check_whole(self, order=1, groups=1, b=1, patterns=1, sweep_order=0)
+        check_whole(self, order=1, groups=1, patterns=1, sweep_order=0)
 
     def design(
         self, n: int, budget: int, rng: np.random.Generator, p: float | FloatArray = 0.5

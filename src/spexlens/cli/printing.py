@@ -54,6 +54,8 @@ def print_explanation(
     console.print(table)
     if doubtful is not None and doubtful.any():
         console.print("○ the interval holds zero: the effect may be none", style="dim")
+    if interactions.note:
+        console.print(f"[bold]Index[/bold]    {escape(interactions.note)}", highlight=False)
     _print_fidelity(console, explanation)
     if explanation.curve is not None:
         steps = (f"{step.ablations}: {step.r2:.2f}" for step in explanation.curve.steps)
@@ -88,6 +90,7 @@ def print_json(
         "notes": list(explanation.notes),
         "removal": None if explanation.removal is None else dict(explanation.removal),
         "index": strongest.index,
+        "index_note": strongest.note,
         "interactions": interaction_rows(strongest),
     }
     sys.stdout.write(json.dumps(data, ensure_ascii=False) + "\n")

@@ -99,10 +99,21 @@ def explained(game: Game, options: RunOptions) -> Explanation:
     spent = game.spent if isinstance(game, Priced) else str
     with shown_progress(errors, spent) as progress, _partial_values_kept(options.out):
         return explain(
-            game, budget, options.algorithm, rng=options.seed, p=options.p,
+            game, budget, options.algorithm, rng=options.seed, **_asked(game, options), p=options.p,
             holdout=options.holdout, until=until, store=store, engine=options.engine,
             batch_size=options.batch_size, progress=progress,
         )  # fmt: skip
+
+
+def _asked(game: Game, options: RunOptions) -> dict[str, Any]:
+    """Ask for the index where nothing else sets the masks: a keep probability, or an algorithm."""
+    from spexlens.algorithms.table import find_algorithm
+    from spexlens.core.game import HasKeepProbability
+
+    fixed = options.p is not None or isinstance(game, HasKeepProbability)
+    if options.index is None or fixed or not find_algorithm(options.algorithm).any_masks:
+        return {}
+    return {"index": options.index, "order": options.order}
 
 
 def with_removal(

@@ -19,6 +19,7 @@ from spexlens.ablation.progress import ProgressBar
 from spexlens.ablation.store import Store
 from spexlens.algorithms.base import MIN_MASKS, Algorithm, Design, MaskDesign, suggested_budget
 from spexlens.algorithms.exact import Exact
+from spexlens.algorithms.index_design import IndexDesign
 from spexlens.algorithms.table import find_algorithm
 from spexlens.core.game import (
     Described,
@@ -46,6 +47,7 @@ from spexlens.core.spectrum import keep_probabilities
 from spexlens.errors import InvalidInputError
 from spexlens.explanation.baselines import measure_baselines, measured_baselines
 from spexlens.explanation.fidelity import Fidelity
+from spexlens.explanation.index_reading import asked_order, read_index
 from spexlens.explanation.judging import (
     baseline_notes,
     constant_notes,
@@ -64,6 +66,7 @@ from spexlens.explanation.planning import (
 from spexlens.explanation.result import Explanation
 from spexlens.explanation.rounds import SPENT, fit_round, round_sizes, run_rounds
 from spexlens.explanation.stopping import Round, StoppingRule, curve_of
+from spexlens.indices.table import Index, find_index
 
 _BASELINE_BUDGET = 32  # from here on, two calls go to the full and the empty input
 
@@ -74,6 +77,8 @@ def explain(
     algorithm: str | Algorithm = "auto",
     rng: Rng = None,
     *,
+    index: str | None = None,
+    order: int | None = None,
     p: float | FloatArray | None = None,
     holdout: float = 0.0,
     until: str | StoppingRule | Fidelity | None = None,
@@ -98,6 +103,11 @@ def explain(
         A name in `spexlens.ALGORITHMS`, or an instance with other settings.
     rng : int, Generator or None
         Seeds everything; the same seed gives the same result.
+    index : str, optional
+        Index that is asked for, such as "SV" or "SII": masks are of the sizes that it averages
+        over, and `Explanation.interactions()` gives it, read from the posterior without truncation.
+    order : int, optional
+        Highest order of that index.
     p : float or float array (n,), optional
         Keep probability of the masks, if other than the game's own (`game.p`, of joint games) or
         1/2.
@@ -147,6 +157,7 @@ def explain(
             "callable: spexlens.FunctionGame(function, players=[…])."
         )
     n = len(player_names(game.players))
+    asked = None if index is None else _asked(index, order, n, p, design, algorithm)
     if p is None:
         p = game.p if isinstance(game, HasKeepProbability) else 0.5
     keep_probabilities(p, n)
@@ -164,7 +175,9 @@ def explain(
             f"design = {design!r} given with algorithm {chosen.name!r} and holdout = {holdout}; "
             "needed an algorithm that takes any masks, and holdout = 0."
         )
-    affords = allowed >= _BASELINE_BUDGET
+    if asked is not None and asked[0].measure is not None and not chosen.exact:
+        design, p = IndexDesign(asked[0].measure(asked[1], asked[1])), 0.5
+    affords = allowed >= _BASELINE_BUDGET and not isinstance(design, IndexDesign)
     reserved = 2 if affords and chosen.any_masks and not enumerable(n, allowed) else 0
     draw = chosen.design if design is None else design
     drawn = draw(n, allowed - reserved, generator, p)
@@ -202,7 +215,9 @@ def explain(
         notes += game.notes()
     counts = allowed, meter.calls
     manifest = _manifest(game.describe() if isinstance(game, Described) else {})
-    return _explained(game.players, last, notes + missing, counts, baselines, manifest, curve)
+    return _explained(
+        game.players, last, notes + missing, counts, baselines, manifest, curve, asked
+    )
 
 
 def fit(
@@ -212,6 +227,8 @@ def fit(
     algorithm: str | Algorithm = "auto",
     rng: Rng = None,
     *,
+    index: str | None = None,
+    order: int | None = None,
     p: float | FloatArray | None = None,
     holdout: float = 0.0,
 ) -> Explanation:
@@ -225,7 +242,7 @@ def fit(
         The score is column 0.
     players : sequence of str, optional
         By default a frame's columns, else numbers.
-    algorithm, rng, holdout
+    algorithm, rng, holdout, index, order
         As in `explain`. An algorithm that needs its own masks (SPEX) cannot be used.
     p : float or float array (n,), optional
         Keep probability that the masks were drawn with; learned from them by default, one a player
@@ -251,6 +268,7 @@ def fit(
     seed = int(as_generator(rng).integers(2**31, dtype=np.int64))
     if not len(masks):
         raise InvalidInputError(f"0 masks given; needed at least {MIN_MASKS} to fit.")
+    asked = None if index is None else _asked(index, order, masks.shape[1])
     given, repeats = len(masks), repeats_of(masks, score_column(array))
     notes = () if repeats is None else (repeats.note,)
     masks, array = _merged(masks, array)
@@ -271,7 +289,33 @@ def fit(
     if chosen.exact and repeats is not None:
         last = with_noise(last, repeats)
     baselines = measured_baselines(last)
-    return _explained(names, last, notes, (given, given), baselines, _manifest({}))
+    counts = given, given
+    return _explained(names, last, notes, counts, baselines, _manifest({}), asked=asked)
+
+
+def _asked(
+    index: str,
+    order: int | None,
+    n: int,
+    p: float | FloatArray | None = None,
+    design: MaskDesign | None = None,
+    algorithm: str | Algorithm = "auto",
+) -> tuple[Index, int]:
+    """Return the row and the order asked for; what cannot go with them is an error."""
+    row = find_index(index)
+    for name, given in (("p", p), ("design", design)):
+        if given is not None and row.measure is not None:
+            raise InvalidInputError(
+                f"{name} = {given!r} given with index = {index!r}, whose masks are its own; give "
+                "one of the two."
+            )
+    chosen = find_algorithm(algorithm)
+    if not (chosen.any_masks or chosen.exact) and row.measure is not None:
+        raise InvalidInputError(
+            f"index = {index!r} given with algorithm {chosen.name!r}, whose masks are its own; "
+            "needed an algorithm for any masks, such as auto."
+        )
+    return row, asked_order(row, order, n)
 
 
 def _keep_probability(
@@ -304,7 +348,9 @@ def _explained(
     baselines: dict[str, float],
     manifest: dict[str, Any],
     curve: LearningCurve | None = None,
+    asked: tuple[Index, int] | None = None,
 ) -> Explanation:
+    reading = None if asked is None else read_index(*asked, last, tuple(players))
     design, recovery = last.design, last.recovery
     told = fidelity_notes(last.fidelity, exact=recovery.tuned.exact)
     score = score_column(last.values)
@@ -316,7 +362,7 @@ def _explained(
         spectrum=recovery.spectrum, fidelity=last.fidelity, algorithm=recovery.tuned.name,
         chosen=recovery.chosen, notes=notes, budget=calls[0], calls=calls[1],
         full_value=baselines.get("full"), empty_value=baselines.get("empty"), seed=design.seed,
-        curve=curve, manifest=manifest,
+        curve=curve, manifest=manifest, asked=reading,
     )  # fmt: skip
 
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import os
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, field, fields
+from dataclasses import dataclass, field, fields, replace
 from importlib import import_module
 from pathlib import Path
 from types import MappingProxyType
@@ -21,8 +21,9 @@ from spexlens.core.units import Units
 from spexlens.errors import InvalidInputError
 from spexlens.explanation.fidelity import Fidelity, compare
 from spexlens.explanation.file import read_fields, write_fields
+from spexlens.explanation.index_reading import uncovered
 from spexlens.explanation.learning_curve import LearningCurve
-from spexlens.indices.table import compute_index
+from spexlens.indices.table import compute_index, find_index
 
 
 @dataclass(frozen=True, eq=False)
@@ -59,6 +60,8 @@ class Explanation:
     removal : mapping, optional
         Removal curves: name of a ranking -> (players removed, value) pairs, as `Curve.lines` gives
         them; `dataclasses.replace(explanation, removal=curve.lines())` keeps a curve in the file.
+    asked : Interactions, optional
+        The index that the run was asked for (`explain(index=…)`), from the posterior itself.
     """
 
     players: tuple[str, ...]
@@ -77,6 +80,7 @@ class Explanation:
     curve: LearningCurve | None = None
     manifest: Mapping[str, Any] = field(default_factory=dict)
     removal: Mapping[str, Sequence[tuple[int, float]]] | None = None
+    asked: Interactions | None = None
 
     def __post_init__(self) -> None:
         object.__setattr__(self, "masks", read_only(self.masks))
@@ -98,11 +102,25 @@ class Explanation:
         index : str, optional
             Any case. FBII (default at p = 1/2) and Moebius read as "the extra effect of having all
             of these together", WBII (default at another p) as the mean effect over masks like those
-            measured, Fourier as deviations from the mean.
+            measured, Fourier as deviations from the mean. An index that was asked for
+            (`explain(index=…)`) is the default, and read from the posterior; another one whose
+            coalitions the masks do not hold says so in its `note`, and has no intervals.
         order : int, optional
             Highest order; by default 2 for interaction indices, all for Fourier and Moebius.
         """
-        return compute_index(self.spectrum, index, order, self.players)
+        asked = self.asked
+        if asked is not None and (index is None or find_index(index).name == asked.index):
+            if order is None or order == int(asked.supports.orders().max(initial=0)):
+                return asked
+            index = asked.index
+        found = compute_index(self.spectrum, index, order, self.players)
+        highest = int(found.supports.orders().max(initial=1)) if order is None else order
+        note = uncovered(find_index(found.index), highest, self.masks)
+        return replace(found, std_err=None, note=note) if note else found
+
+    def pairs(self) -> Interactions:
+        """Compute singles and pairs under the index that masks at this p know best."""
+        return compute_index(self.spectrum, None, 2, self.players)
 
     def score(self, masks: BoolArray, values: FloatArray) -> Fidelity:
         """Judge fidelity on unseen masks `(m, n)` with their values `(m,)`."""

@@ -224,7 +224,7 @@ def find_rule(text: str) -> StoppingRule:
     """Find a rule by name, with its number after an equals sign if it is another than usual.
 
     >>> find_rule("stable=5"), find_rule("plateau")
-    (Stable(top=5, share=0.9, index='FBII'), Plateau(gain=0.01))
+    (Stable(top=5, share=0.9, index=None), Plateau(gain=0.01))
     """
     name, given, number = text.partition("=")
     row = RULES.find(name.strip())

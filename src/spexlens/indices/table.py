@@ -42,6 +42,15 @@ from spexlens.indices.coefficients import (
     moebius_defined,
 )
 from spexlens.indices.influence import influence, influence_defined
+from spexlens.indices.measures import (
+    banzhaf_measure,
+    faithful_banzhaf_measure,
+    faithful_shapley_measure,
+    k_shapley_measure,
+    moebius_measure,
+    shapley_measure,
+    shapley_taylor_measure,
+)
 from spexlens.indices.shapley import (
     faithful_shapley,
     faithful_shapley_defined,
@@ -52,6 +61,7 @@ from spexlens.indices.shapley import (
     shapley_taylor,
     shapley_taylor_defined,
 )
+from spexlens.transforms.diagonal import Measure
 from spexlens.transforms.moebius import SubsetMap, rebase_map, spread_to_subsets
 
 SetWeight = Callable[[int, int, int], Fraction]
@@ -74,6 +84,9 @@ class Index:
         `(coalitions, order) -> effects`, over all 2^n coalitions: what the row is tested against.
     weight : callable, optional
         `(t, s, order) -> Fraction`, in the basis that `basis` names.
+    measure : callable, optional
+        `(t, order) -> Measure`: the same for a set of t players as a functional on the diagonal
+        (`indices.measures`), with which it is read from a posterior without truncation.
     read : callable, optional
         `(spectrum, order) -> (sets, effects, errors)` instead, for an index that stays in the
         spectrum's own basis, whatever its p.
@@ -98,6 +111,7 @@ class Index:
     formula: str
     definition: Definition
     weight: SetWeight | None = None
+    measure: Callable[[int, int], Measure] | None = None
     read: Callable[[FourierSpectrum, int | None], Effect] | None = None
     basis: str = "moebius"
     default_order: int | None = 2
@@ -119,6 +133,11 @@ class Index:
         """Its name in full."""
         return self.full_name
 
+    @property
+    def counts_empty_alone(self) -> bool:
+        """Whether the effect of the empty set is the empty value, whatever else there is."""
+        return self.has_empty and self.basis == "moebius"
+
 
 INDICES: Table[Index] = Table("index", (
     Index(
@@ -127,51 +146,56 @@ INDICES: Table[Index] = Table("index", (
     ),
     Index(
         "Moebius", "Moebius transform", "Grabisch 2000",
-        r"m(T) = (-2)^t \sum_{S \supseteq T} F(S)", moebius_defined, identity, default_order=None,
+        r"m(T) = (-2)^t \sum_{S \supseteq T} F(S)", moebius_defined, identity,
+        moebius_measure, default_order=None,
         has_empty=True, in_shapiq=True,
     ),
     Index(
         "SV", "Shapley value", "Shapley 1953", r"\sum_{S \ni i} m(S) / s",
-        shapley_interaction_defined, shapley_interaction, default_order=1, max_order=1,
+        shapley_interaction_defined, shapley_interaction,
+        shapley_measure, default_order=1, max_order=1,
         efficient=True, in_shapiq=True,
     ),
     Index(
         "BV", "Banzhaf value", "Banzhaf 1965",
         r"\sum_{S \ni i} m(S) / 2^{s-1} = -2 F(\{i\})", banzhaf_interaction_defined,
-        banzhaf_interaction, default_order=1, max_order=1, in_shapiq=True,
+        banzhaf_interaction, banzhaf_measure, default_order=1, max_order=1, in_shapiq=True,
     ),
     Index(
         "BII", "Banzhaf interaction index", "Grabisch & Roubens 1999",
         r"\sum_{S \supseteq T} m(S) / 2^{s-t} = (-2)^t F(T)", banzhaf_interaction_defined,
-        banzhaf_interaction, in_shapiq=True,
+        banzhaf_interaction, banzhaf_measure, in_shapiq=True,
     ),
     Index(
         "SII", "Shapley interaction index", "Grabisch & Roubens 1999",
         r"\sum_{S \supseteq T} m(S) / (s - t + 1)", shapley_interaction_defined,
-        shapley_interaction, in_shapiq=True,
+        shapley_interaction, shapley_measure, in_shapiq=True,
     ),
     Index(
         "k-SII", "k-Shapley values", "Bordt & von Luxburg 2023",
         r"\sum_{j \le l - t} B_j \sum_{\lvert R \rvert = j} \text{SII}(T \cup R)",
-        k_shapley_interaction_defined, k_shapley_interaction, has_empty=True, efficient=True,
+        k_shapley_interaction_defined, k_shapley_interaction,
+        k_shapley_measure, has_empty=True, efficient=True,
         in_shapiq=True,
     ),
     Index(
         "STII", "Shapley Taylor interaction index", "Sundararajan et al. 2020",
         r"m(T) \text{ for } t < l; \; \sum_{S \supseteq T} m(S) / \binom{s}{l} \text{ for } t = l",
-        shapley_taylor_defined, shapley_taylor, has_empty=True, efficient=True, in_shapiq=True,
+        shapley_taylor_defined, shapley_taylor, shapley_taylor_measure, has_empty=True,
+        efficient=True, in_shapiq=True,
     ),
     Index(
         "FSII", "Faithful Shapley interaction index", "Tsai et al. 2023",
         r"m(T) + (-1)^{l-t} \frac{t}{l+t} \binom{l}{t} \sum_{S \supset T,\, s > l} "
         r"\frac{\binom{s-1}{l}}{\binom{s+l-1}{l+t}} m(S)",
-        faithful_shapley_defined, faithful_shapley, has_empty=True, efficient=True,
+        faithful_shapley_defined, faithful_shapley,
+        faithful_shapley_measure, has_empty=True, efficient=True,
         in_shapiq=True,
     ),
     Index(
         "FBII", "Faithful Banzhaf interaction index", "Tsai et al. 2023",
         r"(-2)^t \sum_{S \supseteq T,\, s \le l} F(S)", faithful_banzhaf_defined, faithful_banzhaf,
-        basis="fourier", has_empty=True, in_shapiq=True,
+        faithful_banzhaf_measure, basis="fourier", has_empty=True, in_shapiq=True,
     ),
     Index(
         "WBII", "Weighted Banzhaf interaction index", "Marichal & Mathonet 2011",

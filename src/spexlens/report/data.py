@@ -25,12 +25,14 @@ _DIGITS = 8
 
 
 def default_views(explanation: Explanation) -> tuple[Interactions, ...]:
-    """List the default index, it or FBII to the highest order found (at most 4), and Fourier.
+    """List the index asked for, if any, the usual one to the highest order found, and Fourier.
 
     Order 2, what an explanation prints, stands first unless larger sets carry a twentieth of the
     recovered variance.
     """
-    pairs, fourier = explanation.interactions(), explanation.interactions("Fourier")
+    pairs, fourier = explanation.pairs(), explanation.interactions("Fourier")
+    if explanation.asked is not None:
+        return explanation.asked, pairs, fourier
     energy = explanation.spectrum.energy_by_order()
     highest = min(len(energy) - 1, _HIGHEST_ORDER)
     if highest <= 2:

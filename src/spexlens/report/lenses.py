@@ -44,7 +44,7 @@ class LensSection:
     @staticmethod
     def of(explanation: Explanation, blocks: Mapping[str, range]) -> LensSection:
         """Make the section of an explanation whose players are those of several lenses."""
-        pairs = explanation.interactions()
+        pairs = explanation.pairs()
         return LensSection(
             lenses_data(pairs, blocks),
             across(pairs, blocks),

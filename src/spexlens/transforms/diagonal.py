@@ -59,6 +59,14 @@ class Measure:
         """Integrate q^r: the index's Moebius weight of r further players."""
         return float(self.weights @ self.nodes**r)
 
+    def mass(self, k: int, others: int) -> float:
+        """Integrate `q^k (1 - q)^(others - k)`: the weight of each coalition of k others.
+
+        >>> round(density([1.0]).mass(1, 2), 9)  # Shapley: 1! 1! / 3!
+        0.166666667
+        """
+        return float(self.weights @ (self.nodes**k * (1 - self.nodes) ** (others - k)))
+
 
 def density(coefficients: Sequence[float]) -> Measure:
     """Make the measure with density `sum_k coefficients_k q^k` on 0 … 1.
