@@ -50,3 +50,11 @@ def run(monkeypatch, capsys):
         return ended.value.code or 0, output.out, " ".join(output.err.split())
 
     return call
+
+
+@pytest.fixture(scope="session")
+def smollm2():
+    """The real model, loaded once a process; shared: leave it as it is."""
+    from spexlens.models.zoo import load_model  # torch is loaded with it
+
+    return load_model("smollm2")

@@ -12,11 +12,14 @@ def sparse_terms(max_players: int = 6, max_terms: int = 8):
     """`(n, {sorted tuple: coefficient})` with coefficients that are exact in floating point."""
 
     def of(n: int):
-        sets = st.lists(st.integers(0, n - 1), unique=True, max_size=n).map(
-            lambda players: tuple(sorted(players))
+        sets = st.integers(0, 2**n - 1)  # one number a set, bit i its player i: quick to draw
+        weights = st.integers(-64, 64)
+        return st.dictionaries(sets, weights, max_size=max_terms).map(
+            lambda terms: (n, {members(bits): weight / 8 for bits, weight in terms.items()})
         )
-        weights = st.integers(-64, 64).map(lambda weight: weight / 8)
-        return st.tuples(st.just(n), st.dictionaries(sets, weights, max_size=max_terms))
+
+    def members(bits: int) -> tuple[int, ...]:
+        return tuple(i for i in range(max_players) if bits >> i & 1)
 
     return st.integers(1, max_players).flatmap(of)
 

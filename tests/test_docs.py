@@ -22,7 +22,8 @@ NOT_RUN = {
     "scale.md": ("sx.Ray(", "a Ray cluster with GPUs; tests/ablation/test_engines.py has workers"),
 }
 SERVER = "http://localhost:8080/v1"  # of endpoints.md
-MODEL_BUDGET = 40  # a page that runs a model is run with so many ablations at most
+MODEL_BUDGET = 34  # a page that runs a model is run with so many ablations at most
+LOADED = 'sx.load_model("smollm2")'  # of such pages: once a process; README.md really loads it
 
 
 def code_of(page):
@@ -63,21 +64,30 @@ def url():
 
 
 @pytest.mark.parametrize("page", cases(DOCS.rglob("*.md"), code_of))
-def test_the_python_of_a_page_runs_from_top_to_bottom(page, url, tables, tmp_path, monkeypatch):
+def test_the_python_of_a_page_runs_from_top_to_bottom(
+    page, url, tables, tmp_path, monkeypatch, request
+):
     monkeypatch.chdir(tmp_path)
     needed, _ = NOT_RUN.get(page.name, (None, ""))
-    names = {"__name__": "docs"}
     blocks = code_of(page)
-    small = affordable if needs_model(blocks) else str
+    names, small = runnable("docs", blocks, request)
     for number, block in enumerate(map(small, blocks)):
         code = compile(block.replace(SERVER, url), f"{page.name}, block {number}", "exec")
         if needed is None or needed not in block:
             exec(code, names)
 
 
+def runnable(module, blocks, request):
+    """The names that blocks of code begin with, and what makes a block affordable."""
+    if not needs_model(blocks):
+        return {"__name__": module}, str
+    return {"__name__": module, "smollm2": request.getfixturevalue("smollm2")}, affordable
+
+
 def affordable(code):
-    """The code with its budgets cut to what a test can pay."""
-    return re.sub(r"budget=(\d+)", lambda match: f"budget={min(int(match[1]), MODEL_BUDGET)}", code)
+    """The code with a model that is loaded, and its budgets cut to what a test can pay."""
+    small = re.sub(r"budget=(\d+)", lambda m: f"budget={min(int(m[1]), MODEL_BUDGET)}", code)
+    return small.replace(LOADED, "smollm2")
 
 
 @pytest.mark.parametrize(
@@ -100,13 +110,14 @@ def code_cells(path):
 
 
 @pytest.mark.parametrize("path", cases(notebook_pages.NOTEBOOKS.glob("*.ipynb"), code_cells))
-def test_a_notebook_was_executed_in_order_and_runs_again(path, tmp_path, monkeypatch):
+def test_a_notebook_was_executed_in_order_and_runs_again(path, tmp_path, monkeypatch, request):
     cells = [cell for cell in notebook_pages.cells(path) if cell["cell_type"] == "code"]
     assert [cell["execution_count"] for cell in cells] == list(range(1, len(cells) + 1))
     assert not any(o["output_type"] == "error" for cell in cells for o in cell["outputs"])
     monkeypatch.chdir(tmp_path)
-    names = {"__name__": "notebook"}
-    for source in code_cells(path):
+    sources = code_cells(path)
+    names, small = runnable("notebook", sources, request)
+    for source in map(small, sources):
         assert "from spexlens" not in source
         exec(source, names)
 

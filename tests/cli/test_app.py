@@ -15,7 +15,6 @@ from spexlens.cli.app import exit_code
 from spexlens.cli.lazy import COMMANDS
 from spexlens.core.game import fingerprint
 from spexlens.lenses.text.game import prompt_game
-from spexlens.models.zoo import load_model
 from tests.strategies import random_sparse
 from tests.tiny_models import tiny_model, tiny_tokenizer
 
@@ -249,7 +248,7 @@ def test_prompt_explains_a_real_model_exactly_where_all_masks_fit(run, tmp_path)
 
 
 @pytest.mark.real_model
-def test_the_demo_runs_as_a_program_whose_values_another_process_finds(tmp_path):
+def test_the_demo_runs_as_a_program_whose_values_another_process_finds(smollm2, tmp_path):
     program = Path(sys.executable).with_name("spexlens")
     store = Store(tmp_path / "values.db")
     options = ["--budget", "12", "--algorithm", "lasso", "--store", store.path, "--out", tmp_path]
@@ -262,7 +261,7 @@ def test_the_demo_runs_as_a_program_whose_values_another_process_finds(tmp_path)
     assert json.loads((tmp_path / "run.json").read_text())["calls"] == 12
     (kept,) = store.games()
     assert kept.count == 12
-    here = prompt_game(load_model("smollm2"), demo.TEXT, demo.TEMPLATE, answers=demo.ANSWERS)
+    here = prompt_game(smollm2, demo.TEXT, demo.TEMPLATE, answers=demo.ANSWERS)
     assert fingerprint(here) == kept.fingerprint
 
 

@@ -32,16 +32,14 @@ def test_pairs_are_found_among_many():
     assert set(found.truncate(3).to_dict()) == set(truth.to_dict())
 
 
-def test_screening_finds_pairs_among_too_many_to_hold(monkeypatch):
+def test_screening_finds_pairs_among_too_many_to_hold():
     rng = np.random.default_rng(1)
     n = 300
     truth = sx.FourierSpectrum.from_dict({(5,): 1.0, (10, 200): -2.0, (7, 299): 1.5}, n)
     masks = sample_masks(n, 400, rng)
     values = truth(masks) + 0.1 * rng.normal(size=400)
-    monkeypatch.setattr(linear, "MAX_FEATURES", 500)
-    terms = linear.candidate_terms(masks, values, 2, 0.5, linear.MAX_FEATURES)
-    assert len(terms) == n + 500
-    found = sx.fit(masks, values, algorithm="pairwise", rng=0)
+    assert len(linear.candidate_terms(masks, values, 2, 0.5, 500)) == n + 500
+    found = sx.fit(masks, values, algorithm=sx.Pairwise(max_pairs=500), rng=0)
     assert set(found.spectrum.truncate(3).to_dict()) - {()} == set(truth.to_dict())
 
 

@@ -6,6 +6,7 @@ import math
 import platform
 from collections.abc import Sequence
 from dataclasses import replace
+from functools import cache
 from importlib import metadata
 from typing import Any
 
@@ -367,8 +368,13 @@ def _explained(
 
 
 def _manifest(game: dict[str, Any]) -> dict[str, Any]:
-    versions = {name: metadata.version(name) for name in ("spexlens", "numpy", "scipy")}
-    return {"versions": {"python": platform.python_version(), **versions}, "game": game}
+    return {"versions": {"python": platform.python_version(), **_versions()}, "game": game}
+
+
+@cache
+def _versions() -> dict[str, str]:
+    """Those of the packages that compute; to read them from disk takes as long as a small fit."""
+    return {name: metadata.version(name) for name in ("spexlens", "numpy", "scipy")}
 
 
 def _stopping_notes(curve: LearningCurve, reason: str | None, allowed: int) -> tuple[str, ...]:

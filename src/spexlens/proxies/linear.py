@@ -194,7 +194,10 @@ def _lasso_path(
     from sklearn.linear_model import lasso_path
 
     scale = _scale(data.supports, pair_factor)
+    # scikit-learn would check these again at every penalty, which takes longer than a small fit.
+    features = np.asfortranarray(data.centred / scale, dtype=np.float64)
+    centred = np.asarray(values - values.mean(), dtype=np.float64)
     _, coefficients, _ = lasso_path(
-        data.centred / scale, values - values.mean(), alphas=alphas, tol=1e-3, max_iter=2000
+        features, centred, alphas=alphas, tol=1e-3, max_iter=2000, check_input=False
     )
     return np.asarray(coefficients / scale[:, None], dtype=np.float64)

@@ -357,15 +357,14 @@ def llama():
 
 
 @pytest.mark.real_model
-def test_llama_cpp_agrees_with_the_same_model_in_transformers(llama):
+def test_llama_cpp_agrees_with_the_same_model_in_transformers(llama, smollm2):
     from spexlens.lenses.text.game import prompt_game
-    from spexlens.models.zoo import load_model
 
     lens = PromptLens(REVIEW, TEMPLATE)
     score = NextTokenLogOdds(" positive", " negative", top=500, exact=True)
     game = LensGame(lens, EndpointSubject.prepare(llama, score, lens.prompt))
     masks = sample_masks(len(game.players), 12, np.random.default_rng(0))
-    local = prompt_game(load_model("smollm2"), REVIEW, TEMPLATE, answers=("positive", "negative"))
+    local = prompt_game(smollm2, REVIEW, TEMPLATE, answers=("positive", "negative"))
     values, expected = game(masks), local(masks)
     assert np.corrcoef(values, expected)[0, 1] > 0.98
     assert np.abs(values - expected).max() < 0.5  # llama.cpp rounds activations to 8 bits

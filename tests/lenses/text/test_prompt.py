@@ -201,11 +201,6 @@ def test_answers_that_begin_alike_are_scored_as_sequences(tiny):
     assert game.describe()["score"] == "log p('good film') - log p('good fun')"
 
 
-@pytest.fixture(scope="module")
-def smollm2():
-    return CausalLM.load("smollm2")
-
-
 @pytest.mark.real_model
 def test_smollm2_prefers_positive_after_praise(smollm2):
     praise = "A wonderful film: warm, funny and beautifully acted. I loved every minute."
