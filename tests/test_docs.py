@@ -14,6 +14,7 @@ from tests.endpoint_server import ChosenServer, word_model
 
 DOCS = Path(__file__).parent.parent / "docs"
 README = DOCS.parent / "README.md"
+EXAMPLES = sorted((DOCS.parent / "examples").glob("*.py"))
 SOURCE = Path(sx.__file__).parent
 PYPROJECT = tomllib.loads((DOCS.parent / "pyproject.toml").read_text("utf-8"))
 # Blocks, by what stands in them, that need what a test has not; they are compiled all the same.
@@ -25,6 +26,8 @@ MODEL_BUDGET = 40  # a page that runs a model is run with so many ablations at m
 
 
 def code_of(page):
+    if page.suffix == ".py":
+        return [page.read_text("utf-8")]
     return re.findall(r"^```python\n(.*?)^```", page.read_text("utf-8"), re.DOTALL | re.MULTILINE)
 
 
@@ -77,7 +80,9 @@ def affordable(code):
     return re.sub(r"budget=(\d+)", lambda match: f"budget={min(int(match[1]), MODEL_BUDGET)}", code)
 
 
-@pytest.mark.parametrize("page", [README, *sorted(DOCS.rglob("*.md"))], ids=lambda page: page.name)
+@pytest.mark.parametrize(
+    "page", [README, *sorted(DOCS.rglob("*.md")), *EXAMPLES], ids=lambda page: page.name
+)
 def test_one_import_is_enough_and_every_name_of_a_page_is_there(page):
     text = page.read_text("utf-8")
     code = "\n".join(code_of(page))

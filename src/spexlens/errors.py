@@ -137,7 +137,7 @@ class SpexlensWarning(UserWarning):
 
 
 def shown(items: Sequence[object], limit: int = 6) -> str:
-    """`items` as a short comma-separated list, cut after `limit` with a count of the rest."""
+    """Write `items` as a short comma-separated list, cut after `limit` with a count of the rest."""
     text = ", ".join(repr(item) for item in items[:limit])
     return text if len(items) <= limit else f"{text} and {len(items) - limit} more"
 

@@ -1,4 +1,3 @@
-import galois
 import numpy as np
 import pytest
 from hypothesis import given, settings
@@ -17,6 +16,33 @@ from spexlens.transforms.bch import (
 )
 from spexlens.transforms.chase import chase_candidates, likeliest
 from spexlens.transforms.finite_field import _PRIMITIVE, galois_field
+
+
+@pytest.fixture(scope="module")
+def oracle_field():
+    """galois' fields in plain Python: to compile them takes longer than the few words asked here."""
+    import galois  # and numba, which not every process that collects this file needs
+
+    galois.GF(2, compile="python-calculate")  # before a field over it compiles it
+
+    def made(m):
+        return galois.GF(
+            2**m, irreducible_poly=_PRIMITIVE[m], primitive_element="x", verify=False,
+            compile="python-calculate",
+        )  # fmt: skip
+
+    return made
+
+
+@pytest.fixture(scope="module")
+def oracle_code(oracle_field):
+    import galois
+
+    def made(code):
+        field = oracle_field(code.field.m)
+        return galois.BCH(code.field.order, d=2 * code.t + 1, extension_field=field)
+
+    return made
 
 
 def random_sets(n, t, words, rng, smallest=0):
@@ -43,9 +69,9 @@ def test_every_polynomial_is_primitive(m):
 
 
 @pytest.mark.parametrize("m", [3, 8, 11])
-def test_field_arithmetic_agrees_with_galois(m):
+def test_field_arithmetic_agrees_with_galois(oracle_field, m):
     rng = np.random.default_rng(m)
-    oracle = galois.GF(2**m, irreducible_poly=_PRIMITIVE[m])
+    oracle = oracle_field(m)
     a, b = rng.integers(0, 2**m, (2, 500))
     field = galois_field(m)
     np.testing.assert_array_equal(field.multiply(a, b), np.asarray(oracle(a) * oracle(b)))
@@ -54,10 +80,9 @@ def test_field_arithmetic_agrees_with_galois(m):
 
 
 @pytest.mark.parametrize(("n", "t"), [(7, 1), (40, 2), (92, 5), (100, 3), (215, 5), (150, 10)])
-def test_generator_and_parities_agree_with_galois(n, t):
+def test_generator_and_parities_agree_with_galois(oracle_code, n, t):
     code = bch_code(n, t)
-    field = galois.GF(2**code.field.m, irreducible_poly=_PRIMITIVE[code.field.m])
-    oracle = galois.BCH(code.field.order, d=2 * t + 1, extension_field=field)
+    oracle = oracle_code(code)
     assert oracle.k == code.field.order - code.r
     bits = [code.generator >> power & 1 for power in range(code.r, -1, -1)]
     np.testing.assert_array_equal(np.asarray(oracle.generator_poly.coeffs), bits)
@@ -67,15 +92,14 @@ def test_generator_and_parities_agree_with_galois(n, t):
 
 
 @pytest.mark.parametrize(("n", "t"), [(30, 2), (92, 5), (100, 3)])
-def test_decoding_agrees_with_galois_on_any_word(n, t):
+def test_decoding_agrees_with_galois_on_any_word(oracle_code, n, t):
     rng = np.random.default_rng(n)
     code = bch_code(n, t)
-    field = galois.GF(2**code.field.m, irreducible_poly=_PRIMITIVE[code.field.m])
-    oracle = galois.BCH(code.field.order, d=2 * t + 1, extension_field=field)
-    sets = random_sets(n, t, 60, rng)
-    bits = flip(set_parities(code, sets), rng.integers(0, t + 3, 60), rng)
-    message = np.zeros((60, n), dtype=np.uint8)
-    words = galois.GF2(np.concatenate([message, bits[:, ::-1]], axis=1))
+    oracle = oracle_code(code)
+    sets = random_sets(n, t, 30, rng)
+    bits = flip(set_parities(code, sets), rng.integers(0, t + 3, 30), rng)
+    message = np.zeros((30, n), dtype=np.uint8)
+    words = oracle.field(np.concatenate([message, bits[:, ::-1]], axis=1))
     decoded, errors = oracle.decode(words, errors=True)
     ours = hard_decode(code, bits)
     np.testing.assert_array_equal(ours.found, errors >= 0)

@@ -13,6 +13,7 @@ from spexlens.ablation.budget import Budget, Deadline, tokens_of
 from spexlens.ablation.engines import Batch, Engine, FailedBatchError, find_engine
 from spexlens.ablation.interruption import first_interrupt
 from spexlens.ablation.store import Shelf, Store
+from spexlens.core.arguments import whole
 from spexlens.core.game import Game, Refusing, answered, as_values
 from spexlens.core.masks import BoolArray, FloatArray, IntArray, as_masks, unique_masks
 from spexlens.errors import (
@@ -145,8 +146,9 @@ def measure(
     >>> measured.values.tolist(), measured.calls
     ([2.0, 2.0, 2.0, 2.0, 2.0], 1)
     """
-    if batch_size < 1:
-        raise InvalidInputError(f"batch_size = {batch_size} given; needed at least 1 mask a call.")
+    whole("batch_size", batch_size)
+    if store is not None and not isinstance(store, Store):
+        raise InvalidInputError(f"store = {store!r} given; needed spexlens.Store('values.db').")
     start = time.monotonic()
     masks = as_masks(masks, len(game.players))
     distinct, inverse = unique_masks(masks)

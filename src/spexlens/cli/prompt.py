@@ -150,7 +150,7 @@ def _game(arguments: PromptArguments) -> LensGame:
 
 
 def _print_record(output: Console, game: LensGame) -> None:
-    """What the endpoint's values lack: answers that were not returned, noise of samples."""
+    """Print what the endpoint's values lack: answers that were not returned, noise of samples."""
     from spexlens.lenses.endpoint.subject import EndpointSubject
 
     assert isinstance(game.subject, EndpointSubject)

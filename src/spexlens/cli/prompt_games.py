@@ -43,7 +43,7 @@ class PromptArguments:
     on_refusal: str = "raise"
 
     def checked(self) -> PromptArguments:
-        """Itself with a score; an error for options that do not go together."""
+        """Choose the score; raise an error for options that do not go together."""
         find_on_refusal(self.on_refusal)
         self.options()
         known = PROMPT_SCORES if self.endpoint is None else ENDPOINT_SCORES
@@ -83,7 +83,7 @@ class PromptArguments:
         return PromptArguments(**{**vars(self), "score": name})
 
     def options(self) -> dict[str, Any]:
-        """Further fields of a request to an endpoint; an error for what is no field."""
+        """Read further fields of a request to an endpoint; raise an error for what is no field."""
         if self.option and self.endpoint is None:
             raise InvalidInputError("--option is for --endpoint: a field of its requests.")
         fields = {}
@@ -100,7 +100,7 @@ class PromptArguments:
         return fields
 
     def chosen(self) -> Any:
-        """The score of arguments that were checked."""
+        """Make the score of arguments that were checked."""
         assert self.score is not None
         row = (PROMPT_SCORES if self.endpoint is None else ENDPOINT_SCORES)[self.score]
         words = {None: (), "answers": self.answers, "response": (self.response,)}[row.needs]
@@ -108,7 +108,7 @@ class PromptArguments:
 
 
 def local_game(arguments: PromptArguments, model: CausalLM) -> LensGame:
-    """The game of a model that runs here."""
+    """Make the game of a model that runs here."""
     from spexlens.lenses.text.game import prompt_game
     from spexlens.lenses.text.segmenters import segmenter_of
 
@@ -120,7 +120,7 @@ def local_game(arguments: PromptArguments, model: CausalLM) -> LensGame:
 
 
 def endpoint_game(arguments: PromptArguments) -> LensGame:
-    """The game of a model behind an endpoint, which has been asked the full prompt once."""
+    """Make the game of a model behind an endpoint, which is asked the full prompt once."""
     from spexlens.lenses.base import LensGame
     from spexlens.lenses.endpoint.subject import EndpointSubject
     from spexlens.lenses.text.prompt import PromptLens

@@ -48,14 +48,14 @@ def check_options(options: ShowOptions) -> None:
 
 
 def consoles(options: ShowOptions) -> tuple[Console, Console]:
-    """Where results are printed, and where progress is; the same with `--json`."""
+    """Say where results are printed, and where progress is; the same with `--json`."""
     progress = Console(stderr=True)
     return (progress if options.json else Console()), progress
 
 
 @contextmanager
 def loading(name: str) -> Iterator[None]:
-    """A spinner while a model loads."""
+    """Show a spinner while a model loads."""
     with Console(stderr=True).status(f"loading {name}"):
         hide_loading_bars()
         yield
@@ -83,7 +83,7 @@ def explain_and_show(
 
 
 def explained(game: Game, options: RunOptions) -> Explanation:
-    """The explanation of a game; a dry run prints the plan and ends the command."""
+    """Explain a game; a dry run prints the plan and ends the command."""
     from spexlens.ablation.plan import plan
     from spexlens.core.game import Priced
     from spexlens.explanation.explain import explain
@@ -107,7 +107,7 @@ def explained(game: Game, options: RunOptions) -> Explanation:
 def with_removal(
     explanation: Explanation, game: Game, options: RunOptions, column: int = 0
 ) -> Explanation:
-    """The explanation with its measured removal curve, where one is asked for.
+    """Give the explanation its measured removal curve, where one is asked for.
 
     `column` says of which of the game's values the explanation is.
     """
@@ -140,7 +140,7 @@ def show(
 
 
 def open_store(options: RunOptions) -> Store | None:
-    """The store that `--store` names, if any."""
+    """Open the store that `--store` names, if any."""
     from spexlens.ablation.store import Store
 
     return None if options.store is None else Store(options.store)

@@ -92,7 +92,7 @@ def compare(
 
 
 def compared_rows(explanations: list[Explanation], options: ShowOptions) -> list[dict[str, Any]]:
-    """Every set among the strongest of any run, with its effect in each; None where absent."""
+    """List every set among the strongest of any run, with its effect in each; None where absent."""
     found = [item.interactions(options.index, options.order) for item in explanations]
     strongest = dict.fromkeys(players for each in found for players in each.top(options.top))
     labels = found[0].labels()
@@ -170,6 +170,6 @@ def bench(
 
 
 def _short_names(runs: list[Path]) -> list[str]:
-    """The folders' names where they differ, else the whole paths."""
+    """Shorten the paths to the folders' names where these differ."""
     short = [path.parent.name or path.stem for path in runs]
     return short if len(set(short)) == len(short) else [str(path) for path in runs]

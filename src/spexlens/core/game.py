@@ -165,6 +165,7 @@ class FunctionGame:
 
     def __call__(self, masks: BoolArray) -> Any:
         """Call the function with `masks` `(m, n)`."""
+        masks = as_masks(masks, len(self.players))
         return [self.function(mask) for mask in masks] if self.one else self.function(masks)
 
     def identity(self) -> dict[str, Any]:

@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
+from spexlens.core.arguments import whole
 from spexlens.core.masks import BoolArray, FloatArray, IntArray, read_only
 from spexlens.core.supports import Supports, terms_from_dict
 from spexlens.errors import InvalidInputError
@@ -117,8 +118,8 @@ class Interactions(Mapping[tuple[int, ...], float]):
 
         The result is a smaller `Interactions`, itself ranked.
         """
-        if k < 0:
-            raise InvalidInputError(f"top {k} asked for; needed 0 or more.")
+        k = whole("k", k, least=0)
+        order = None if order is None else whole("order", order)
         orders = self.supports.orders()
         wanted = orders > 0 if order is None else (orders == order) & (orders > 0)
         ranking = self.ranking()

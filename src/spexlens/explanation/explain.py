@@ -38,19 +38,22 @@ from spexlens.core.masks import (
     all_masks,
     as_generator,
     as_masks,
+    frame_columns,
     unique_masks,
 )
+from spexlens.core.presence import contradicts, learn_keep_probability, presence_in_words
 from spexlens.core.spectrum import keep_probabilities
 from spexlens.errors import InvalidInputError
 from spexlens.explanation.baselines import measure_baselines, measured_baselines
 from spexlens.explanation.fidelity import Fidelity
 from spexlens.explanation.judging import (
     baseline_notes,
+    constant_notes,
     fidelity_notes,
-    noise_notes,
     tail_notes,
 )
 from spexlens.explanation.learning_curve import LearningCurve
+from spexlens.explanation.noise import repeats_of, with_noise
 from spexlens.explanation.planning import (
     allowed_calls,
     enumerable,
@@ -59,7 +62,7 @@ from spexlens.explanation.planning import (
     warn_of_a_long_fit,
 )
 from spexlens.explanation.result import Explanation
-from spexlens.explanation.rounds import SPENT, fit_round, run_rounds
+from spexlens.explanation.rounds import SPENT, fit_round, round_sizes, run_rounds
 from spexlens.explanation.stopping import Round, StoppingRule, curve_of
 
 _BASELINE_BUDGET = 32  # from here on, two calls go to the full and the empty input
@@ -149,7 +152,13 @@ def explain(
     keep_probabilities(p, n)
     chosen = find_algorithm(algorithm)
     allowed, rule = allowed_calls(budget, until, chosen, n)
-    chosen, notes = exact_if_affordable(chosen, n, allowed) if rule is None else (chosen, ())
+    notes: tuple[str, ...] = ()
+    if rule is None or enumerable(n, round_sizes(n, allowed)[0]):  # nothing is left to stop before
+        chosen, notes = exact_if_affordable(chosen, n, allowed)
+        rule = rule if chosen.any_masks else None
+    for name, given in (("design", design), ("progress", progress)):
+        if not (given is None or isinstance(given, bool) or callable(given)):
+            raise InvalidInputError(f"{name} = {given!r} given; needed a callable: see explain.")
     if design is not None and (not chosen.any_masks or holdout):
         raise InvalidInputError(
             f"design = {design!r} given with algorithm {chosen.name!r} and holdout = {holdout}; "
@@ -169,7 +178,7 @@ def explain(
         progress=ProgressBar() if progress is True else progress or None,
     )  # fmt: skip
     rounds, reason = run_rounds(drawn, chosen, meter, rule, find_algorithm(algorithm))
-    last = _exact_if_complete(rounds[-1]) if len(rounds) > 1 else rounds[-1]
+    last = rounds[-1] if chosen.exact else _exact_if_complete(rounds[-1])
     curve = None if rule is None else curve_of(rounds)
     if rule is not None or reason is not None:
         notes += _stopping_notes(curve_of(rounds), reason, allowed)
@@ -203,22 +212,24 @@ def fit(
     algorithm: str | Algorithm = "auto",
     rng: Rng = None,
     *,
-    p: float | FloatArray = 0.5,
+    p: float | FloatArray | None = None,
     holdout: float = 0.0,
 ) -> Explanation:
     """Explain values that were already measured.
 
     Parameters
     ----------
-    masks : bool array (m, n)
+    masks : bool array (m, n), or a frame of booleans
         `True` = player present.
     values : float array (m,) or (m, q)
         The score is column 0.
     players : sequence of str, optional
+        By default a frame's columns, else numbers.
     algorithm, rng, holdout
         As in `explain`. An algorithm that needs its own masks (SPEX) cannot be used.
-    p : float or float array (n,), default 0.5
-        Keep probability that the masks were drawn with.
+    p : float or float array (n,), optional
+        Keep probability that the masks were drawn with; learned from them by default, one a player
+        where they differ.
 
     Returns
     -------
@@ -231,6 +242,7 @@ def fit(
     >>> fit(masks, 2.0 * masks[:, 1]).interactions("BV").top(1).to_dict()
     {(1,): 2.0}
     """
+    players = frame_columns(masks) if players is None else players
     masks = as_masks(masks)
     names = player_names(masks.shape[1] if players is None else players)
     as_masks(masks, len(names))
@@ -239,8 +251,8 @@ def fit(
     seed = int(as_generator(rng).integers(2**31, dtype=np.int64))
     if not len(masks):
         raise InvalidInputError(f"0 masks given; needed at least {MIN_MASKS} to fit.")
-    notes = noise_notes(masks, score_column(array))
-    given = len(masks)
+    given, repeats = len(masks), repeats_of(masks, score_column(array))
+    notes = () if repeats is None else (repeats.note,)
     masks, array = _merged(masks, array)
     full = _all_measured(masks)
     if full is not None and (chosen.exact or algorithm == "auto"):
@@ -253,10 +265,35 @@ def fit(
     elif len(masks) < MIN_MASKS:
         raise InvalidInputError(f"{len(masks)} masks given; needed at least {MIN_MASKS} to fit.")
     held_out = 0 if chosen.exact else held_out_rows(holdout, len(masks))
-    design = Design(masks, p=p, seed=seed, held_out=held_out)
+    keep, told = _keep_probability(p, masks)
+    design = Design(masks, p=keep, seed=seed, held_out=held_out, notes=told)
     last = fit_round(chosen, design, array)
+    if chosen.exact and repeats is not None:
+        last = with_noise(last, repeats)
     baselines = measured_baselines(last)
     return _explained(names, last, notes, (given, given), baselines, _manifest({}))
+
+
+def _keep_probability(
+    given: float | FloatArray | None, masks: BoolArray
+) -> tuple[float | FloatArray, tuple[str, ...]]:
+    """Return the keep probability to fit with, learned where none is given, and what to tell."""
+    if given is None:
+        learned = learn_keep_probability(masks)
+        if np.ndim(learned) == 0 and learned == 0.5:
+            return 0.5, ()
+        how = "for each player" if np.ndim(learned) else f"as {learned:.3g}"
+        return learned, (
+            f"p was learned {how} from the masks, which {presence_in_words(masks)}; effects are "
+            "told at that.",
+        )
+    keep_probabilities(given, masks.shape[1])
+    if contradicts(masks, given):
+        return given, (
+            f"p = {given} was given, but the masks {presence_in_words(masks)}: R2 and effects may "
+            "be far from what such masks show. Leave p out to learn it from them.",
+        )
+    return given, ()
 
 
 def _explained(
@@ -272,7 +309,8 @@ def _explained(
     told = fidelity_notes(last.fidelity, exact=recovery.tuned.exact)
     score = score_column(last.values)
     tails, missed = tail_notes(score), baseline_notes(recovery.spectrum, baselines, score)
-    notes = (*design.notes, *notes, *recovery.notes, *told, *tails, *missed)
+    constant = constant_notes(design.masks, tuple(players))
+    notes = (*design.notes, *notes, *recovery.notes, *told, *constant, *tails, *missed)
     return Explanation(
         players=tuple(players), masks=design.masks, values=last.values,
         spectrum=recovery.spectrum, fidelity=last.fidelity, algorithm=recovery.tuned.name,

@@ -17,6 +17,7 @@ from spexlens.core.game import as_values, score_column
 from spexlens.core.interactions import Interactions
 from spexlens.core.masks import BoolArray, FloatArray, as_masks, read_only
 from spexlens.core.spectrum import FourierSpectrum
+from spexlens.core.units import Units
 from spexlens.errors import InvalidInputError
 from spexlens.explanation.fidelity import Fidelity, compare
 from spexlens.explanation.file import read_fields, write_fields
@@ -106,14 +107,18 @@ class Explanation:
         """Judge fidelity on unseen masks `(m, n)` with their values `(m,)`."""
         masks = as_masks(masks, len(self.players))
         truth = score_column(as_values(values, masks))
-        design = Design(self.masks, p=self.spectrum.p, seed=self.seed)
-        linear = Lasso().recover(design, self.values).spectrum
+        if len(masks) < 2:
+            raise InvalidInputError(f"{len(masks)} masks given; needed at least 2 to judge R2 on.")
+        design, units = Design(self.masks, p=self.spectrum.p, seed=self.seed), Units.of(self.values)
+        linear = Lasso().recover(design, units.computed(self.values)).in_units(units).spectrum
         return compare(truth, self.predict(masks), linear(masks), "given masks")
 
     def normalised(self, interactions: Interactions) -> Interactions:
         """Divide the interactions by the standard deviation of the measured values."""
-        spread = float(score_column(self.values).std())
-        if spread == 0:
+        score = score_column(self.values)
+        units = Units.of(score)
+        spread = float(units.computed(score).std() * units.scale[0])
+        if score.min() == score.max():
             raise InvalidInputError(
                 "the measured values are all equal, so effects cannot be divided by their "
                 "standard deviation."

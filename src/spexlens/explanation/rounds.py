@@ -9,6 +9,7 @@ import numpy as np
 from spexlens.algorithms.base import MIN_MASKS, Algorithm, Design
 from spexlens.core.game import TableGame, answered
 from spexlens.core.masks import BoolArray, FloatArray, mask_keys
+from spexlens.core.units import Units
 from spexlens.errors import AblationError, BudgetSpentError
 from spexlens.explanation.judging import judge
 from spexlens.explanation.stopping import Round, StoppingRule
@@ -38,8 +39,11 @@ def round_sizes(n: int, total: int) -> list[int]:
 
 def fit_round(algorithm: Algorithm, design: Design, values: FloatArray) -> Round:
     """Recover from all the design's values `(m,)` or `(m, q)`, and judge the result."""
-    recovery = algorithm.recover(design, values)
-    return Round(design, values, recovery, judge(recovery, design, values))
+    units = Units.of(values)
+    computed = units.computed(values)
+    recovery = algorithm.recover(design, computed)
+    fidelity = judge(recovery, design, computed)
+    return Round(design, values, recovery.in_units(units), fidelity)
 
 
 def fit_answered(

@@ -20,9 +20,10 @@ from math import comb
 
 import numpy as np
 
+from spexlens.core.arguments import whole
 from spexlens.core.interactions import Interactions
 from spexlens.core.masks import FloatArray, IntArray
-from spexlens.core.spectrum import FourierSpectrum
+from spexlens.core.spectrum import FourierSpectrum, as_spectrum
 from spexlens.core.supports import Supports
 from spexlens.core.tables import Table
 from spexlens.errors import InvalidInputError, UnknownNameError
@@ -181,7 +182,7 @@ INDICES: Table[Index] = Table("index", (
 
 def find_index(name: str) -> Index:
     """Find the row of a name in any case; `Mobius` and `Möbius` are understood too."""
-    key = name.lower().replace("ö", "oe")
+    key = str(name).lower().replace("ö", "oe")
     key = "moebius" if key == "mobius" else key
     for row in INDICES.values():
         if row.name.lower() == key:
@@ -223,7 +224,7 @@ def compute_index(
     {(0,): 0.5, (1,): 0.5}
     """
     row = find_index(name)
-    order = _checked_order(row, order)
+    order, spectrum = _checked_order(row, order), as_spectrum(spectrum)
     names = spectrum.players if players is None else players
     found = _linear(spectrum, row, order) if row.read is None else row.read(spectrum, order)
     supports, effects, errors = found
@@ -275,8 +276,7 @@ def _fourier_weight(weight: SetWeight, basis: str, t: int, s: int, order: int) -
 def _checked_order(row: Index, order: int | None) -> int | None:
     if order is None:
         return row.default_order
-    if order < 1:
-        raise InvalidInputError(f"order = {order} given; needed at least 1.")
+    order = whole("order", order)
     if row.max_order is not None and order > row.max_order:
         raise InvalidInputError(
             f"order = {order} given, but {row.name} ({row.full_name}) is defined for single "

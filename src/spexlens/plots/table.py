@@ -25,7 +25,7 @@ INTERACTIONS = "interactions"
 
 
 def of_interactions(explanation: Explanation) -> tuple[Any, ...]:
-    """What a plot of any interactions is drawn with."""
+    """Gather what a plot of any interactions is drawn with."""
     return (explanation.interactions("FBII"),)
 
 

@@ -40,7 +40,7 @@ class LensSection:
 
     @staticmethod
     def of(explanation: Explanation, blocks: Mapping[str, range]) -> LensSection:
-        """The section of an explanation whose players are those of several lenses."""
+        """Make the section of an explanation whose players are those of several lenses."""
         pairs = explanation.interactions("FBII")
         return LensSection(
             lenses_data(pairs, blocks),
@@ -50,7 +50,7 @@ class LensSection:
 
 
 def recorded_lenses(manifest: Mapping[str, Any], n: int) -> dict[str, range] | None:
-    """The lenses that a run's manifest tells of, and which of the n players each has.
+    """Find the lenses that a run's manifest tells of, and which of the n players each has.
 
     None where it tells of none, or where they do not hold each player once.
 
@@ -72,7 +72,7 @@ def recorded_lenses(manifest: Mapping[str, Any], n: int) -> dict[str, range] | N
 
 
 def lenses_data(interactions: Interactions, blocks: Mapping[str, range]) -> dict[str, Any]:
-    """The `PAIRS_SHOWN` strongest pairs of every two lenses, those with the strongest first."""
+    """List the `PAIRS_SHOWN` strongest pairs of every two lenses, the strongest lenses first."""
     sides = []
     for left, right in combinations(blocks, 2):
         crossing = across(interactions, blocks, (left, right))
@@ -87,7 +87,7 @@ def lenses_data(interactions: Interactions, blocks: Mapping[str, range]) -> dict
 
 
 def full_input_effects(interactions: Interactions) -> FloatArray:
-    """What every player does in the full input, `(n,)`: the sum of all effects it is part of.
+    """Sum what every player does in the full input, `(n,)`: all effects that it is part of.
 
     It is what `spexlens.core.cross_lens.paths` compares a pair's effect with.
 

@@ -181,7 +181,7 @@ def flips(
     *,
     store: Store | None = None,
 ) -> tuple[Flip, ...]:
-    """Small sets of players without which the answer is another one, verified by ablations.
+    """Find small sets of players without which the answer is another one, verified by ablations.
 
     For every size, the sets that the spectrum predicts to move the value the furthest towards the
     threshold are measured; those that really cross it are returned, the smallest first. At most

@@ -278,8 +278,9 @@ def test_describe_estimates_without_a_request():
 def test_the_cost_of_samples_counts_every_one():
     with ChosenServer() as server:
         subject = subject_of(server, Samples(len, "length", 5, max_tokens=2), prices=(0.0, 1e6))
-        plan = subject.describe(Interventions(inputs=(TEXT,)))
-    assert plan["tokens"] == 3 + 5 * 2  # the prompt once, as the server gives all choices together
+        full = Interventions(inputs=(TEXT,))
+        plan, tokens = subject.describe(full), subject.tokens(full)
+    assert tokens == 3 + 5 * 2  # the prompt once, as the server gives all choices together
     assert plan["cost"] == pytest.approx(10)
 
 

@@ -6,7 +6,7 @@ import math
 import time
 from collections.abc import Callable, Generator, Iterator
 from dataclasses import dataclass
-from typing import Any, Protocol
+from typing import Any, Protocol, runtime_checkable
 
 import numpy as np
 
@@ -54,6 +54,7 @@ class FailedBatchError(SpexlensError):
         self.rows = rows
 
 
+@runtime_checkable
 class Engine(Protocol):
     """Runs a game on masks, batch by batch."""
 

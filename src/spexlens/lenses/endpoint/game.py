@@ -32,7 +32,7 @@ def endpoint_game(
     on_refusal: OnRefusal = "raise",
     options: Mapping[str, Any] | None = None,
 ) -> LensGame:
-    """The game of removing words from a text that a model behind an endpoint reads.
+    """Make the game of removing words from a text that a model behind an endpoint reads.
 
     A first request, on the full prompt, shows whether the score can be had and what it costs;
     `describe()` of the game then estimates without further ones. For other settings compose the

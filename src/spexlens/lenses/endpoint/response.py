@@ -54,11 +54,11 @@ class EchoedLogProbability:
         return f"log p({self.response!r})"
 
     def identity(self) -> dict[str, Any]:
-        """The response."""
+        """Tell the response."""
         return {"score": "response log-probability", "response": self.response}
 
     def resolve(self, endpoint: Endpoint, prompt: str, /) -> EchoedLogProbability:
-        """The same through the first field that the endpoint serves rightly; 6 to 10 requests.
+        """Choose the first field that the endpoint serves rightly; 6 to 10 requests.
 
         Raises
         ------
@@ -80,17 +80,17 @@ class EchoedLogProbability:
         return replace(chosen, usage=Usage().plus(reply))
 
     def requests(self, prompt: str, /) -> tuple[Request, ...]:
-        """One request for the prompt and the response together."""
+        """Make one request for the prompt and the response together."""
         return (Request(prompt + self.response, max_tokens=1, top=1, echo=self.echo),)
 
     def values(self, replies: Sequence[Reply], /) -> Reading:
-        """The log-probability of the response, nats."""
+        """Compute the log-probability of the response, nats."""
         tokens = last_tokens(replies[0], self.response)
         return Reading(sum(token.log_probability or 0.0 for token in tokens))
 
 
 def last_tokens(reply: Reply, text: str) -> tuple[Token, ...]:
-    """The echoed tokens that make up `text`, the end of what was sent.
+    """Find the echoed tokens that make up `text`, the end of what was sent.
 
     Counted from the end, because servers differ in what they put before the prompt. A server that
     does not count its tokens has generated one more, or none.
@@ -126,7 +126,7 @@ def last_tokens(reply: Reply, text: str) -> tuple[Token, ...]:
 
 
 def _end(tokens: tuple[Token, ...], text: str) -> tuple[Token, ...]:
-    """The last tokens that are together as long as `text`, or longer."""
+    """Take the last tokens that are together as long as `text`, or longer."""
     length = count = 0
     while length < len(text) and count < len(tokens):
         count += 1
@@ -135,7 +135,7 @@ def _end(tokens: tuple[Token, ...], text: str) -> tuple[Token, ...]:
 
 
 def right_echo(endpoint: Endpoint) -> Echo:
-    """The field through which an endpoint tells the log-probabilities of a prompt's own tokens.
+    """Find the field through which an endpoint tells log-probabilities of a prompt's own tokens.
 
     A few tokens are drawn after several openings, with their log-probabilities, and then sent
     as part of the prompt: the echoed log-probabilities must be the same.
@@ -188,7 +188,7 @@ def _in_order(endpoint: Endpoint, requests: Sequence[Request]) -> list[Reply]:
 
 
 def _written(tokens: Sequence[Token]) -> tuple[Token, ...]:
-    """The tokens before an end-of-text token, which has no text and cannot be sent again."""
+    """Keep the tokens before an end-of-text token, which has no text and cannot be sent again."""
     return tuple(token for token in tokens if token.text)
 
 

@@ -66,7 +66,7 @@ class Samples:
         return f"{self.name}, mean of {self.count} samples at temperature {self.temperature:g}"
 
     def identity(self) -> dict[str, Any]:
-        """Name and settings of the sampling."""
+        """Tell name and settings of the sampling."""
         return {
             "score": "samples",
             "function": self.name,
@@ -76,7 +76,7 @@ class Samples:
         }
 
     def resolve(self, endpoint: Endpoint, prompt: str, /) -> Samples:
-        """The same with as many `choices` a request as the server gives; one set of samples.
+        """Find how many `choices` a request the server gives; one set of samples.
 
         Raises
         ------
@@ -113,14 +113,14 @@ class Samples:
         return replace(chosen, usage=usage)
 
     def _check_answers(self, replies: Sequence[Reply]) -> None:
-        """An error where samples of the full prompt hold no answer: others would not either."""
+        """Refuse samples of the full prompt without an answer: others would have none either."""
         if all(not text.strip() for reply in replies for text in reply.texts):
             raise ValueError(f"all samples of the full prompt are empty{self._why(replies)}")
         if any(reply.unanswered() for reply in replies):
             raise ValueError(f"samples of the full prompt hold no answer{self._why(replies)}")
 
     def _check_seen(self, replies: Sequence[Reply], value: float) -> None:
-        """An error where the score sees nothing in texts that were all cut off."""
+        """Refuse texts that were all cut off before the score sees anything in them."""
         ends = {end for reply in replies for end in reply.ends}
         texts = [text for reply in replies for text in reply.texts]
         try:
@@ -136,7 +136,7 @@ class Samples:
             )
 
     def _why(self, replies: Sequence[Reply]) -> str:
-        """What kept samples from an answer, and what to do."""
+        """Say what kept samples from an answer, and what to do."""
         reasons = Counter(reason for reply in replies for reason in reply.unanswered())
         if not reasons:
             return "; word the prompt so that the model says something after it"
@@ -147,13 +147,13 @@ class Samples:
         )
 
     def requests(self, prompt: str, /) -> tuple[Request, ...]:
-        """As many as `count` answers take."""
+        """Make as many requests as `count` answers take."""
         request = Request(prompt, self.max_tokens, self.temperature, choices=self.choices)
         full, rest = divmod(self.count, self.choices)
         return (request,) * full + ((replace(request, choices=rest),) if rest else ())
 
     def values(self, replies: Sequence[Reply], /) -> Reading:
-        """The mean, and the standard deviation of the samples over the root of their number."""
+        """Compute the mean, and its noise: the samples' standard deviation over sqrt(number)."""
         count = sum(len(reply.texts) for reply in replies)
         if count != self.count:
             raise ValueError(f"{self.count} answers were asked for, {count} came")
@@ -170,7 +170,7 @@ class Samples:
 def answer_share(
     answer: str, count: int = 10, *, temperature: float = 1.0, max_tokens: int = 8
 ) -> Samples:
-    """The share of sampled texts that begin with an answer.
+    """Compute the share of sampled texts that begin with an answer.
 
     A text begins with it when, after white space and punctuation, and case set aside, its first
     word or words are the answer: "**Positive**." begins with "positive", "positively" does not.

@@ -61,7 +61,7 @@ class ResolvedEndpointScore(ResolvedScore[[Sequence[Reply]], Reading], Protocol)
         ...
 
     def requests(self, prompt: str, /) -> tuple[Request, ...]:
-        """What to ask about one prompt."""
+        """Say what to ask about one prompt."""
         ...
 
 
@@ -124,7 +124,7 @@ class NextTokenLogOdds:
         return f"log p({_said(self.positive)}) - log p({_said(self.negative)})"
 
     def identity(self) -> dict[str, Any]:
-        """Answers and number of tokens."""
+        """Tell answers and number of tokens."""
         return {
             "score": "answer log-odds",
             "positive": sorted(self._forms(self.positive)),
@@ -134,7 +134,7 @@ class NextTokenLogOdds:
         }
 
     def resolve(self, endpoint: Endpoint, prompt: str, /) -> NextTokenLogOdds:
-        """The same, once the endpoint has returned an answer after `prompt`; one request.
+        """Ask for one answer after `prompt` and check that it can be scored; one request.
 
         Raises
         ------
@@ -172,11 +172,11 @@ class NextTokenLogOdds:
         return replace(self, usage=Usage().plus(reply))
 
     def requests(self, prompt: str, /) -> tuple[Request, ...]:
-        """One request for one token."""
+        """Make one request for one token."""
         return (Request(prompt, max_tokens=1, top=self.top),)
 
     def values(self, replies: Sequence[Reply], /) -> Reading:
-        """The log-odds of one prompt, nats."""
+        """Compute the log-odds of one prompt, nats."""
         # A server that adds the token it drew to the most likely ones returns one more than asked.
         _check_no_reasoning(replies[0])
         tokens = replies[0].alternatives[: self.top]

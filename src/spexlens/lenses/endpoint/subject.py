@@ -114,7 +114,7 @@ class EndpointSubject:
         details: bool = False,
         on_refusal: OnRefusal = "raise",
     ) -> EndpointSubject:
-        """The subject, once the endpoint has served the score on the full prompt.
+        """Make the subject, once the endpoint has served the score on the full prompt.
 
         It takes a few requests (one for `NextTokenLogOdds`), which are no part of a later budget.
         """
@@ -133,7 +133,7 @@ class EndpointSubject:
         return self.on_refusal == "skip"
 
     def evaluate(self, interventions: Interventions, /) -> FloatArray:
-        """The score `(m,)` after every edited input, or `(m, 2)` with `details`.
+        """Measure the score `(m,)` after every edited input, or `(m, 2)` with `details`.
 
         NaN where a prompt was refused, with `on_refusal="skip"`.
 
@@ -160,7 +160,7 @@ class EndpointSubject:
         return self._values([readings[prompt] for prompt in prompts])
 
     def stream(self, interventions: Interventions, /) -> Iterator[tuple[IntArray, FloatArray]]:
-        """Row numbers and values of the edited inputs, as replies come in; see `evaluate`."""
+        """Yield row numbers and values of the edited inputs, as replies come in; see `evaluate`."""
         (prompts,) = self.needs.take(interventions, self)
         rows: dict[str, list[int]] = defaultdict(list)
         for row, prompt in enumerate(prompts):
@@ -176,7 +176,7 @@ class EndpointSubject:
         return np.stack([values, [_detail(reading) for reading in readings]], axis=1)
 
     def _measured(self, prompts: Sequence[str]) -> Iterator[tuple[str, Reading]]:
-        """A reading of every prompt as its replies come in; an error for one once all are out."""
+        """Read every prompt as its replies come in; an error for one once all are out."""
         asked = [(prompt, request) for prompt in prompts for request in self.score.requests(prompt)]
         needed = len(asked) // max(1, len(prompts))
         replies: dict[str, list[Reply]] = defaultdict(list)
@@ -227,11 +227,11 @@ class EndpointSubject:
             )
 
     def record(self) -> Record:
-        """How many values were measured and bounded so far, and their mean noise."""
+        """Tell how many values were measured and bounded so far, and their mean noise."""
         return self._tally.record()
 
     def notes(self) -> tuple[str, ...]:
-        """What was left out: prompts, with what was told of the first, and samples."""
+        """Tell what was left out: prompts, with what was told of the first, and samples."""
         record, told = self.record(), self._tally.first_refusal
         notes: tuple[str, ...] = ()
         if record.refused:
@@ -244,7 +244,7 @@ class EndpointSubject:
         return notes
 
     def identity(self) -> dict[str, Any]:
-        """Endpoint and score, as JSON, for the key of stored values; without credentials."""
+        """Tell endpoint and score, as JSON, for the key of stored values; without credentials."""
         return {
             "subject": "endpoint",
             **self.endpoint.identity(),
@@ -255,7 +255,7 @@ class EndpointSubject:
     # -- cost ------------------------------------------------------------------------------------
 
     def tokens(self, interventions: Interventions, /) -> IntArray:
-        """Estimated tokens `(m,)` of prompts and answers; 0 where the server counts none.
+        """Estimate tokens `(m,)` of prompts and answers; 0 where the server counts none.
 
         The full prompt's were counted by the endpoint; a shorter one has its share by length.
         """
@@ -266,7 +266,7 @@ class EndpointSubject:
         return np.ceil(tokens).astype(np.int64)
 
     def describe(self, interventions: Interventions, /) -> dict[str, Any]:
-        """Endpoint, model, score, and estimates of requests, tokens and cost; nothing is sent."""
+        """Tell endpoint, model, score, and estimates of requests and cost; send nothing."""
         tokens = int(self.tokens(interventions).sum())
         cost = {} if self.prices is None else {"cost": self._estimated_cost(tokens)}
         return {
@@ -274,16 +274,15 @@ class EndpointSubject:
             "model": self.endpoint.model,
             "score": self.score.description,
             "requests": interventions.count * self.score.usage.requests,
-            "tokens": tokens,
             **cost,
         }
 
     def price(self, tokens: int, /) -> str:
-        """What so many tokens cost at the full prompt's share of answers; "" without prices."""
+        """Tell what so many tokens cost at the full prompt's share of answers; "" if unpriced."""
         return "" if self.prices is None else f"{self._estimated_cost(tokens):.4g}"
 
     def spent(self) -> str:
-        """What was paid so far, at the tokens the endpoint counted; "" without prices."""
+        """Tell what was paid so far, at the tokens the endpoint counted; "" without prices."""
         if self.prices is None:
             return ""
         return f"{_cost(self.endpoint.usage, self.prices):.4g}"
@@ -317,7 +316,7 @@ class _Tally:
             self.first_refusal = self.first_refusal or told
 
     def first_bound(self) -> bool:
-        """True once: when the first bounded value has been counted."""
+        """Return True once: when the first bounded value has been counted."""
         with self._lock:
             first = self._bounded > 0 and not self._told
             self._told |= first
@@ -333,7 +332,7 @@ _REFUSED = Reading(math.nan, math.nan)
 
 
 def find_on_refusal(given: str) -> OnRefusal:
-    """A way to treat a refused prompt; an error for what is none."""
+    """Find a way to treat a refused prompt; raise an error for what is none."""
     for known in ON_REFUSAL:
         if given == known:
             return known

@@ -103,14 +103,14 @@ class ChatLens:
         return self._rendered(list(self.messages))
 
     def intervene(self, masks: BoolArray, /) -> Interventions:
-        """The chats without the absent pieces, one for each of the masks `(m, n)`."""
+        """Write the chats without the absent pieces, one for each of the masks `(m, n)`."""
         masks = as_masks(masks, len(self.places))
         keep = np.ones((len(masks), sum(len(spans) for _, spans in self._cut)), dtype=bool)
         keep[:, list(self._free)] = masks
         return Interventions(inputs=tuple(self._ablated(row) for row in keep))
 
     def identity(self) -> dict[str, Any]:
-        """Messages, their pieces, and how they are ablated; the template is the tokenizer's."""
+        """Tell messages, pieces, and how they are ablated; the template is the tokenizer's."""
         return {
             "lens": "chat",
             "messages": [dict(message) for message in self.messages],
@@ -186,7 +186,7 @@ def chat_game(
     fillers: str | None = None,
     pinned: Sequence[int | str] = (),
 ) -> LensGame:
-    """The game of leaving turns out of a chat, or pieces out of its messages.
+    """Make the game of leaving turns out of a chat, or pieces out of its messages.
 
     Parameters
     ----------

@@ -33,7 +33,7 @@ class ClassMargin:
     against: str | None = None
 
     def resolve(self, labels: Sequence[str], /) -> LabelOdds:
-        """The columns of the classes among `labels` (k,).
+        """Find the columns of the classes among `labels` (k,).
 
         Raises
         ------
@@ -80,7 +80,7 @@ class LabelOdds:
     description: str
 
     def values(self, logits: FloatArray, /) -> FloatArray:
-        """Margins `(m,)` of class logits `(m, k)`."""
+        """Compute margins `(m,)` of class logits `(m, k)`."""
         others = logits[:, list(self.others)]
         top = others.max(axis=1)
         rest = top + np.log(np.exp(others - top[:, None]).sum(axis=1))
@@ -88,7 +88,7 @@ class LabelOdds:
         return margin
 
     def identity(self) -> dict[str, Any]:
-        """The classes; which columns they are is the model's."""
+        """Tell the classes; which columns they are is the model's."""
         return {"score": self.description}
 
 
@@ -105,23 +105,19 @@ class ScoredClassifier:
         return Needs({"inputs": ()})
 
     def evaluate(self, interventions: Interventions, /) -> FloatArray:
-        """The margin `(m,)` of every edited input."""
+        """Measure the margin `(m,)` of every edited input."""
         (inputs,) = self.needs.take(interventions, self)
         return self.score.values(self.model.class_logits(inputs))
 
     def describe(self, interventions: Interventions, /) -> dict[str, Any]:
-        """Model, score and tokens; nothing is run."""
-        return {
-            "model": self.model.name,
-            "score": self.score.description,
-            "tokens": int(self.tokens(interventions).sum()),
-        }
+        """Tell model and score; nothing is run."""
+        return {"model": self.model.name, "score": self.score.description}
 
     def tokens(self, interventions: Interventions, /) -> IntArray:
-        """Tokens `(m,)` of every edited input."""
+        """Count the tokens `(m,)` of every edited input."""
         (inputs,) = self.needs.take(interventions, self)
         return self.model.count_tokens(inputs)
 
     def identity(self) -> dict[str, Any]:
-        """What the model and the score say of themselves."""
+        """Gather what the model and the score say of themselves."""
         return {"model": identity_of(self.model), **self.score.identity()}

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from typing import Any
 
 import numpy as np
 
@@ -34,7 +33,7 @@ def prompt_game(
     fillers: str | Sequence[str] | None = None,
     pinned: Sequence[int | str] = (),
 ) -> LensGame:
-    """The game of leaving words out of a text: how far a model prefers one answer, or one class.
+    """Make the game of leaving words out of a text: how far a model prefers one answer or class.
 
     Everything is checked here, before the first forward pass. To look at a part, compose it:
     `LensGame(PromptLens(…), ScoredLM(model, score.resolve(model, lens.prompt)))`.
@@ -107,19 +106,25 @@ def prompt_game(
 
 
 def _hiding(pieces: PromptLens, subject: ScoredLM | ScoredClassifier) -> LensGame:
-    """The game of hiding pieces from attention; the model is tried on it first."""
-    from spexlens.models.hiding.classifier import HiddenFromClassifier, check_hiding_from
+    """Make the game of hiding pieces from attention; the model is tried on it first."""
+    from spexlens.models.hiding.classifier import (
+        HiddenFromClassifier,
+        HidingClassifier,
+        check_hiding_from,
+    )
     from spexlens.models.hiding.language_model import check_hiding, hidden_from
+    from spexlens.models.pretrained.causal_lm import CausalLM
 
-    model: Any = subject.model
-    if not hasattr(model, "tokenizer"):
-        raise InvalidInputError(
-            f"{model.name} shows no tokenizer, so that the tokens of a piece are not known; needed "
-            "a model that runs here to hide pieces from its attention, or another value of absent."
-        )
-    lens = AttentionLens.of(pieces, model.tokenizer)
-    if isinstance(subject, ScoredClassifier):
+    model = subject.model
+    if isinstance(model, HidingClassifier):
+        lens = AttentionLens.of(pieces, model.tokenizer)
         check_hiding_from(model, pieces.prompt, lens.owners >= 0)
         return LensGame(lens, Attending(subject, HiddenFromClassifier))
-    check_hiding(model)
-    return LensGame(lens, Attending(subject, hidden_from))
+    if isinstance(model, CausalLM):
+        lens = AttentionLens.of(pieces, model.tokenizer)
+        check_hiding(model)
+        return LensGame(lens, Attending(subject, hidden_from))
+    raise InvalidInputError(
+        f"{model.name} is a {type(model).__name__}, whose attention is out of reach; needed a "
+        "CausalLM or a classifier that runs here to hide pieces from it, or another absent=."
+    )

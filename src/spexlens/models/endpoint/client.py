@@ -87,7 +87,7 @@ class Usage:
     answer_tokens: int = 0
 
     def plus(self, reply: Reply) -> Usage:
-        """The usage after one more reply."""
+        """Add one more reply."""
         return Usage(
             self.requests + 1,
             self.prompt_tokens + reply.prompt_tokens,
@@ -180,7 +180,7 @@ class Endpoint:
         return self._meter.total
 
     def identity(self) -> dict[str, Any]:
-        """What makes values of two endpoints comparable, as JSON; the key has no part in it."""
+        """Tell what makes values of two endpoints comparable, as JSON; the key plays no part."""
         return {
             "endpoint": self.base_url,
             "model": self.model,
@@ -190,7 +190,7 @@ class Endpoint:
         }
 
     def body(self, request: Request, /) -> dict[str, Any]:
-        """The JSON that is sent for a request, in the fields that the server is known to want."""
+        """Write the JSON that is sent for a request, in the fields that the server wants."""
         body: dict[str, Any] = {
             "model": self.model,
             "max_tokens": request.max_tokens,
@@ -219,7 +219,7 @@ class Endpoint:
         )
 
     def ask(self, request: Request, /) -> Reply:
-        """The reply to one request; see `run`."""
+        """Ask for the reply to one request; see `run`."""
         [(_, reply)] = self.run([request])
         return reply
 
@@ -229,7 +229,7 @@ class Endpoint:
         /,
         on_refusal: Callable[[int, RefusedPromptError], object] | None = None,
     ) -> Iterator[tuple[int, Reply]]:
-        """Replies with their position, as they come in, several requests under way at a time.
+        """Yield replies with their position, as they come in, several requests under way at a time.
 
         When one fails for good, no further one is started, and the error is raised once those under
         way have been given out. With `on_refusal`, one that was refused is handed to it with its
@@ -340,7 +340,7 @@ class _Meter:
 
 
 def _fewer(reason: str, top: int) -> str:
-    """What to do where so many log-probabilities are refused; the limit is often in the reason."""
+    """Say what to do where so many log-probabilities are refused; often the limit is told."""
     told = (int(number) for number in re.findall(r"\d+", reason.partition(":")[2]))
     limit = max((number for number in told if 1 < number < top), default=None)
     wanted = "fewer" if limit is None else f"{limit}"
@@ -352,7 +352,7 @@ def _fewer(reason: str, top: int) -> str:
 
 @cache
 def _certificates() -> ssl.SSLContext:
-    """The machine's certificates, read once: that takes longer than many a request."""
+    """Read the machine's certificates, once: that takes longer than many a request."""
     return httpx.create_ssl_context()
 
 

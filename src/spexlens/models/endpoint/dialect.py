@@ -66,14 +66,14 @@ class Dialect:
         self._lock = threading.Lock()
 
     def spoken(self, body: Body) -> dict[str, Any]:
-        """The body as the server wants it, as far as is known."""
+        """Write the body as the server wants it, as far as is known."""
         spoken = dict(body)
         for change in self._learnt:
             spoken = change.made(spoken)
         return spoken
 
     def learn(self, refusal: str, body: Body) -> bool:
-        """Whether a refusal of a body says how it is wanted; later ones are spoken so.
+        """Tell whether a refusal of a body says how it is wanted; later ones are spoken so.
 
         >>> dialect, body = Dialect({}), {"max_tokens": 1, "temperature": 0.0}
         >>> dialect.learn("Use 'max_completion_tokens' instead.", body), dialect.spoken(body)

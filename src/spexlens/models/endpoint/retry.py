@@ -51,7 +51,7 @@ class RetryPolicy:
             )
 
     def wait(self, attempt: int) -> float:
-        """Seconds to wait after the failure of attempt 1, 2, …"""
+        """Choose the seconds to wait after the failure of attempt 1, 2, …"""
         longest = min(self.longest_wait, self.first_wait * 2.0 ** (attempt - 1))
         return random.uniform(longest / 2, longest)
 
@@ -112,7 +112,7 @@ def post_json(
     pace: Pace,
     stopped: threading.Event,
 ) -> dict[str, Any] | Failure:
-    """The JSON object that a server answers, tried again while the failure may pass.
+    """Ask a server for a JSON object, again while the failure may pass.
 
     Parameters
     ----------
@@ -150,7 +150,7 @@ def post_json(
 def _post_once(
     client: httpx.Client, path: str, body: Mapping[str, Any]
 ) -> tuple[dict[str, Any] | Failure, float]:
-    """The answer or failure of one attempt, and the seconds that the server asks to wait."""
+    """Try once: the answer or failure, and the seconds that the server asks to wait."""
     try:
         response = client.post(path, json=body)
     except httpx.TimeoutException as error:
@@ -183,7 +183,7 @@ _OF_THIS = ("invalid", "bad", "content", "context", "filter", "unsupported", "to
 
 
 def _told_error(answer: Mapping[str, Any], response: httpx.Response) -> Failure | None:
-    """The error that some servers send as the body of a 200; None where there is none."""
+    """Find the error that some servers send as the body of a 200; None where there is none."""
     choices = answer.get("choices")
     first = choices[0] if isinstance(choices, list) and choices else None
     if isinstance(first, Mapping):
@@ -207,7 +207,7 @@ def _told_error(answer: Mapping[str, Any], response: httpx.Response) -> Failure 
 
 
 def retry_after(header: str | None, now: datetime) -> float:
-    """Seconds that a `Retry-After` header asks to wait; 0 where it says nothing.
+    """Read the seconds that a `Retry-After` header asks to wait; 0 where it says nothing.
 
     Parameters
     ----------

@@ -82,7 +82,7 @@ class Pretrained:
         prepacked: bool = True,
         compiled: bool = False,
     ) -> Self:
-        """The model of a name in `weights.MODELS`, a folder, or a hub name `owner/name`.
+        """Load the model of a name in `weights.MODELS`, a folder, or a hub name `owner/name`.
 
         Parameters
         ----------
@@ -133,7 +133,7 @@ class Pretrained:
         return PromptTokens(self.tokenizer, self.name, self.max_tokens)
 
     def token_ids(self, texts: Sequence[str]) -> list[list[int]]:
-        """Token ids of texts as they will be run, special ones included.
+        """Give the token ids of texts as they will be run, special ones included.
 
         Raises
         ------
@@ -143,9 +143,9 @@ class Pretrained:
         return self.tokens.sequences(texts)
 
     def count_tokens(self, texts: Sequence[str]) -> IntArray:
-        """Number of tokens of every text as it will be run, `(m,)`; errors as of `token_ids`."""
+        """Count the tokens of every text as it will be run, `(m,)`; errors as of `token_ids`."""
         return np.array([len(ids) for ids in self.token_ids(texts)], dtype=np.int64)
 
     def identity(self) -> dict[str, Any]:
-        """Hashes of config, weights and tokenizer; see `pretrained.identity`."""
+        """Hash config, weights and tokenizer; see `pretrained.identity`."""
         return model_identity(self.model, self.tokenizer)

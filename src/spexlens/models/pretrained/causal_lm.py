@@ -66,7 +66,7 @@ class CausalLM(Pretrained):
     reader: Reader | None = None
 
     def read_by(self, reader: Reader) -> CausalLM:
-        """The same model, its prompts run in another way; all scores are read off that.
+        """Give the same model, its prompts run in another way; all scores are read off that.
 
         Its identity stays the model's: what the reader does is for the subject to tell.
         """
@@ -75,17 +75,17 @@ class CausalLM(Pretrained):
     # -- tokens ----------------------------------------------------------------------------------
 
     def encode(self, text: str, *, special_tokens: bool = True) -> list[int]:
-        """Token ids of `text`; with `special_tokens` those the tokenizer adds by default."""
+        """Give the token ids of `text`, with those the tokenizer adds if `special_tokens`."""
         return self.tokens.encode([text], special_tokens=special_tokens)[0]
 
     def token_text(self, token_id: int) -> str:
-        """The text of one token, its leading space included."""
+        """Tell the text of one token, its leading space included."""
         return str(self.tokenizer.decode([token_id]))
 
     # -- scores ----------------------------------------------------------------------------------
 
     def next_token_logits(self, prompts: Sequence[str], token_ids: Sequence[int]) -> FloatArray:
-        """Logits of some tokens as the next one after each prompt.
+        """Compute the logits of some tokens as the next one after each prompt.
 
         Parameters
         ----------
@@ -109,7 +109,7 @@ class CausalLM(Pretrained):
     def next_token_log_probabilities(
         self, prompts: Sequence[str], token_ids: Sequence[int]
     ) -> FloatArray:
-        """Natural-log probabilities of some tokens as the next one; see `next_token_logits`."""
+        """Compute natural-log probabilities of some next tokens; see `next_token_logits`."""
         wanted = self._token_ids(token_ids)
 
         def read(outputs: Outputs) -> torch.Tensor:
@@ -120,7 +120,7 @@ class CausalLM(Pretrained):
     def continuation_log_probabilities(
         self, prompts: Sequence[str], continuation_ids: Sequence[int]
     ) -> FloatArray:
-        """Natural-log probability of every token of one continuation, after each prompt.
+        """Compute the natural-log probability of every token of a continuation, after each prompt.
 
         Parameters
         ----------
@@ -146,7 +146,7 @@ class CausalLM(Pretrained):
         return self._read(prompts, target[:-1], read)
 
     def last_hidden(self, prompts: Sequence[str]) -> FloatArray:
-        """What the unembedding reads after each prompt, `(m, d)`: the last token's final state.
+        """Give what the unembedding reads after each prompt, `(m, d)`: the last token's state.
 
         Raises
         ------
@@ -165,7 +165,7 @@ class CausalLM(Pretrained):
         return self._read(prompts, [], read)
 
     def generate(self, prompts: Sequence[str], max_new_tokens: int) -> list[str]:
-        """The most probable continuation of each prompt, token by token (greedy).
+        """Write the most probable continuation of each prompt, token by token (greedy).
 
         Parameters
         ----------

@@ -44,13 +44,13 @@ class SequenceClassifier(Pretrained):
         return tuple(str(names[i]) for i in range(len(names)))
 
     def class_logits(self, texts: Sequence[str]) -> FloatArray:
-        """Logits `(m, k)`; equal texts are run once, shorter ones are padded and masked."""
+        """Compute logits `(m, k)`; equal texts are run once, shorter ones are padded and masked."""
         return self.token_logits(self.token_ids(texts))
 
     def token_logits(
         self, sequences: Sequence[Sequence[int]], visible: BoolArray | None = None
     ) -> FloatArray:
-        """Logits `(m, k)` of token ids; of those with t each, `visible` `(m, t)` are attended."""
+        """Compute logits `(m, k)` of token ids; of t each, `visible` `(m, t)` are attended."""
 
         def read(model: Any, ids: torch.Tensor, mask: torch.Tensor) -> torch.Tensor:
             logits: torch.Tensor = model(input_ids=ids, attention_mask=mask).logits
@@ -103,21 +103,21 @@ class ProbedEncoder:
         return self.encoder.tokenizer
 
     def token_ids(self, texts: Sequence[str]) -> list[list[int]]:
-        """The encoder's."""
+        """Give the encoder's token ids."""
         return self.encoder.token_ids(texts)
 
     def count_tokens(self, texts: Sequence[str]) -> IntArray:
-        """The encoder's."""
+        """Count the tokens as the encoder does."""
         return self.encoder.count_tokens(texts)
 
     def class_logits(self, texts: Sequence[str]) -> FloatArray:
-        """Logits `(m, k)` of the probe."""
+        """Compute the logits `(m, k)` of the probe."""
         return self.token_logits(self.token_ids(texts))
 
     def token_logits(
         self, sequences: Sequence[Sequence[int]], visible: BoolArray | None = None
     ) -> FloatArray:
-        """Logits `(m, k)` of token ids; of those with t each, `visible` `(m, t)` are attended.
+        """Compute logits `(m, k)` of token ids; of t each, `visible` `(m, t)` are attended.
 
         The mean that is the embedding leaves out the others too.
         """
@@ -125,7 +125,7 @@ class ProbedEncoder:
         return logits + self.bias
 
     def identity(self) -> dict[str, Any]:
-        """Hashes of the encoder, and the probe's numbers."""
+        """Hash the encoder, and give the probe's numbers."""
         return {
             "encoder": self.encoder.identity(),
             "weights": self.weights.tolist(),
@@ -134,7 +134,7 @@ class ProbedEncoder:
 
 
 def fit_probe(encoder: Encoder, texts: Sequence[str], labels: Sequence[str]) -> ProbedEncoder:
-    """A logistic probe on an encoder's embeddings, ridge penalty 1 on embeddings of length 1.
+    """Fit a logistic probe on an encoder's embeddings, ridge penalty 1 on embeddings of length 1.
 
     Parameters
     ----------

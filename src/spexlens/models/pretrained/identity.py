@@ -22,7 +22,7 @@ _WEIGHTS: WeakKeyDictionary[Any, tuple[_State, str]] = WeakKeyDictionary()
 
 
 def model_identity(model: Any, tokenizer: Any) -> dict[str, Any]:
-    """Architecture, and hashes of a model's config and weights and of its tokenizer.
+    """Tell the architecture, with hashes of a model's config and weights and of its tokenizer.
 
     Where a model came from, its device and the versions of the software do not count; the dtype of
     its weights does.
@@ -46,7 +46,7 @@ def model_identity(model: Any, tokenizer: Any) -> dict[str, Any]:
 
 
 def weights_hash(model: torch.nn.Module) -> str:
-    """SHA-256 of every weight's name, dtype, shape and bytes.
+    """Compute SHA-256 of every weight's name, dtype, shape and bytes.
 
     It takes a second for 10^9 bytes or so, and is kept with the model until a weight is changed
     in place or replaced.
@@ -65,7 +65,7 @@ def weights_hash(model: torch.nn.Module) -> str:
 
 
 def tokenizer_hash(tokenizer: Any) -> str:
-    """SHA-256 of a tokenizer's vocabulary, rules and special tokens."""
+    """Compute SHA-256 of a tokenizer's vocabulary, rules and special tokens."""
     backend = getattr(tokenizer, "backend_tokenizer", None)
     if backend is None:
         rules = _json([tokenizer.get_vocab(), tokenizer.init_kwargs])

@@ -59,7 +59,7 @@ def load_pretrained(
     dtype: str | torch.dtype,
     device: Device | Sequence[Device],
 ) -> tuple[tuple[Any, ...], Any]:
-    """The model, once a device, and its tokenizer; see `Pretrained.load`."""
+    """Load the model, once a device, and its tokenizer; see `Pretrained.load`."""
     chosen_dtype = _dtype(dtype)
     wanted = [device] if isinstance(device, (str, torch.device)) else device
     devices = [_device(one) for one in wanted]

@@ -27,7 +27,7 @@ class PromptTokens:
     positions: int | None
 
     def encode(self, texts: Sequence[str], *, special_tokens: bool = True) -> list[list[int]]:
-        """Token ids of every text, with the special tokens the tokenizer adds by default or not."""
+        """Give every text's token ids, with the tokenizer's default special tokens or not."""
         encoded = self.tokenizer(
             list(texts),
             add_special_tokens=special_tokens,
@@ -37,7 +37,7 @@ class PromptTokens:
         return [list(map(int, ids)) for ids in encoded["input_ids"]]
 
     def sequences(self, prompts: Sequence[str], more: int = 0) -> list[list[int]]:
-        """Token ids of every prompt, which `more` tokens will follow; an empty one becomes BOS.
+        """Give every prompt's token ids, which `more` tokens will follow; an empty one becomes BOS.
 
         Raises
         ------

@@ -29,7 +29,7 @@ def read_masked(
     read: Masked,
     visible: BoolArray | None = None,
 ) -> FloatArray:
-    """What `read` gives of every sequence, `(m, k)`; equal ones are run once.
+    """Gather what `read` gives of every sequence, `(m, k)`; equal ones are run once.
 
     Parameters
     ----------

@@ -83,7 +83,7 @@ class Passes:
         return self.state.limit.bound(self.batch_tokens or usual)
 
     def alone(self, batch_tokens: int | None = None) -> Passes:
-        """Those of the first copy, uncompiled, so that hooks can act on them."""
+        """Keep those of the first copy, uncompiled, so that hooks can act on them."""
         return replace(
             self,
             models=self.models[:1],
@@ -99,7 +99,7 @@ class Passes:
         padded: bool,
         max_rows: int | None = None,
     ) -> list[Result]:
-        """Results of all rows, run in batches in eval and inference mode.
+        """Gather the results of all rows, run in batches in eval and inference mode.
 
         Parameters
         ----------
@@ -128,7 +128,7 @@ class Passes:
             return run_batches(self.models, packed, lengths, self.state.limit, ready)
 
     def ways(self, sequences: Sequence[Sequence[int]], tokens: int = 1) -> Ways:
-        """What a language model allows for reading the last `tokens` tokens of some sequences.
+        """Tell what a language model allows for reading the last `tokens` tokens of some sequences.
 
         Raises
         ------
@@ -160,7 +160,7 @@ class Passes:
 
     @contextmanager
     def compiling(self, model: Any) -> Iterator[None]:
-        """What is below the unembedding goes through torch.compile in the block, if so chosen."""
+        """Send what is below the unembedding through torch.compile in the block, if so chosen."""
         if not self.compiled:
             yield
             return

@@ -36,7 +36,7 @@ PLAIN = Ways(padded=False, shared=False, causal=True)
 
 
 def find_ways(model: Any, ids: Sequence[int]) -> Ways:
-    """Which ways agree with plain passes of six tokens, taken from `ids` in turn."""
+    """Find which ways agree with plain passes of six tokens, taken from `ids` in turn."""
     if depends_on_length(model.config):
         return PLAIN
     long = list(islice(cycle(ids), 6))
