@@ -34,7 +34,7 @@ class PromptArguments:
     chat: bool = False
     system: str | None = None
     key_variable: str = "OPENAI_API_KEY"
-    top_tokens: int = 20
+    top_tokens: int | None = None
     samples: int = 10
     answer_tokens: int = 8
     concurrency: int = 8
