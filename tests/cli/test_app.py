@@ -1,4 +1,5 @@
 import json
+import os
 import subprocess
 import sys
 from pathlib import Path
@@ -8,10 +9,15 @@ import pandas as pd
 import pytest
 
 import spexlens as sx
+from spexlens.ablation.store import Store
 from spexlens.cli import demo_case as demo
 from spexlens.cli.app import exit_code
 from spexlens.cli.lazy import COMMANDS
+from spexlens.core.game import fingerprint
+from spexlens.lenses.text.game import prompt_game
+from spexlens.models.zoo import load_model
 from tests.strategies import random_sparse
+from tests.tiny_models import tiny_model, tiny_tokenizer
 
 TEXT = "The plot never fails."
 PROMPT = [
@@ -198,10 +204,18 @@ def test_exit_codes_tell_errors_apart(error, code):
     assert exit_code(error) == code
 
 
-@pytest.mark.real_model
-def test_a_run_is_replayed_from_its_config_and_goes_on_from_its_store(run, tmp_path):
+@pytest.fixture(scope="module")
+def tiny(tmp_path_factory):
+    """The folder of a tiny model."""
+    folder = tmp_path_factory.mktemp("model")
+    tiny_model().save_pretrained(folder)
+    tiny_tokenizer().save_pretrained(folder)
+    return folder
+
+
+def test_a_run_is_replayed_from_its_config_and_goes_on_from_its_store(run, tiny, tmp_path):
     store = tmp_path / "values.db"
-    quick = ["--algorithm", "lasso", "--store", store, "--out", tmp_path / "a"]
+    quick = ["--model", tiny, "--algorithm", "lasso", "--store", store, "--out", tmp_path / "a"]
     assert run(*PROMPT, "--budget", 12, *quick)[0] == 0
     config = tmp_path / "a" / "config.toml"
     assert 'text = "The plot never fails."' in config.read_text()
@@ -211,7 +225,7 @@ def test_a_run_is_replayed_from_its_config_and_goes_on_from_its_store(run, tmp_p
     assert np.array_equal(first.values, second.values)
     assert (first.calls, second.calls) == (12, 0)
     assert "12 values were found in the store" in " ".join(out.split())
-    code, out, _ = run(*PROMPT, "--dry-run")
+    code, out, _ = run(*PROMPT, "--model", tiny, "--dry-run")
     assert code == 0
     assert "4 players" in out
     config.write_text(config.read_text() + "colour = 1\n")
@@ -235,15 +249,21 @@ def test_prompt_explains_a_real_model_exactly_where_all_masks_fit(run, tmp_path)
 
 
 @pytest.mark.real_model
-def test_the_demo_command_runs_as_a_program(tmp_path):
+def test_the_demo_runs_as_a_program_whose_values_another_process_finds(tmp_path):
     program = Path(sys.executable).with_name("spexlens")
+    store = Store(tmp_path / "values.db")
+    options = ["--budget", "12", "--algorithm", "lasso", "--store", store.path, "--out", tmp_path]
     done = subprocess.run(
-        [program, "demo", "--budget", "40", "--algorithm", "lasso", "--out", tmp_path],
+        [program, "demo", *options], env={**os.environ, "PYTHONHASHSEED": "1"},
         capture_output=True, text=True, check=False,
     )  # fmt: skip
     assert done.returncode == 0, done.stderr
     assert "Fidelity" in done.stdout
-    assert json.loads((tmp_path / "run.json").read_text())["calls"] == 40
+    assert json.loads((tmp_path / "run.json").read_text())["calls"] == 12
+    (kept,) = store.games()
+    assert kept.count == 12
+    here = prompt_game(load_model("smollm2"), demo.TEXT, demo.TEMPLATE, answers=demo.ANSWERS)
+    assert fingerprint(here) == kept.fingerprint
 
 
 @pytest.mark.real_model
@@ -261,8 +281,8 @@ def test_options_that_cannot_be_met_are_told_before_the_model_loads(run, options
     assert told in err
 
 
-def test_an_empty_prompt_is_told_before_any_forward_pass(run):
+def test_an_empty_prompt_is_told_before_any_forward_pass(run, tiny):
     empty = ["  " if argument == TEXT else argument for argument in PROMPT]
-    code, _, err = run(*empty)
+    code, _, err = run(*empty, "--model", tiny)
     assert code == 2
     assert "needed at least one word" in err

@@ -20,7 +20,7 @@ from spexlens.transforms.finite_field import _PRIMITIVE, galois_field
 
 @pytest.fixture(scope="module")
 def oracle_field():
-    """galois' fields in plain Python: to compile them takes longer than the few words asked here."""
+    """galois' fields in plain Python: they take longer to compile than to be asked."""
     import galois  # and numba, which not every process that collects this file needs
 
     galois.GF(2, compile="python-calculate")  # before a field over it compiles it

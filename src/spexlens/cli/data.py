@@ -208,7 +208,7 @@ def _checks(
     game: LensGame, explanation: Explanation, number: int, count: int, seed: int
 ) -> list[dict[str, Any]]:
     """Put in and take out the strongest interacting sets by real retraining."""
-    pairs = explanation.interactions("FBII")
+    pairs = explanation.interactions()
     sets = [players for players in pairs if len(players) > 1][:count]
     if not sets:
         return []

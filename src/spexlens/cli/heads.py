@@ -179,7 +179,7 @@ def _print_structure(output: Console, explanation: Explanation, sites: tuple[Sit
             f"within layers; {energy.expected_within:.0%} if it were spread over all pairs",
             highlight=False,
         )
-    for members in groups(explanation.interactions("FBII", 2), _SETS)[:_GROUPS]:
+    for members in groups(explanation.interactions(), _SETS)[:_GROUPS]:
         output.print(f"[bold]Group[/bold]    {escape(', '.join(members))}", highlight=False)
 
 
@@ -188,7 +188,7 @@ def _write_edges(
 ) -> None:
     from spexlens.lenses.components.results import edges, write_edges
 
-    written = write_edges(path, edges(explanation.interactions("FBII", 2), sites))
+    written = write_edges(path, edges(explanation.interactions(), sites))
     output.print(f"[bold]Written[/bold]  {escape(str(written))}", highlight=False)
 
 

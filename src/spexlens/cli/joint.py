@@ -124,7 +124,7 @@ def _print_lenses(output: Console, explanation: Explanation, game: JointGame) ->
 
     for part in energy_by_lenses(explanation.spectrum, game.lens.blocks):
         output.print(f"[bold]Lenses[/bold]   {escape(str(part))}", highlight=False)
-    pairs = explanation.interactions("FBII")
+    pairs = explanation.interactions()
     pieces, components = game.lens.blocks
     table = Table(title=f"From {pieces} through {components}", title_justify="left")
     for name in (pieces, components, "", "effect", "90 % interval"):

@@ -24,7 +24,7 @@ _BAR = 16
 
 
 def print_explanation(
-    console: Console, explanation: Explanation, index: str, order: int | None, top: int
+    console: Console, explanation: Explanation, index: str | None, order: int | None, top: int
 ) -> None:
     """Print the strongest effects as a table, fidelity, notes, and the removal curve, if any."""
     interactions = explanation.interactions(index, order)
@@ -66,7 +66,7 @@ def print_explanation(
 
 def print_json(
     explanation: Explanation,
-    index: str,
+    index: str | None,
     order: int | None,
     top: int,
     told: Mapping[str, Any] | None = None,

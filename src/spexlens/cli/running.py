@@ -35,7 +35,8 @@ def check_options(options: ShowOptions) -> None:
     from spexlens.algorithms.table import find_algorithm
     from spexlens.indices.table import find_index
 
-    find_index(options.index)
+    if options.index is not None:
+        find_index(options.index)
     if isinstance(options, RunOptions):
         from spexlens.ablation.engines import find_engine
 

@@ -90,14 +90,15 @@ class Explanation:
         """Predict values `(m,)` at masks `(m, n)` by the spectrum."""
         return self.spectrum(masks)
 
-    def interactions(self, index: str = "FBII", order: int | None = None) -> Interactions:
+    def interactions(self, index: str | None = None, order: int | None = None) -> Interactions:
         """Compute effects of sets of players under an index; see `spexlens.INDICES` for the names.
 
         Parameters
         ----------
-        index : str
-            Any case. FBII (default) and Moebius read as "the extra effect of having all of these
-            together", Fourier as deviations from the mean.
+        index : str, optional
+            Any case. FBII (default at p = 1/2) and Moebius read as "the extra effect of having all
+            of these together", WBII (default at another p) as the mean effect over masks like those
+            measured, Fourier as deviations from the mean.
         order : int, optional
             Highest order; by default 2 for interaction indices, all for Fourier and Moebius.
         """
@@ -147,9 +148,9 @@ class Explanation:
         path : path
             Of the file; written atomically.
         interactions : sequence of Interactions, optional
-            What the page offers to show, the first at once. By default FBII of order 2 and to the
-            highest order found (4 at most; first where larger sets carry a twentieth of the
-            recovered variance), and the Fourier coefficients.
+            What the page offers to show, the first at once. By default those of `interactions()`,
+            of it and to the highest order found (4 at most; first where larger sets carry a
+            twentieth of the recovered variance), and the Fourier coefficients.
         manifest : mapping, optional
             What to tell of the run beyond the explanation's own manifest.
         text, spans : str and n pairs (start, end), optional
@@ -185,7 +186,7 @@ class Explanation:
             f"{self.calls} ablations, {len(self.spectrum)} terms",
             f"fidelity: {self.fidelity}",
             *(f"note: {note}" for note in self.notes),
-            repr(self.interactions("FBII")),
+            repr(self.interactions()),
         ]
         return "\n".join(lines)
 

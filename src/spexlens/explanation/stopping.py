@@ -119,16 +119,17 @@ class Stable:
     share : float, default 0.9
         Share of them that must have been among the strongest of the round before, and of the one
         before that.
-    index : str, default "FBII"
-        Index they are ranked by.
+    index : str, optional
+        Index they are ranked by; by default that of `Explanation.interactions`.
     """
 
     top: int = 10
     share: float = 0.9
-    index: str = "FBII"
+    index: str | None = None
 
     def __post_init__(self) -> None:
-        find_index(self.index)
+        if self.index is not None:
+            find_index(self.index)
         whole("top", self.top)
         if real("share", self.share, 0, 1) == 0:
             raise InvalidInputError("share = 0 given; needed one above 0 and up to 1.")

@@ -32,6 +32,7 @@ from spexlens.indices.banzhaf import (
     banzhaf_interaction_defined,
     faithful_banzhaf,
     faithful_banzhaf_defined,
+    weighted_banzhaf,
 )
 from spexlens.indices.coalitions import Definition
 from spexlens.indices.coefficients import (
@@ -173,6 +174,11 @@ INDICES: Table[Index] = Table("index", (
         basis="fourier", has_empty=True, in_shapiq=True,
     ),
     Index(
+        "WBII", "Weighted Banzhaf interaction index", "Marichal & Mathonet 2011",
+        r"F_p(T) \prod_{i \in T} \frac{-1}{\sqrt{p_i (1 - p_i)}}", banzhaf_interaction_defined,
+        read=weighted_banzhaf, basis="fourier",
+    ),
+    Index(
         "Influence", "Influence", "O'Donnell 2014", r"\sum_{S \ni i} F(S)^2", influence_defined,
         read=lambda spectrum, _: influence(spectrum), basis="fourier", default_order=1,
         max_order=1, linear=False,
@@ -190,9 +196,21 @@ def find_index(name: str) -> Index:
     raise UnknownNameError("index", name, INDICES)
 
 
+def default_index(p: float | FloatArray) -> str:
+    """Name the index that masks at keep probability p know best, for when none is asked for.
+
+    FBII at p = 1/2, whose best fit is over such masks. At another p WBII: the mean effect over
+    masks like those that were measured, in units of the score.
+
+    >>> default_index(0.5), default_index(0.9)
+    ('FBII', 'WBII')
+    """
+    return "FBII" if np.all(np.asarray(p) == 0.5) else "WBII"
+
+
 def compute_index(
     spectrum: FourierSpectrum,
-    name: str,
+    name: str | None = None,
     order: int | None = None,
     players: tuple[str, ...] | None = None,
 ) -> Interactions:
@@ -202,10 +220,10 @@ def compute_index(
     ----------
     spectrum : FourierSpectrum
         For p other than 1/2 the function is first rewritten exactly at p = 1/2, because the
-        indices are properties of the function, not of the design. Fourier and Influence are the
-        two that are relative to p, and stay in the spectrum's own basis.
-    name : str
-        A key of `INDICES`, in any case.
+        indices are properties of the function, not of the design. Fourier, WBII and Influence are
+        those that are relative to p, and stay in the spectrum's own basis.
+    name : str, optional
+        A key of `INDICES`, in any case; by default `default_index` of the spectrum's p.
     order : int, optional
         Highest order to return; for k-SII, STII, FSII and FBII also the order of the approximation
         that defines them. Default 2 for interaction indices, 1 for values, all for Fourier and
@@ -223,8 +241,8 @@ def compute_index(
     >>> compute_index(FourierSpectrum.from_dict(both, n=2), "SV").to_dict()
     {(0,): 0.5, (1,): 0.5}
     """
-    row = find_index(name)
-    order, spectrum = _checked_order(row, order), as_spectrum(spectrum)
+    row = find_index(default_index(as_spectrum(spectrum).p) if name is None else name)
+    order = _checked_order(row, order)
     names = spectrum.players if players is None else players
     found = _linear(spectrum, row, order) if row.read is None else row.read(spectrum, order)
     supports, effects, errors = found

@@ -143,8 +143,9 @@ class LensGame:
         return self.subject.spent() if isinstance(self.subject, Priced) else ""
 
     def notes(self) -> tuple[str, ...]:
-        """Tell what the subject says to doubt about its values so far."""
-        return self.subject.notes() if isinstance(self.subject, Noted) else ()
+        """Tell what the lens and the subject say to doubt about the values so far."""
+        parts = (self.lens, self.subject)
+        return tuple(note for part in parts if isinstance(part, Noted) for note in part.notes())
 
     def describe(self, budget: int | None = None) -> dict[str, Any]:
         """Tell the players, and the cost of a full evaluation and of a run, before any call.
@@ -158,10 +159,10 @@ class LensGame:
         -------
         dict
             `players`, what the subject tells of one full, unablated evaluation, its `tokens` where
-            the subject counts them, what the `lens` tells of itself, under `lenses` the players
-            of each, as (first, end), where there are several, and with a budget `ablations` and
-            `tokens_in_all`: the mean of a few random masks at keep probability 1/2, times the
-            ablations.
+            the subject counts them, what the `lens` tells of itself, its `notes` where there is
+            something to doubt, under `lenses` the players of each, as (first, end), where there are
+            several, and with a budget `ablations` and `tokens_in_all`: the mean of a few random
+            masks at keep probability 1/2, times the ablations.
         """
         n = len(self.players)
         full = np.ones((1, n), dtype=bool)
@@ -169,6 +170,8 @@ class LensGame:
         if (tokens := self.tokens(full)) is not None:
             plan["tokens"] = int(tokens[0])
         plan["lens"] = _facts(self.lens)
+        if isinstance(self.lens, Noted) and (notes := self.lens.notes()):
+            plan["notes"] = list(notes)
         if isinstance(self.lens, Joined):
             blocks = self.lens.blocks.items()
             plan["lenses"] = {name: [block.start, block.stop] for name, block in blocks}

@@ -26,7 +26,7 @@ INTERACTIONS = "interactions"
 
 def of_interactions(explanation: Explanation) -> tuple[Any, ...]:
     """Gather what a plot of any interactions is drawn with."""
-    return (explanation.interactions("FBII"),)
+    return (explanation.interactions(),)
 
 
 @dataclass(frozen=True)

@@ -25,17 +25,17 @@ _DIGITS = 8
 
 
 def default_views(explanation: Explanation) -> tuple[Interactions, ...]:
-    """List FBII of order 2 and to the highest order found (at most 4), and Fourier coefficients.
+    """List the default index, it or FBII to the highest order found (at most 4), and Fourier.
 
     Order 2, what an explanation prints, stands first unless larger sets carry a twentieth of the
     recovered variance.
     """
-    pairs, fourier = explanation.interactions("FBII"), explanation.interactions("Fourier")
+    pairs, fourier = explanation.interactions(), explanation.interactions("Fourier")
     energy = explanation.spectrum.energy_by_order()
     highest = min(len(energy) - 1, _HIGHEST_ORDER)
     if highest <= 2:
         return pairs, fourier
-    larger = explanation.interactions("FBII", highest)
+    larger = explanation.interactions(pairs.index, highest)
     if energy[3:].sum() > _WORTH_SHOWING * energy[1:].sum():
         return larger, pairs, fourier
     return pairs, larger, fourier

@@ -49,7 +49,7 @@ class Stability:
 def stability(
     explanation: Explanation,
     top: int = 10,
-    index: str = "FBII",
+    index: str | None = None,
     order: int | None = None,
     *,
     resamples: int = 20,

@@ -156,3 +156,11 @@ def test_interventions_it_cannot_run_are_an_error(tiny, others):
     subject = ScoredLM(tiny, TokenScore((3,), (1.0,), False, "a"))
     with pytest.raises(InvalidInputError, match=r"gates on components.*; ScoredLM runs"):
         subject.evaluate(Interventions(**others))
+
+
+def test_a_tokenizer_that_closes_texts_is_no_reason_to_warn(recwarn):
+    closing = CausalLM(tiny_model(), tiny_tokenizer(before=("<s>",), after=(".",)), name="tiny")
+    assert answer_tokens(closing, "the film was", "very good") == tuple(
+        map(VOCABULARY.index, ("very", "good"))
+    )
+    assert not recwarn.list

@@ -1,9 +1,9 @@
-"""Identities of models: the same in every process, another wherever values can differ."""
+"""Identities of models: another wherever values can differ.
+
+That they are the same in every process is tested by a program, in `tests/cli/test_app.py`.
+"""
 
 import copy
-import os
-import subprocess
-import sys
 import time
 
 import pytest
@@ -69,28 +69,6 @@ def test_weights_are_hashed_once_and_forgotten_with_their_model(monkeypatch, mod
 @pytest.mark.parametrize("architecture", CONFIGS)
 def test_every_architecture_has_an_identity(architecture):
     assert len(weights_hash(tiny_model(architecture))) == 64
-
-
-PROGRAM = """
-from tests.models.pretrained.test_identity import tiny_game
-from spexlens.core.game import fingerprint
-from spexlens.core.interventions import Needs
-print(fingerprint(tiny_game("elsewhere")))
-"""
-
-
-def tiny_game(name):
-    fresh = tiny_model.__wrapped__()  # the shared one may carry traces of other tests
-    model = CausalLM(fresh, tiny_tokenizer(), name=name)
-    return prompt_game(model, "not bad", "Review: {text} :", answers=("yes", "no"))
-
-
-def test_the_fingerprint_of_a_prompt_game_is_the_same_in_another_process():
-    run = subprocess.run(
-        [sys.executable, "-c", PROGRAM], env={**os.environ, "PYTHONHASHSEED": "1"},
-        capture_output=True, text=True, check=True,
-    )  # fmt: skip
-    assert run.stdout.strip() == fingerprint(tiny_game("here"))
 
 
 def test_every_part_of_a_prompt_game_counts():

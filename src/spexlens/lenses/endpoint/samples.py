@@ -113,14 +113,14 @@ class Samples:
         return replace(chosen, usage=usage)
 
     def _check_answers(self, replies: Sequence[Reply]) -> None:
-        """Refuse samples of the full prompt without an answer: others would have none either."""
+        """Raise where samples of the full prompt hold no answer: others would not either."""
         if all(not text.strip() for reply in replies for text in reply.texts):
             raise ValueError(f"all samples of the full prompt are empty{self._why(replies)}")
         if any(reply.unanswered() for reply in replies):
             raise ValueError(f"samples of the full prompt hold no answer{self._why(replies)}")
 
     def _check_seen(self, replies: Sequence[Reply], value: float) -> None:
-        """Refuse texts that were all cut off before the score sees anything in them."""
+        """Raise where the score sees nothing in texts that were all cut off."""
         ends = {end for reply in replies for end in reply.ends}
         texts = [text for reply in replies for text in reply.texts]
         try:
@@ -136,7 +136,7 @@ class Samples:
             )
 
     def _why(self, replies: Sequence[Reply]) -> str:
-        """Say what kept samples from an answer, and what to do."""
+        """Tell what kept samples from an answer, and what to do."""
         reasons = Counter(reason for reply in replies for reason in reply.unanswered())
         if not reasons:
             return "; word the prompt so that the model says something after it"

@@ -182,7 +182,7 @@ class EndpointSubject:
         return np.stack([values, [_detail(reading) for reading in readings]], axis=1)
 
     def _measured(self, prompts: Sequence[str]) -> Iterator[tuple[str, Reading]]:
-        """Read every prompt as its replies come in; an error for one once all are out."""
+        """Yield a reading of every prompt as its replies come in, errors once all are out."""
         asked = [(prompt, request) for prompt in prompts for request in self.score.requests(prompt)]
         needed = len(asked) // max(1, len(prompts))
         replies: dict[str, list[Reply]] = defaultdict(list)
@@ -361,7 +361,7 @@ _REFUSED = Reading(math.nan, math.nan)
 
 
 def find_on_refusal(given: str) -> OnRefusal:
-    """Find a way to treat a refused prompt; raise an error for what is none."""
+    """Find a way to treat a refused prompt; raise for what is none."""
     for known in ON_REFUSAL:
         if given == known:
             return known

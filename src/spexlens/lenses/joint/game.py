@@ -9,7 +9,7 @@ from typing import Any
 
 import numpy as np
 
-from spexlens.core.game import Identified, identity_of
+from spexlens.core.game import Identified, Noted, identity_of
 from spexlens.core.interventions import Interventions
 from spexlens.core.masks import BoolArray, FloatArray, as_masks, read_only
 from spexlens.errors import InvalidInputError
@@ -85,6 +85,15 @@ class JointLens:
     def identity(self) -> dict[str, Any]:
         """Gather what every lens says of itself; an error where one says nothing."""
         return {name: identity_of(lens) for name, lens in self.lenses.items()}
+
+    def notes(self) -> tuple[str, ...]:
+        """Tell what every lens says to doubt."""
+        return tuple(
+            note
+            for lens in self.lenses.values()
+            if isinstance(lens, Noted)
+            for note in lens.notes()
+        )
 
     def describe(self) -> dict[str, Any]:
         """Gather what every lens says of itself that does."""

@@ -163,8 +163,8 @@ def fillers_for(
     given = usual if fillers is None else fillers
     if given is None:
         raise InvalidInputError(
-            f"absent = {absent!r} was given no fillers; needed the model's mask token: "
-            "fillers=tokenizer.mask_token."
+            f"absent = {absent!r} was given no fillers; needed the mask token of an encoder: "
+            "fillers=tokenizer.mask_token. Language models have none; absent='replace' is for them."
         )
     if callable(given):
         given = given(text, spans)

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
 from typing import Any
 
@@ -14,6 +14,7 @@ from spexlens.lenses.text.classifier import ScoredClassifier
 from spexlens.lenses.text.prompt import SLOT, PromptLens
 from spexlens.lenses.text.scores import ScoredLM
 from spexlens.lenses.text.segmenters import tokens
+from spexlens.lenses.text.spans import Span
 
 
 @dataclass(frozen=True)
@@ -32,15 +33,28 @@ class AttentionLens:
     owners: IntArray
 
     @staticmethod
-    def of(pieces: PromptLens, tokenizer: Any) -> AttentionLens:
-        """Give every token to the player that most of its characters belong to."""
+    def of(
+        pieces: PromptLens, tokenizer: Any, spans: Sequence[Span] | None = None
+    ) -> AttentionLens:
+        """Give every token to the player that most of its characters belong to.
+
+        Parameters
+        ----------
+        pieces : PromptLens
+        tokenizer : transformers.PreTrainedTokenizerFast
+        spans : sequence of (start, end), optional
+            Where in the full prompt its tokens stand as a model runs them; by default all that the
+            tokenizer makes.
+        """
         tokens(tokenizer)  # an error for a tokenizer that does not tell offsets
-        encoded = tokenizer(pieces.prompt, return_offsets_mapping=True, verbose=False)
+        if spans is None:
+            encoded = tokenizer(pieces.prompt, return_offsets_mapping=True, verbose=False)
+            spans = encoded["offset_mapping"]
         start = pieces.template.index(SLOT)
         player = np.full(len(pieces.prompt) + 1, -1)
         for i, (first, end) in enumerate(pieces.spans):
             player[start + first : start + end] = i
-        owners = [_most(player[first:end]) for first, end in encoded["offset_mapping"]]
+        owners = [_most(player[first:end]) for first, end in spans]
         return AttentionLens(pieces, np.array(owners, dtype=np.int64))
 
     @property

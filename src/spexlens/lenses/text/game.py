@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from typing import TYPE_CHECKING
 
 import numpy as np
 
@@ -13,10 +14,14 @@ from spexlens.lenses.text.attention import Attending, AttentionLens
 from spexlens.lenses.text.classifier import ClassMargin, ScoredClassifier
 from spexlens.lenses.text.prompt import SLOT, PromptLens, filled
 from spexlens.lenses.text.scores import ScoredLM, TextScore
-from spexlens.lenses.text.segmenters import Segmenter
+from spexlens.lenses.text.segmenters import Segmenter, tokens
 from spexlens.lenses.text.sequence_scores import chosen_score
 from spexlens.lenses.text.spans import Span
 from spexlens.models.base import Classifier, LanguageModel
+
+if TYPE_CHECKING:
+    from spexlens.models.hiding.classifier import HidingClassifier
+    from spexlens.models.pretrained.causal_lm import CausalLM
 
 
 def prompt_game(
@@ -117,14 +122,19 @@ def _hiding(pieces: PromptLens, subject: ScoredLM | ScoredClassifier) -> LensGam
 
     model = subject.model
     if isinstance(model, HidingClassifier):
-        lens = AttentionLens.of(pieces, model.tokenizer)
+        lens = _attention(pieces, model)
         check_hiding_from(model, pieces.prompt, lens.owners >= 0)
         return LensGame(lens, Attending(subject, HiddenFromClassifier))
     if isinstance(model, CausalLM):
-        lens = AttentionLens.of(pieces, model.tokenizer)
+        lens = _attention(pieces, model)
         check_hiding(model)
         return LensGame(lens, Attending(subject, hidden_from))
     raise InvalidInputError(
         f"{model.name} is a {type(model).__name__}, whose attention is out of reach; needed a "
         "CausalLM or a classifier that runs here to hide pieces from it, or another absent=."
     )
+
+
+def _attention(pieces: PromptLens, model: CausalLM | HidingClassifier) -> AttentionLens:
+    tokens(model.tokenizer)  # an error for a tokenizer that does not tell offsets
+    return AttentionLens.of(pieces, model.tokenizer, model.token_spans(pieces.prompt))

@@ -340,7 +340,7 @@ class _Meter:
 
 
 def _fewer(reason: str, top: int) -> str:
-    """Say what to do where so many log-probabilities are refused; often the limit is told."""
+    """Tell what to do where so many log-probabilities are refused; the reason may hold a limit."""
     told = (int(number) for number in re.findall(r"\d+", reason.partition(":")[2]))
     limit = max((number for number in told if 1 < number < top), default=None)
     wanted = "fewer" if limit is None else f"{limit}"

@@ -72,7 +72,7 @@ class Reply:
         return tuple(reason for reason in reasons if reason)
 
     def answers(self) -> tuple[str, ...]:
-        """Return the texts of the other choices."""
+        """List the texts of the other choices."""
         told = zip_longest(self.texts, self.reasoning, self.ends)
         return tuple(
             text for text, reasoning, end in told if not _no_answer(text, reasoning, end or "")
@@ -116,7 +116,7 @@ def read_reply(answer: Mapping[str, Any]) -> Reply:
 
 
 def _told(choice: Mapping[str, Any]) -> tuple[str | None, str]:
-    """Take the reasoning of a choice from its answer."""
+    """Read the reasoning and the answer of a choice."""
     if "message" in choice:
         return of_message(choice["message"])
     return of_text(str(choice["text"] or ""))

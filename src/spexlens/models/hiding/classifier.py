@@ -28,6 +28,10 @@ class HidingClassifier(Classifier, Protocol):
         """Give the token ids of texts as they are run; an error for one that is too long."""
         ...
 
+    def token_spans(self, text: str, /) -> list[tuple[int, int]]:
+        """Where in a text every token of `token_ids` stands, as (start, end)."""
+        ...
+
     def token_logits(
         self, sequences: Sequence[Sequence[int]], visible: BoolArray | None = None, /
     ) -> FloatArray:

@@ -9,11 +9,13 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
+from typing import Any
 
 from spexlens.core.masks import FloatArray
 from spexlens.errors import InvalidInputError, MissingExtraError
 from spexlens.models.pretrained.base import Pretrained
 from spexlens.models.pretrained.loading import CAUSAL_LM
+from spexlens.models.pretrained.prompt_tokens import PromptTokens
 from spexlens.models.running.reading import Outputs, Read, Reader
 from spexlens.models.running.runner import Runner
 
@@ -35,6 +37,9 @@ class CausalLM(Pretrained):
         See `spexlens.models.pretrained.base.Pretrained`.
     reader : Reader, optional
         How its prompts are run; by default as they are.
+    verbatim : bool, default False
+        Whether the tokenizer adds no special tokens: prompts have their own, as those of a chat
+        template do.
 
     Notes
     -----
@@ -64,6 +69,11 @@ class CausalLM(Pretrained):
     kind = CAUSAL_LM
 
     reader: Reader | None = None
+    verbatim: bool = False
+
+    def as_written(self) -> CausalLM:
+        """Give the same model, its prompts read as written: no special tokens are added."""
+        return replace(self, verbatim=True)
 
     def read_by(self, reader: Reader) -> CausalLM:
         """Give the same model, its prompts run in another way; all scores are read off that.
@@ -72,10 +82,20 @@ class CausalLM(Pretrained):
         """
         return replace(self, reader=reader)
 
+    def identity(self) -> dict[str, Any]:
+        """Give the model's, and whether its prompts are read as they are written."""
+        own = super().identity()
+        return {**own, "special_tokens": "as written"} if self.verbatim else own
+
     # -- tokens ----------------------------------------------------------------------------------
 
+    @property
+    def tokens(self) -> PromptTokens:
+        """The tokenizer; what it puts behind a text is left out, as the next token is read."""
+        return replace(super().tokens, continued=True, verbatim=self.verbatim)
+
     def encode(self, text: str, *, special_tokens: bool = True) -> list[int]:
-        """Give the token ids of `text`, with those the tokenizer adds if `special_tokens`."""
+        """Give the token ids of `text`; with `special_tokens` those that a prompt begins with."""
         return self.tokens.encode([text], special_tokens=special_tokens)[0]
 
     def token_text(self, token_id: int) -> str:

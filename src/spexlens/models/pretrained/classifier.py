@@ -94,7 +94,7 @@ class ProbedEncoder:
 
     @property
     def mask_token(self) -> str | None:
-        """The encoder's."""
+        """Give the encoder's."""
         return self.encoder.mask_token
 
     @property
@@ -105,6 +105,10 @@ class ProbedEncoder:
     def token_ids(self, texts: Sequence[str]) -> list[list[int]]:
         """Give the encoder's token ids."""
         return self.encoder.token_ids(texts)
+
+    def token_spans(self, text: str) -> list[tuple[int, int]]:
+        """Give the encoder's token spans."""
+        return self.encoder.token_spans(text)
 
     def count_tokens(self, texts: Sequence[str]) -> IntArray:
         """Count the tokens as the encoder does."""

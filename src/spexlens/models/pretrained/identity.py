@@ -14,6 +14,8 @@ try:
 except ImportError as error:
     raise MissingExtraError("the identity of a model", "torch", "llm") from error
 
+# The number goes up when texts are read otherwise: stored values are then no longer theirs.
+_READING = "1"
 # Names and versions, not what the model computes.
 _NO_FACTS = {"_name_or_path", "name_or_path", "transformers_version", "architectures"}
 
@@ -38,6 +40,7 @@ def model_identity(model: Any, tokenizer: Any) -> dict[str, Any]:
     """
     config = {key: fact for key, fact in model.config.to_dict().items() if key not in _NO_FACTS}
     return {
+        "reading": _READING,
         "architecture": type(model).__name__,
         "config": _sha256(_json(config)),
         "weights": weights_hash(model),

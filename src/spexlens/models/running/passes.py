@@ -11,7 +11,7 @@ from typing import Any
 from spexlens.errors import InvalidInputError, MissingExtraError
 from spexlens.models.running.batching import batches, evaluating
 from spexlens.models.running.prepacked import PackedLinears
-from spexlens.models.running.ways import PLAIN, Ways, find_ways
+from spexlens.models.running.ways import PLAIN, Ways, find_ways, pads_alike
 from spexlens.models.running.workers import Result, Run, TokenLimit, run_batches
 
 try:
@@ -31,11 +31,27 @@ class PassState:
 
     Calls from several threads take turns. It is not copied or pickled with its model: a copy
     starts anew.
+
+    Attributes
+    ----------
+    lock, limit, packed, compiled
+        For `Passes`.
+    ways : Ways, optional
+        Of a language model.
+    pads : bool
+        Whether texts padded to one length, the padding masked, had the values they have alone.
+    padding : float
+        The largest share of padding for which that was tried; nothing was at 0.
+    alone : bool
+        Whether the model was found to refuse several texts in one pass.
     """
 
     lock: Any = field(default_factory=RLock)
     limit: TokenLimit = field(default_factory=TokenLimit)
     ways: Ways | None = None
+    pads: bool = True
+    padding: float = 0.0
+    alone: bool = False
     packed: PackedLinears | None = None
     compiled: dict[int, Any] = field(default_factory=dict)
 
@@ -149,6 +165,25 @@ class Passes:
                 "is_decoder=True, or score one token."
             )
         return ways
+
+    def pads(self, lengths: Sequence[int], read: Callable[[Any, list[int]], torch.Tensor]) -> bool:
+        """Whether texts of other lengths, padding masked, may share a batch: tried on two of them.
+
+        Parameters
+        ----------
+        lengths : sequence of int (m,)
+            Tokens of every text.
+        read : callable
+            From a model and numbers of texts to `(b, k)`.
+        """
+        share = 1 - min(lengths) / max(lengths)
+        with self.state.lock:
+            # What little padding changes can be too little to be seen: more of it is tried anew.
+            if self.state.pads and share > 2 * self.state.padding:
+                with torch.inference_mode(), evaluating(self.model):
+                    self.state.pads = pads_alike(self.model, lengths, read)
+                self.state.padding = share
+            return self.state.pads
 
     def _packed(self, model: Any) -> AbstractContextManager[None]:
         elsewhere = model.device.type != "cpu" or torch.is_autocast_enabled("cpu")
