@@ -62,8 +62,13 @@ def prompt(
         str, typer.Option(help="Environment variable with the endpoint's key, if it needs one.")
     ] = "OPENAI_API_KEY",
     top_tokens: Annotated[
-        int, typer.Option(help="Of endpoints: likeliest next tokens to ask for.", min=2)
-    ] = 20,
+        int | None,
+        typer.Option(
+            help="Of endpoints: likeliest next tokens to ask for; by default as many as the "
+            "server gives, 500 at most.",
+            min=2,
+        ),
+    ] = None,
     samples: Annotated[int, typer.Option(help="Texts a prompt, for share.", min=2)] = 10,
     answer_tokens: Annotated[
         int, typer.Option(help="Longest text, its reasoning counted, for share.", min=1)
@@ -158,6 +163,8 @@ def _print_record(output: Console, game: LensGame) -> None:
     told = f"{record.values} prompts asked"
     if record.bounded:
         told += f"; in {record.bounded} an answer was not among the tokens returned"
+    if record.partial:
+        told += f"; in {record.partial} spellings of one may not be"
     if record.refused:
         told += f"; {record.refused} brought no value and were left out"
     if record.unanswered:

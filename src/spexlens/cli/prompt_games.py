@@ -34,7 +34,7 @@ class PromptArguments:
     chat: bool = False
     system: str | None = None
     key_variable: str = "OPENAI_API_KEY"
-    top_tokens: int = 20
+    top_tokens: int | None = None
     samples: int = 10
     answer_tokens: int = 8
     concurrency: int = 8
@@ -83,7 +83,7 @@ class PromptArguments:
         return PromptArguments(**{**vars(self), "score": name})
 
     def options(self) -> dict[str, Any]:
-        """Further fields of a request to an endpoint; an error for what is no field."""
+        """Read further fields of a request to an endpoint; raise an error for what is no field."""
         if self.option and self.endpoint is None:
             raise InvalidInputError("--option is for --endpoint: a field of its requests.")
         fields = {}

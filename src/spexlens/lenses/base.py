@@ -53,7 +53,7 @@ class StreamingSubject(Protocol):
     """A subject whose values come in one after another, each of them paid for."""
 
     def stream(self, interventions: Interventions, /) -> Iterator[tuple[IntArray, FloatArray]]:
-        """Row numbers of ablations and their values, as they come in."""
+        """Yield row numbers of ablations and their values, as they come in."""
         ...
 
 
@@ -112,7 +112,7 @@ class LensGame:
         return self.subject.evaluate(self._intervene(masks))
 
     def stream(self, masks: BoolArray, /) -> Iterator[tuple[IntArray, FloatArray]]:
-        """Row numbers of `masks` and their values, as the subject gives them: see `Streaming`."""
+        """Yield row numbers of `masks` and their values, as the subject gives them: `Streaming`."""
         interventions = self._intervene(masks)
         if isinstance(self.subject, StreamingSubject):
             yield from self.subject.stream(interventions)

@@ -15,7 +15,7 @@ from spexlens.lenses.training.scores import TRAINING_SCORES
 _ANSWERS, _RESPONSE = "answers", "response"
 
 
-def _next_token(positive: str, negative: str, *, top_tokens: int = 20) -> NextTokenLogOdds:
+def _next_token(positive: str, negative: str, *, top_tokens: int | None = None) -> NextTokenLogOdds:
     return NextTokenLogOdds(positive, negative, top_tokens)
 
 

@@ -2,6 +2,7 @@
 
 import json
 import pickle
+from dataclasses import replace
 
 import numpy as np
 import pytest
@@ -370,6 +371,33 @@ def test_llama_cpp_agrees_with_the_same_model_in_transformers(llama, smollm2):
     assert np.abs(values - expected).max() < 0.5  # llama.cpp rounds activations to 8 bits
     assert np.ptp(expected) > 1
     assert game.subject.record().bounded == 0
+
+
+@pytest.mark.real_model
+def test_no_wrong_log_odds_of_llama_cpp_is_unmarked(llama):
+    lens = PromptLens(REVIEW, TEMPLATE)
+    masks = np.vstack([np.ones(10), np.random.default_rng(0).random((5, 10)) < 0.5]).astype(bool)
+
+    def readings(score):
+        replies = dict(llama.run([score.requests(text)[0] for text in prompts]))
+        return [score.values([replies[row]]) for row in range(len(masks))]
+
+    prompts = lens.intervene(masks).inputs
+    score = NextTokenLogOdds("positive", "negative")
+    truth = readings(replace(score, top=49152))  # the whole vocabulary
+    resolved = score.resolve(llama, lens.prompt)
+    assert resolved.top == 500
+    for reading, true in zip(readings(resolved), truth, strict=True):
+        assert reading.value == pytest.approx(true.value, abs=0.01)
+        assert not reading.bounded
+    wrong = 0
+    for top in (5, 20, 50):
+        for reading, true in zip(readings(replace(score, top=top)), truth, strict=True):
+            off = abs(reading.value - true.value) > 0.05
+            wrong += off
+            assert not off or reading.bounded or reading.partial
+            assert reading.low - 0.01 <= true.value <= reading.high + 0.01
+    assert wrong > 3
 
 
 @pytest.mark.real_model

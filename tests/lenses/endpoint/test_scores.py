@@ -4,6 +4,8 @@ import math
 
 import numpy as np
 import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
 
 from spexlens.errors import EndpointError, InvalidInputError, SpexlensWarning
 from spexlens.lenses.endpoint.response import EchoedLogProbability, last_tokens, right_echo
@@ -15,6 +17,7 @@ from spexlens.models.endpoint.retry import RetryPolicy
 from tests.endpoint_server import (
     WORDS,
     ChosenServer,
+    error,
     next_word_log_probabilities,
     tokens_of,
     word_model,
@@ -71,6 +74,96 @@ def test_a_bound_is_never_below_the_truth(top):
     own = math.log(sum(math.exp(truth[word]) for word in variants))
     reading = NextTokenLogOdds(first, "absent").values([reply])
     assert own - reading.value >= truth[ranked[top]] - 1e-9
+
+
+def exact_log_odds(table, positive, negative):
+    """Over all of a table, without a limit on the tokens returned."""
+    masses = [
+        sum(p for text, p in table.items() if text.strip().casefold() == answer)
+        for answer in (positive, negative)
+    ]
+    return math.log(masses[0] / masses[1])
+
+
+@settings(max_examples=200)
+@given(
+    st.lists(st.floats(0.001, 1), min_size=12, max_size=12),
+    st.integers(2, 12),
+    st.sampled_from([1.0, 0.7]),
+)
+def test_the_value_lies_between_its_bounds_and_is_marked_where_it_is_off(weights, top, mass):
+    """Whatever spellings fall out of the tokens returned, and however many others there are."""
+    spellings = [" yes", "yes", " Yes", "Yes", " YES", " no", "no", " No", "NO", " a", " b", " c"]
+    table = {
+        text: mass * weight / sum(weights) for text, weight in zip(spellings, weights, strict=True)
+    }
+    returned = dict(sorted(table.items(), key=lambda item: -item[1])[:top])
+    reading = NextTokenLogOdds("yes", "no", top=top).values([reply_of(returned)])
+    truth = exact_log_odds(table, "yes", "no")
+    assert reading.low - 1e-9 <= truth <= reading.high + 1e-9
+    if abs(reading.value - truth) > 0.1:
+        assert reading.bounded or reading.partial
+    if math.isfinite(reading.low) and math.isfinite(reading.high):
+        assert reading.low - 1e-9 <= reading.value <= reading.high + 1e-9
+        assert not reading.bounded
+    else:
+        assert reading.bounded
+    if top == 12 and mass == 1:
+        assert (reading.bounded, reading.partial) == (0, 0)
+        assert reading.value == pytest.approx(truth)
+
+
+def test_one_token_alone_has_no_other_spelling():
+    score = NextTokenLogOdds(" yes", " no", exact=True)
+    reading = score.values([reply_of({" yes": 0.1, " no": 0.1, "Yes": 0.1})])
+    assert (reading.partial, reading.low, reading.high) == (0, reading.value, reading.value)
+
+
+LIMITS = {
+    "OpenAI": "Invalid value for 'top_logprobs': must be less than or equal to {}.",
+    "completions": "{1} is greater than the maximum of {0} - 'logprobs'",
+    "vLLM": "Requested sample logprobs of {1}, which is greater than max allowed: {0}",
+    "pydantic": "body.top_logprobs: Input should be less than or equal to {}",
+}
+
+
+@pytest.mark.parametrize("vendor", LIMITS)
+@pytest.mark.parametrize(("limit", "found"), [(5, 5), (8, 5), (20, 20), (100, 20), (500, 500)])
+def test_as_many_tokens_are_asked_for_as_the_server_gives(vendor, limit, found):
+    def answer(number, body):
+        if body["logprobs"] > limit:
+            return 400, error(LIMITS[vendor].format(limit, body["logprobs"]))
+        return word_model(body)
+
+    with ChosenServer(answer) as server:
+        endpoint = endpoint_of(server)
+        score = NextTokenLogOdds("positive", "film").resolve(endpoint, "a film")
+        assert len(server.bodies) == 1 + [500, 20, 5].index(found)
+        if limit < 500:
+            with pytest.raises(EndpointError, match=f"--top-tokens {limit}"):
+                NextTokenLogOdds("positive", "film", top=limit + 1).resolve(endpoint, "a film")
+    assert score.top == score.identity()["top"] == found
+    assert score.requests("a film")[0].top == found
+
+
+@pytest.mark.parametrize("limit", [0, 2])
+def test_a_server_that_gives_hardly_any_is_told_so(limit):
+    told = (400, error("logprobs are not supported, at most 2"))
+    with (
+        ChosenServer(lambda n, body: told if body["logprobs"] > limit else word_model(body)) as s,
+        pytest.raises(EndpointError, match="a score of samples"),
+    ):
+        NextTokenLogOdds("good", "bad").resolve(endpoint_of(s), "a film")
+    assert len(s.bodies) == 3
+
+
+def test_another_refusal_is_not_asked_about_again():
+    with (
+        ChosenServer(lambda number, body: (400, error("no such model"))) as server,
+        pytest.raises(EndpointError, match="no such model"),
+    ):
+        NextTokenLogOdds("good", "bad").resolve(endpoint_of(server), "a film")
+    assert len(server.bodies) == 1
 
 
 def test_a_token_beyond_those_asked_for_is_left_out():
@@ -179,9 +272,9 @@ def test_what_begins_with_an_answer(text, begins):
 def test_a_seed_or_settings_without_noise_are_told():
     with pytest.raises(InvalidInputError, match="seed"):
         answer_share("yes").resolve(Endpoint("http://localhost/v1", "m", options={"seed": 1}), "a")
-    for given in ({"count": 1}, {"temperature": 0.0}, {"max_tokens": 0}):
+    for wrong in ({"count": 1}, {"temperature": 0.0}, {"max_tokens": 0}):
         with pytest.raises(InvalidInputError, match="at least 2 samples"):
-            answer_share("yes", **given)
+            answer_share("yes", **wrong)
 
 
 # -- log-probability of a response -----------------------------------------------------------------

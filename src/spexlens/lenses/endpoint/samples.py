@@ -184,8 +184,8 @@ def answer_share(
     Examples
     --------
     >>> share = answer_share("positive", count=2)
-    >>> share.values([Reply((" Positive!", "It is positive"))])
-    Reading(value=0.5, standard_error=0.5, bounded=0, unanswered=0)
+    >>> share.values([Reply((" Positive!", "It is positive"))]).value
+    0.5
     """
     if not answer.strip():
         raise InvalidInputError(f"the answer {answer!r} was given; needed a word.")

@@ -48,6 +48,10 @@ class Record:
         variance of the values, it is the share that no explanation can account for.
     refused : int
         Prompts that brought no value and were left out; see `EndpointSubject`.
+    partial : int
+        Prompts of which an answer was seen in part; see `NextTokenLogOdds`.
+    shift : float
+        The most that the spellings not seen can move one of these values, nats.
     unanswered : int
         Samples without an answer, left out of their prompt's value; see `Samples`.
     """
@@ -57,6 +61,8 @@ class Record:
     noise_variance: float = 0.0
     refused: int = 0
     unanswered: int = 0
+    partial: int = 0
+    shift: float = 0.0
 
 
 @dataclass(frozen=True, eq=False)
@@ -160,7 +166,7 @@ class EndpointSubject:
         return self._values([readings[prompt] for prompt in prompts])
 
     def stream(self, interventions: Interventions, /) -> Iterator[tuple[IntArray, FloatArray]]:
-        """Row numbers and values of the edited inputs, as replies come in; see `evaluate`."""
+        """Yield row numbers and values of the edited inputs, as replies come in; see `evaluate`."""
         (prompts,) = self.needs.take(interventions, self)
         rows: dict[str, list[int]] = defaultdict(list)
         for row, prompt in enumerate(prompts):
@@ -241,6 +247,16 @@ class EndpointSubject:
                 f"{record.unanswered} samples held no answer and were left out of the means; "
                 "raise max_tokens (--answer-tokens) if they were cut off.",
             )
+        if record.bounded:
+            notes += (
+                f"in {record.bounded} of {record.values} prompts an answer was not among the "
+                "tokens returned: these values are bounds.",
+            )
+        if record.partial:
+            notes += (
+                f"in {record.partial} of {record.values} prompts spellings of an answer may not be "
+                f"among the tokens returned, which can move a value by up to {record.shift:.2g}.",
+            )
         return notes
 
     def identity(self) -> dict[str, Any]:
@@ -298,7 +314,8 @@ class _Tally:
 
     def __init__(self) -> None:
         self._values = self._bounded = self._refused = self._unanswered = 0
-        self._variance = 0.0
+        self._partial = 0
+        self._variance = self._shift = 0.0
         self.first_refusal = ""
         self._told = False
         self._lock = threading.Lock()
@@ -308,6 +325,10 @@ class _Tally:
             self._values += 1
             self._bounded += reading.bounded > 0
             self._unanswered += reading.unanswered
+            self._partial += reading.partial > 0
+            if reading.partial and not reading.bounded:
+                away = max(reading.high - reading.value, reading.value - reading.low)
+                self._shift = max(self._shift, away)
             self._variance += reading.standard_error**2
 
     def refuse(self, told: str) -> None:
@@ -325,7 +346,15 @@ class _Tally:
     def record(self) -> Record:
         with self._lock:
             mean = self._variance / self._values if self._values else 0.0
-            return Record(self._values, self._bounded, mean, self._refused, self._unanswered)
+            return Record(
+                self._values,
+                self._bounded,
+                mean,
+                self._refused,
+                self._unanswered,
+                self._partial,
+                self._shift,
+            )
 
 
 _REFUSED = Reading(math.nan, math.nan)

@@ -73,7 +73,7 @@ class Dialect:
         return spoken
 
     def learn(self, refusal: str, body: Body) -> bool:
-        """Whether a refusal of a body says how it is wanted; later ones are spoken so.
+        """Tell whether a refusal of a body says how it is wanted; later ones are spoken so.
 
         >>> dialect, body = Dialect({}), {"max_tokens": 1, "temperature": 0.0}
         >>> dialect.learn("Use 'max_completion_tokens' instead.", body), dialect.spoken(body)

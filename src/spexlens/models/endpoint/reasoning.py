@@ -24,7 +24,7 @@ _FIELDS = ("reasoning_content", "reasoning", "thinking")
 
 
 def of_message(message: Mapping[str, Any]) -> tuple[str | None, str]:
-    """Reasoning, None where nothing marks any, and answer of a chat's message.
+    """Take the reasoning of a chat's message, None where nothing marks any, from its answer.
 
     Examples
     --------
@@ -44,7 +44,7 @@ def of_message(message: Mapping[str, Any]) -> tuple[str | None, str]:
 
 
 def of_text(text: str) -> tuple[str | None, str]:
-    """Reasoning, None where no tag marks any, and answer of a text.
+    """Take the reasoning of a text, None where no tag marks any, from its answer.
 
     Examples
     --------
@@ -67,7 +67,7 @@ def of_text(text: str) -> tuple[str | None, str]:
 
 
 def may_begin_a_tag(text: str) -> bool:
-    """Whether a first token can be the beginning of a tag that opens reasoning.
+    """Tell whether a first token can be the beginning of a tag that opens reasoning.
 
     >>> may_begin_a_tag(" <"), may_begin_a_tag("Positive"), may_begin_a_tag(" ")
     (True, False, False)

@@ -66,7 +66,7 @@ class Reply:
         return shown and self.ends[:1] == ("length",) and not self.texts[0].strip()
 
     def unanswered(self) -> tuple[str, ...]:
-        """Why choices have no answer: one reason for each that has none."""
+        """Tell why choices have no answer: one reason for each that has none."""
         told = zip_longest(self.texts, self.reasoning, self.ends)
         reasons = (_no_answer(text or "", reasoning, end or "") for text, reasoning, end in told)
         return tuple(reason for reason in reasons if reason)
@@ -123,7 +123,7 @@ def _told(choice: Mapping[str, Any]) -> tuple[str | None, str]:
 
 
 def _no_answer(text: str, reasoning: str | None, end: str) -> str:
-    """Why a choice holds no answer; "" where it holds one, which may be empty."""
+    """Tell why a choice holds no answer; "" where it holds one, which may be empty."""
     if end == "content_filter":
         return "filtered by the server"
     if text.strip():
@@ -171,7 +171,7 @@ def _log_probability(token: Token) -> float:
 
 
 def check_log_probabilities(tokens: Sequence[Token], *, together: bool) -> None:
-    """ValueError for numbers that are no log-probabilities, such as probabilities.
+    """Raise ValueError for numbers that are no log-probabilities, such as probabilities.
 
     Parameters
     ----------
