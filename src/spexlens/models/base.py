@@ -80,3 +80,13 @@ class Classifier(Protocol):
     def identity(self) -> dict[str, Any]:
         """Tell what its logits depend on, as JSON."""
         ...
+
+
+@runtime_checkable
+class SeveralClasses(Protocol):
+    """A classifier that can say whether its outputs are alternatives."""
+
+    @property
+    def several_classes(self) -> bool:
+        """Whether a text can have several of its classes at once, or its outputs are numbers."""
+        ...

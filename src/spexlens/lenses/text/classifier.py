@@ -20,7 +20,8 @@ class ClassMargin:
     """Logit of one class minus that of another, or minus log-sum-exp of all others.
 
     The second is the log-odds of the class, which has no ceiling and, with two classes, equals the
-    first.
+    first. Where outputs are no alternatives (the one of a reward or regression model; those of a
+    classifier that gives several classes at once, whose logit is its log-odds), it is the output.
 
     Parameters
     ----------
@@ -32,15 +33,15 @@ class ClassMargin:
     label: str
     against: str | None = None
 
-    def resolve(self, labels: Sequence[str], /) -> LabelOdds:
-        """Find the columns of the classes among `labels` (k,).
+    def resolve(self, labels: Sequence[str], independent: bool = False, /) -> LabelOdds:
+        """Find the columns of the classes among `labels` (k,), alternatives unless `independent`.
 
         Raises
         ------
         UnknownNameError
             For a class that the model does not have.
         InvalidInputError
-            For a class compared with itself, or the only one.
+            For a class compared with itself.
 
         Examples
         --------
@@ -53,9 +54,9 @@ class ClassMargin:
                 raise UnknownNameError("class", label, list(labels))
         if self.against == self.label:
             raise InvalidInputError(f"the class {self.label!r} was compared with itself.")
-        if len(labels) < 2:
-            raise InvalidInputError(f"the model has the one class {self.label!r}; needed two.")
         own = list(labels).index(self.label)
+        if self.against is None and (independent or len(labels) == 1):
+            return LabelOdds(own, (), f"output {self.label!r}")
         if self.against is None:
             others, told = tuple(i for i in range(len(labels)) if i != own), "the others"
         else:
@@ -71,7 +72,7 @@ class LabelOdds:
     ----------
     column : int
     others : tuple of int
-        At least one.
+        Nothing is subtracted where there are none.
     description : str
     """
 
@@ -81,6 +82,8 @@ class LabelOdds:
 
     def values(self, logits: FloatArray, /) -> FloatArray:
         """Compute margins `(m,)` of class logits `(m, k)`."""
+        if not self.others:
+            return logits[:, self.column]
         others = logits[:, list(self.others)]
         top = others.max(axis=1)
         rest = top + np.log(np.exp(others - top[:, None]).sum(axis=1))

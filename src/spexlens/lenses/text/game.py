@@ -17,7 +17,7 @@ from spexlens.lenses.text.scores import ScoredLM, TextScore
 from spexlens.lenses.text.segmenters import Segmenter, tokens
 from spexlens.lenses.text.sequence_scores import chosen_score
 from spexlens.lenses.text.spans import Span
-from spexlens.models.base import Classifier, LanguageModel
+from spexlens.models.base import Classifier, LanguageModel, SeveralClasses
 
 if TYPE_CHECKING:
     from spexlens.models.hiding.classifier import HidingClassifier
@@ -61,7 +61,8 @@ def prompt_game(
         `spexlens.lenses.text.response_scores`, such as
         `ResponseLogProbability(" It was fine.")`. Either this or `answers`.
     label, against : str, optional
-        Of a classifier: see `ClassMargin`.
+        Of a classifier: see `ClassMargin`. The one output of a reward or regression model needs no
+        label.
     segmenter, fillers, pinned
         See `PromptLens`. The fillers of "mask" are a classifier's own mask token.
     absent : str, default "remove"
@@ -90,12 +91,16 @@ def prompt_game(
     lens = PromptLens(text, template, segmenter, edit, fillers, pinned)
     subject: ScoredLM | ScoredClassifier
     if isinstance(model, Classifier):
+        labels = model.labels
+        if label is None and len(labels) == 1:
+            (label,) = labels
         if label is None or answers is not None or score is not None:
             raise InvalidInputError(
-                f"{model.name} is a classifier; needed label=, one of {', '.join(model.labels)}, "
+                f"{model.name} is a classifier; needed label=, one of {', '.join(labels)}, "
                 "and neither answers nor a score."
             )
-        margin = ClassMargin(label, against).resolve(model.labels)
+        independent = isinstance(model, SeveralClasses) and model.several_classes
+        margin = ClassMargin(label, against).resolve(labels, independent)
         model.count_tokens([lens.prompt])  # an error for one that cannot be run
         subject = ScoredClassifier(model, margin)
     else:

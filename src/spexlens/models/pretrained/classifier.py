@@ -1,4 +1,4 @@
-"""Text classifiers: encoders with a classification head, and sentence encoders with a probe."""
+"""Text classifiers: models with a classification head, and sentence encoders with a probe."""
 
 from __future__ import annotations
 
@@ -25,7 +25,7 @@ _FEWEST = 8  # texts a probe is fitted to
 
 @dataclass(frozen=True, eq=False)
 class SequenceClassifier(Pretrained):
-    """An encoder of transformers with a classification head.
+    """A model of transformers with a classification head, or with one output as of reward models.
 
     Parameters
     ----------
@@ -33,6 +33,12 @@ class SequenceClassifier(Pretrained):
         As of `AutoModelForSequenceClassification`.
     tokenizer, name, batch_tokens, replicas, prepacked, compiled
         See `spexlens.models.pretrained.base.Pretrained`.
+
+    Notes
+    -----
+    A text's logits equal those of a plain pass of it alone, up to rounding. Where padding would
+    change them, only texts of one length share a pass; a model that refuses several texts in one
+    pass, as decoders without a padding token do, reads them one by one.
     """
 
     kind = CLASSIFIER
@@ -42,6 +48,12 @@ class SequenceClassifier(Pretrained):
         """The classes as the model's config names them."""
         names = self.model.config.id2label
         return tuple(str(names[i]) for i in range(len(names)))
+
+    @property
+    def several_classes(self) -> bool:
+        """Whether the config says that outputs are no alternatives: many labels, or regression."""
+        kind = getattr(self.model.config, "problem_type", None)
+        return kind in ("multi_label_classification", "regression")
 
     def class_logits(self, texts: Sequence[str]) -> FloatArray:
         """Compute logits `(m, k)`; equal texts are run once, shorter ones are padded and masked."""

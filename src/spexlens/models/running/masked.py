@@ -78,7 +78,7 @@ def _tell(model: Any, error: ValueError) -> None:
     warnings.warn(
         f"{type(model).__name__} refuses several texts in one pass ({error}); they are read one by "
         "one from now on, which is slower. Values do not change. Where a padding token is missing, "
-        "set model.config.pad_token_id.",
+        "set model.config.pad_token_id before the run, to a token in which no text ends.",
         SpexlensWarning,
         stacklevel=2,
     )

@@ -8,7 +8,7 @@ from itertools import cycle, islice
 from typing import Any
 
 from spexlens.errors import MissingExtraError
-from spexlens.models.running.batching import right_padded
+from spexlens.models.running.batching import evaluating, right_padded
 from spexlens.models.running.prefix import depends_on_length, prefix_cache
 from spexlens.models.running.reading import outputs_at
 
@@ -53,6 +53,15 @@ def find_ways(model: Any, ids: Sequence[int]) -> Ways:
         torch.cat([last_logits([row[2:]], past) for row in (short, long)]), plain, model.dtype
     )
     return Ways(padded, shared, causal=padded)
+
+
+def sees_later_tokens(model: Any) -> bool:
+    """Whether the first token's logits change with the second: the model is no causal one then."""
+    middle = int(model.config.get_text_config().vocab_size) // 2  # specials stand at the ends
+    ids = torch.tensor([[middle, middle + 1], [middle, middle + 2]], device=model.device)
+    with torch.inference_mode(), evaluating(model):
+        logits = model(input_ids=ids).logits[:, 0].float()
+    return not _agree(logits[:1], logits[1:], model.dtype)
 
 
 def pads_alike(
