@@ -171,3 +171,27 @@ def test_a_template_that_refuses_an_ablation_is_told_before_any_pass():
     lm = CausalLM(tiny_model(), tokenizer(STRICT), name="tiny")
     with pytest.raises(InvalidInputError, match=r"refuses the messages with roles.*within"):
         chat_game(lm, [CHAT[0], CHAT[1]], answers=("yes", "no"), within=[0])
+
+
+def test_a_model_that_cannot_read_a_chat_as_it_is_written_is_told():
+    class Plain:
+        tokenizer = tokenizer()
+
+    with pytest.raises(InvalidInputError, match="Plain shows no tokenizer, or cannot read"):
+        chat_game(Plain(), CHAT, answers=("yes", "no"))
+
+
+def test_a_turn_whose_absence_the_template_refuses_is_told_before_any_pass():
+    alternating = (
+        "{% for m in messages %}{{ raise_exception('alternate') if (m['role'] == 'user') != "
+        "(loop.index0 % 2 == 0) }}{{ m['content'] }} {% endfor %}"
+    )
+    lm = CausalLM(tiny_model(), tokenizer(alternating), name="tiny")
+    with pytest.raises(InvalidInputError, match=r"refuses.*alternate.*within"):
+        chat_game(lm, CHAT, answers=("yes", "no"))  # both absent would do, one alone does not
+    (without,) = (
+        ChatLens(tokenizer(alternating), CHAT, "words")
+        .intervene(np.zeros((1, 3), dtype=bool))
+        .inputs
+    )
+    assert without == "the film good  "
