@@ -26,8 +26,9 @@ import spexlens as sx
 
 TABLES = Path(__file__).parents[2] / "shared" / "games" / "tables"
 INDICES = (("SV", 1), ("SII", 2), ("FSII", 2), ("FBII", 2))
-SINGLES = ("LeverageSHAP", "OddSHAP", "RegressionMSR", "PolySHAP", "KernelSHAP")
-ANY = ("ProxySHAP", "ProxySPEX", "KernelSHAPIQ")
+SINGLES = ("LeverageSHAP", "OddSHAP", "PolySHAP", "KernelSHAP")
+ANY = ("ProxySHAP", "KernelSHAPIQ", "RegressionMSR")
+SLOW = ("ProxySPEX",)  # minutes a fit
 _Z90 = 1.645
 
 
@@ -74,7 +75,7 @@ def planted(n: int = 12) -> Iterator[tuple[str, str, np.ndarray]]:
 Estimate = Callable[[sx.FunctionGame, str, int, int, int], "dict[tuple[int, ...], float]"]
 
 
-def rivals() -> dict[str, Estimate]:
+def rivals(slow: bool) -> dict[str, Estimate]:
     """The estimators of the shapiq that is installed, by name."""
     try:
         from shapiq import approximator
@@ -84,7 +85,7 @@ def rivals() -> dict[str, Estimate]:
     def made(kind: str) -> Estimate:
         def estimate(game, index, order, budget, seed):
             given = {"index": index, "max_order": order}
-            given = given if kind in ANY else {}
+            given = given if kind not in SINGLES else {}
             solver = getattr(approximator, kind)(n=len(game.players), random_state=seed, **given)
             found = solver.approximate(budget, lambda masks: game(np.asarray(masks, dtype=bool)))
             at, values = found.interaction_lookup, found.values
@@ -92,7 +93,8 @@ def rivals() -> dict[str, Estimate]:
 
         return estimate
 
-    return {kind: made(kind) for kind in (*SINGLES, *ANY) if hasattr(approximator, kind)}
+    wanted = (*SINGLES, *ANY, *(SLOW if slow else ()))
+    return {kind: made(kind) for kind in wanted if hasattr(approximator, kind)}
 
 
 def ours(game, index, order, budget, seed) -> sx.Interactions:
@@ -129,6 +131,7 @@ def main() -> None:
     parser.add_argument("--budgets", nargs="+", type=int, default=[100, 200, 400, 800])
     parser.add_argument("--seeds", type=int, default=2)
     parser.add_argument("--games", type=int, default=2, help="of each family")
+    parser.add_argument("--slow", action="store_true", help="ProxySPEX too")
     parser.add_argument("--indices", nargs="+", default=["SV", "SII"])
     arguments = parser.parse_args()
     warnings.simplefilter("ignore")
@@ -140,7 +143,7 @@ def main() -> None:
     for family, name, values in games:
         if len(chosen[family]) < arguments.games:
             chosen[family].append((name, values))
-    against = {} if arguments.planted else rivals()
+    against = {} if arguments.planted else rivals(arguments.slow)
     for index, order in [item for item in INDICES if item[0] in arguments.indices]:
         for family, members in chosen.items():
             for budget in arguments.budgets:

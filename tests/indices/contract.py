@@ -45,7 +45,7 @@ def check_it_is_its_definition_over_all_coalitions(row):
 
 
 def check_the_moments_of_its_measure_are_its_moebius_weights(row):
-    for order in (1, 2, 3) if row.measure is not None and row.max_order is None else (1,):
+    for order in (1, 2, 3, 5) if row.measure is not None and row.max_order is None else (1,):
         for t in range(1, order + 1) if row.measure is not None else ():
             measure = row.measure(t, order)
             for r in range(7):
