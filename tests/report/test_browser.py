@@ -51,31 +51,45 @@ def browser():
         opened.close()
 
 
+@pytest.fixture(scope="module")
+def pages(browser):
+    """One that runs scripts and one that does not: a new one costs more than all that is tested."""
+    return {
+        scripted: browser.new_context(java_script_enabled=scripted).new_page()
+        for scripted in (True, False)
+    }
+
+
 @pytest.fixture
-def show(browser, tmp_path):
+def show(pages, tmp_path):
     """Open an explanation's report; whatever is logged, thrown, asked or fetched fails the test."""
-    contexts, wrong = [], []
+    wrong = []
+    heard = {
+        "console": lambda message: wrong.append(message.text),
+        "pageerror": lambda error: wrong.append(str(error)),
+        "dialog": lambda dialog: (wrong.append(dialog.message), dialog.dismiss()),
+        "request": lambda request: (
+            request.url.startswith(("file:", "data:")) or wrong.append(request.url)
+        ),
+    }
 
     def shown(made, scripted=True, width=1200, **arguments):
         path = made.report(tmp_path / "run.html", **arguments)
-        context = browser.new_context(
-            viewport={"width": width, "height": 900}, java_script_enabled=scripted
-        )
-        contexts.append(context)
-        page = context.new_page()
-        page.on("console", lambda message: wrong.append(message.text))
-        page.on("pageerror", lambda error: wrong.append(str(error)))
-        page.on("dialog", lambda dialog: (wrong.append(dialog.message), dialog.dismiss()))
-        page.on(
-            "request",
-            lambda request: request.url.startswith(("file:", "data:")) or wrong.append(request.url),
-        )
+        page = pages[scripted]
+        page.set_viewport_size({"width": width, "height": 900})
         page.goto(path.as_uri())
         return page
 
+    for page in pages.values():
+        for event, listener in heard.items():
+            page.on(event, listener)
     yield shown
-    for context in contexts:
-        context.close()
+    for page in pages.values():
+        page.goto("about:blank")
+        page.mouse.move(0, 0)
+        page.emulate_media(media="null", color_scheme="null")
+        for event, listener in heard.items():
+            page.remove_listener(event, listener)
     assert wrong == []
 
 

@@ -403,11 +403,11 @@ def test_no_wrong_log_odds_of_llama_cpp_is_unmarked(llama):
 @pytest.mark.real_model
 def test_an_explanation_of_a_review_on_llama_cpp(llama):
     game = endpoint_game(
-        llama.base_url, "smollm2", REVIEW, TEMPLATE, key_variable=None, concurrency=1,
-        score=NextTokenLogOdds("positive", "negative", top=300),
+        llama.base_url, "smollm2", "thin, but it never fails to charm", TEMPLATE,
+        key_variable=None, concurrency=1, score=NextTokenLogOdds("positive", "negative", top=300),
     )  # fmt: skip
-    ex = sx.explain(game, budget=72, algorithm="kernelspex", rng=0)
-    assert ex.calls == 72
+    ex = sx.explain(game, budget=40, algorithm="kernelspex", rng=0)
+    assert ex.calls in (39, 40)  # a full or empty input that the design holds is not run again
     assert ex.fidelity.r2 > 0.5 > ex.fidelity.linear_r2
     assert game.describe()["tokens"] > len(game.players)
 
@@ -426,7 +426,8 @@ def test_llama_cpp_serves_chats_and_samples(llama):
     assert values[0] > values[1]
     share = Samples(len, "length", 4, max_tokens=3).resolve(llama, praise)
     assert share.choices == 1  # this server has one slot, and refuses more choices
-    assert share.usage.answer_tokens == 12
+    assert share.usage.requests == 4
+    assert 4 <= share.usage.answer_tokens <= 12  # an answer may end before its third token
 
 
 @pytest.mark.real_model
