@@ -41,7 +41,8 @@ def test_derivatives_at_an_atom(q, derivative):
     for r in range(12):
         falling = np.prod([r - k for k in range(derivative)])
         exact = falling * q ** max(r - derivative, 0) if r >= derivative else 0.0
-        assert atom(q, derivative).moment(r) == pytest.approx(exact, abs=10.0 ** (derivative - 8), rel=1e-5)
+        rounding = 10.0 ** (derivative - 8)
+        assert atom(q, derivative).moment(r) == pytest.approx(exact, abs=rounding, rel=1e-5)
 
 
 def banzhaf_of_order_two_from_derivatives(r):
