@@ -26,8 +26,8 @@ import spexlens as sx
 
 TABLES = Path(__file__).parents[2] / "shared" / "games" / "tables"
 INDICES = (("SV", 1), ("SII", 2), ("FSII", 2), ("FBII", 2))
-SINGLES = ("LeverageSHAP", "OddSHAP", "PolySHAP", "KernelSHAP")
-ANY = ("ProxySHAP", "KernelSHAPIQ", "RegressionMSR")
+SINGLES = ("LeverageSHAP", "OddSHAP", "PolySHAP", "KernelSHAP", "RegressionMSR")
+ANY = ("ProxySHAP", "KernelSHAPIQ")
 SLOW = ("ProxySPEX",)  # minutes a fit
 _Z90 = 1.645
 
@@ -85,7 +85,8 @@ def rivals(slow: bool) -> dict[str, Estimate]:
     def made(kind: str) -> Estimate:
         def estimate(game, index, order, budget, seed):
             given = {"index": index, "max_order": order}
-            given = given if kind not in SINGLES else {}
+            if kind in SINGLES:
+                given = {"index": index} if kind == "RegressionMSR" else {}
             solver = getattr(approximator, kind)(n=len(game.players), random_state=seed, **given)
             found = solver.approximate(budget, lambda masks: game(np.asarray(masks, dtype=bool)))
             at, values = found.interaction_lookup, found.values

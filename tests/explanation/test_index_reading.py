@@ -118,7 +118,7 @@ def test_units_do_not_matter(scale):
 def test_masks_follow_the_measure():
     rng = np.random.default_rng(0)
     for measure, low, high in (
-        (shapley_measure(1, 1), 0.15, 0.25),  # of masks below a fifth of the players, a fifth
+        (shapley_measure(1, 1), 0.18, 0.3),  # of the arcsine law 0.295, but few distinct ones
         (banzhaf_measure(1, 1), 0.0, 0.01),
         (moebius_measure(1, 2), 0.4, 0.9),
     ):
