@@ -170,9 +170,10 @@ def broken_game():
 def cluster():
     ray = pytest.importorskip("ray")
     # The workers find this module by name, as those of a cluster find an installed one.
+    found = [str(Path(__file__).parents[2]), os.environ.get("PYTHONPATH", "")]
     ray.init(
         num_cpus=2, include_dashboard=False, log_to_driver=False,
-        runtime_env={"env_vars": {"PYTHONPATH": str(Path(__file__).parents[2])}},
+        runtime_env={"env_vars": {"PYTHONPATH": os.pathsep.join(filter(None, found))}},
     )  # fmt: skip
     yield ray
     ray.shutdown()

@@ -222,17 +222,16 @@ def test_naming_models_loads_nothing_heavy():
 
 
 @pytest.fixture(scope="module")
-def converted(tmp_path_factory):
-    """SmolLM2, converted afresh."""
+def lm(tmp_path_factory):
+    """SmolLM2, converted afresh and loaded."""
     folder = tmp_path_factory.mktemp("smollm2")
     weights._convert_smollm2(folder)
-    yield folder
+    yield load_model(folder)
     shutil.rmtree(folder)  # half a gigabyte, which pytest would keep for three runs
 
 
 @pytest.mark.real_model
-def test_smollm2_knows_the_capital_of_france(converted):
-    lm = load_model(converted)
+def test_smollm2_knows_the_capital_of_france(lm):
     words = [" Paris", " London", " the", " Rome", " 4"]
     ids = [lm.encode(word)[0] for word in words]
     prompts = ["The capital of France is", "The capital of England is", "Two plus two equals"]
@@ -245,8 +244,7 @@ def test_smollm2_knows_the_capital_of_france(converted):
 
 
 @pytest.mark.real_model
-def test_smollm2_tokenizer_round_trips_and_splits_digits(converted):
-    lm = load_model(converted)
+def test_smollm2_tokenizer_round_trips_and_splits_digits(lm):
     for text in (
         "Hello  world\n\tdef f(x):  return 1234",
         "naïve — café 日本 😀 \r\n",
