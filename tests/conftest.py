@@ -1,7 +1,11 @@
 """Settings every test runs under."""
 
+<<<<<<< HEAD
 import sys
 from contextlib import contextmanager
+=======
+import gc
+>>>>>>> suite
 from importlib import import_module
 
 import pytest
@@ -10,6 +14,10 @@ from hypothesis import settings
 from spexlens.cli.app import main
 from spexlens.cli.table_help import HOMES
 from spexlens.core.tables import Table
+
+# A million objects of torch and of collected tests are walked at every full collection, for next to
+# no garbage: Python's 700 new objects are too few to begin one.
+gc.set_threshold(20_000, 20, 20)
 
 settings.register_profile("spexlens", deadline=None)  # a busy machine is no failure
 settings.load_profile("spexlens")

@@ -1,6 +1,7 @@
 """What every plot of the table must do; those of any interactions are tried on many."""
 
 from dataclasses import replace
+from functools import cache
 
 import numpy as np
 from matplotlib.axes import Axes
@@ -60,8 +61,10 @@ def new_axes():
     return FigureCanvasAgg(Figure()).figure.add_subplot()
 
 
+@cache
 def explanations():
     """Runs of words, of components, and of both, with a learning curve and a removal curve."""
+    made = []
     steps = tuple(CurveStep(m, r, r - 0.1, r + 0.1, 0.3) for m, r in ((40, 0.4), (64, 0.6)))
     components = ("L0.H0", "L0.H1", "L1.H0")
     for players, game in (
@@ -74,12 +77,15 @@ def explanations():
         n = len(players)
         masks = sx.all_masks(n)
         found = sx.fit(masks, random_sparse(n, 4, 2, np.random.default_rng(0))(masks), players)
-        yield replace(
-            found,
-            manifest={**found.manifest, "game": game},
-            curve=LearningCurve(steps),
-            removal={"measured": [(0, 2.0), (1, 0.5)]},
+        made.append(
+            replace(
+                found,
+                manifest={**found.manifest, "game": game},
+                curve=LearningCurve(steps),
+                removal={"measured": [(0, 2.0), (1, 0.5)]},
+            )
         )
+    return made
 
 
 def check_it_draws_some_run_on_given_axes_or_its_own(row):

@@ -162,7 +162,7 @@ class TestLightgbm:
         np.testing.assert_allclose(read(model).predict(X.astype(bool)), model.predict(X))
 
     def test_constant_trees_of_too_few_rows(self):
-        model = lgb.LGBMRegressor(n_estimators=3, verbose=-1).fit(*training_data(rows=15))
+        model = lgb.LGBMRegressor(n_estimators=3, n_jobs=1, verbose=-1).fit(*training_data(rows=15))
         spectrum = ensemble_spectrum(TreeEnsemble.from_lightgbm(model), N)
         assert spectrum.to_dict() == {(): pytest.approx(float(np.mean(training_data(rows=15)[1])))}
 
