@@ -1,11 +1,8 @@
 """Settings every test runs under."""
 
-<<<<<<< HEAD
+import gc
 import sys
 from contextlib import contextmanager
-=======
-import gc
->>>>>>> suite
 from importlib import import_module
 
 import pytest

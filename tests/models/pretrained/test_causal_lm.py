@@ -38,7 +38,6 @@ def one_by_one(model, tokenizer, prompts):
     return np.stack(rows)
 
 
-<<<<<<< HEAD
 @pytest.mark.parametrize("after", [("<s>",), (".", "<pad>")])
 @pytest.mark.parametrize("before", [(), ("<s>",)])
 def test_prompts_are_read_at_their_own_end(before, after):
@@ -55,11 +54,11 @@ def test_prompts_are_read_at_their_own_end(before, after):
         as_written, one_by_one(lm.model, plain, PROMPTS)[:, TOKENS], atol=1e-4
     )
     assert lm.as_written().identity() != lm.identity()
-=======
+
+
 @functools.cache
 def expected_logits(architecture, prompts):
     return one_by_one(tiny_model(architecture), tiny_tokenizer(), prompts)[:, TOKENS]
->>>>>>> suite
 
 
 def log_softmax(logits):
