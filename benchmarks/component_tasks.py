@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import random
 
-from spexlens.lenses.components.questions import Question
+import spexlens as sx
 
 RELATIONS = {
     "The capital of {} is": """France Paris, Italy Rome, Spain Madrid, Germany Berlin, Japan Tokyo,
@@ -61,7 +61,7 @@ PLACES = ("store", "park", "school", "office", "garden", "station", "market", "m
 THINGS = ("book", "drink", "key", "letter", "ticket", "ring", "ball", "pen")
 
 
-def relations(seed: int = 0) -> list[Question]:
+def relations(seed: int = 0) -> list[sx.Question]:
     """One question a pair of every relation, in random order, against four other answers of it."""
     rng = random.Random(seed)
     questions = []
@@ -71,18 +71,18 @@ def relations(seed: int = 0) -> list[Question]:
         for subject, answer in pairs:
             others = [other for other in answers if other[:3] != answer[:3]]
             wrong = tuple(rng.sample(others, _WRONG))
-            questions.append(Question(template.format(subject), answer, wrong))
+            questions.append(sx.Question(template.format(subject), answer, wrong))
     rng.shuffle(questions)
     return questions
 
 
-def indirect_object(count: int, seed: int) -> list[Question]:
+def indirect_object(count: int, seed: int) -> list[sx.Question]:
     """Who is given the thing: the name that is not repeated; two orders of the names."""
     rng = random.Random(seed)
-    questions: dict[str, Question] = {}
+    questions: dict[str, sx.Question] = {}
     while len(questions) < count:
         giver, receiver = rng.sample(NAMES, 2)
         pair = f"{giver} and {receiver}" if rng.random() < 0.5 else f"{receiver} and {giver}"
         prompt = f"{pair} went to the {rng.choice(PLACES)}. {giver} gave a {rng.choice(THINGS)} to"
-        questions[prompt] = Question(prompt, receiver, (giver,))
+        questions[prompt] = sx.Question(prompt, receiver, (giver,))
     return list(questions.values())

@@ -36,17 +36,6 @@ import torch
 
 import spexlens as sx
 from component_tasks import indirect_object, relations
-from spexlens.ablation.evaluate import measure
-from spexlens.core.masks import sample_masks
-from spexlens.lenses.base import LensGame
-from spexlens.lenses.components.game import component_game
-from spexlens.lenses.components.probe_score import ProbeScore
-from spexlens.lenses.components.questions import Question
-from spexlens.lenses.components.results import layer_energy
-from spexlens.models.gating import sites
-from spexlens.models.pretrained.causal_lm import CausalLM
-from spexlens.models.pretrained.encoder import Encoder, pooled
-from spexlens.studies.pruning import pruning_curve
 
 CACHE = Path(__file__).parent / ".cache"
 GAMES = CACHE / "games"
@@ -63,41 +52,42 @@ PLAIN_REVIEWS = (
 )
 
 
-def smollm2_heads_90() -> tuple[LensGame, float]:
-    lm = CausalLM.load("smollm2")
-    chosen = sites.heads(lm.model, range(0, 30, 3))
-    return component_game(lm, relations()[:6], chosen), 0.5
+def smollm2_heads_90() -> tuple[sx.LensGame, float]:
+    lm = sx.models.CausalLM.load("smollm2")
+    chosen = sx.models.heads(lm.model, range(0, 30, 3))
+    return sx.component_game(lm, relations()[:6], chosen), 0.5
 
 
-def smollm2_heads_270() -> tuple[LensGame, float]:
-    lm = CausalLM.load("smollm2")
-    return component_game(lm, relations()[:6], "heads", replacement="mean"), 0.9
+def smollm2_heads_270() -> tuple[sx.LensGame, float]:
+    lm = sx.models.CausalLM.load("smollm2")
+    return sx.component_game(lm, relations()[:6], "heads", absent="mean"), 0.9
 
 
-def minilm_heads_72() -> tuple[LensGame, float]:
-    encoder = Encoder.load("minilm")
+def minilm_heads_72() -> tuple[sx.LensGame, float]:
+    encoder = sx.models.Encoder.load("minilm")
     texts, labels = zip(*PLAIN_REVIEWS, strict=True)
     weights = embedded(encoder, list(texts)).T @ (2.0 * np.array(labels) - 1)
-    score = ProbeScore(weights, 0.0, np.array(labels))
-    return component_game(encoder, texts, "heads", score=score, replacement="mean"), 0.5
+    score = sx.lenses.ProbeScore(weights, 0.0, np.array(labels))
+    return sx.component_game(encoder, texts, "heads", score=score, absent="mean"), 0.5
 
 
-GAMES_TO_RECORD: dict[str, Callable[[], tuple[LensGame, float]]] = {
+GAMES_TO_RECORD: dict[str, Callable[[], tuple[sx.LensGame, float]]] = {
     maker.__name__: maker for maker in (smollm2_heads_90, smollm2_heads_270, minilm_heads_72)
 }
 
 
-def embedded(encoder: Encoder, texts: list[str]) -> np.ndarray:
+def embedded(encoder: sx.models.Encoder, texts: list[str]) -> np.ndarray:
     with torch.inference_mode():
         rows = [
-            pooled(encoder.model, torch.tensor([encoder.tokenizer(t)["input_ids"]])) for t in texts
+            sx.models.pooled(encoder.model, torch.tensor([encoder.tokenizer(t)["input_ids"]]))
+            for t in texts
         ]
     return torch.cat(rows).double().numpy()
 
 
 def record(name: str, seconds: float) -> None:
     game, p = GAMES_TO_RECORD[name]()
-    masks = sample_masks(len(game.players), MASKS, np.random.default_rng(0), p)
+    masks = sx.sample_masks(len(game.players), MASKS, np.random.default_rng(0), p)
     values = kept_values(game, masks, seconds)
     if values is None:
         return
@@ -110,13 +100,13 @@ def record(name: str, seconds: float) -> None:
           f"± {values[:, 0].std():.2f}")  # fmt: skip
 
 
-def kept_values(game: LensGame, masks: np.ndarray, seconds: float) -> np.ndarray | None:
+def kept_values(game: sx.LensGame, masks: np.ndarray, seconds: float) -> np.ndarray | None:
     """Values from a store beside the games, as far as the time goes; None where it ran out."""
     CACHE.mkdir(exist_ok=True)
     store = sx.Store(CACHE / "components.db")
     game(masks[:8])  # the budget goes by the pace of the first mask, which packs the weights too
     try:
-        return measure(game, masks, store=store, budget=sx.Budget(seconds=seconds)).values
+        return sx.measure(game, masks, store=store, budget=sx.Budget(seconds=seconds)).values
     except sx.errors.BudgetSpentError as error:
         print(f"{len(error.masks)} of {len(masks)} masks measured; run it again to go on")
         return None
@@ -125,7 +115,9 @@ def kept_values(game: LensGame, masks: np.ndarray, seconds: float) -> np.ndarray
 # -- speed -------------------------------------------------------------------------------------
 
 
-def plain_margin(lm: CausalLM, ids: torch.Tensor, answers: list[int], mask: np.ndarray) -> float:
+def plain_margin(
+    lm: sx.models.CausalLM, ids: torch.Tensor, answers: list[int], mask: np.ndarray
+) -> float:
     """One mask, one pass: a hook on every output projection, written without a library."""
     layers = lm.model.model.layers
     keep = torch.tensor(mask.reshape(len(layers), 1, -1, 1), dtype=torch.float32)
@@ -147,15 +139,15 @@ def plain_margin(lm: CausalLM, ids: torch.Tensor, answers: list[int], mask: np.n
 
 
 def speed(count: int, rounds: int) -> None:
-    lm = CausalLM.load("smollm2")
+    lm = sx.models.CausalLM.load("smollm2")
     prompts = [relations()[0], indirect_object(1, 0)[0]]
     print(f"{count} masks in all, {rounds} rounds, {torch.get_num_threads()} threads; "
           f"torch {torch.__version__}\n")  # fmt: skip
     print(f"{'tokens':>6}{'loop, masks/s':>15}{'gated, masks/s':>16}{'ratio':>7}{'by round':>24}"
           f"{'largest difference':>20}")  # fmt: skip
     for question in prompts:
-        asked = Question(question.prompt, question.answer, question.wrong[:1])
-        game = component_game(lm, [asked], "heads")
+        asked = sx.Question(question.prompt, question.answer, question.wrong[:1])
+        game = sx.component_game(lm, [asked], "heads")
         ids = torch.tensor([lm.encode(asked.prompt)])
         answers = [lm.encode(f" {word}")[0] for word in (asked.answer, asked.wrong[0])]
         masks = np.random.default_rng(0).random((count, 270)) < 0.9
@@ -181,13 +173,12 @@ def speed(count: int, rounds: int) -> None:
 
 
 def spread() -> None:
-    from spexlens.studies.keep_probability import keep_probability
 
-    lm = CausalLM.load("smollm2")
-    for replacement in ("zero", "mean"):
-        game = component_game(lm, relations()[:6], "heads", replacement=replacement)
-        found = keep_probability(game)
-        print(f"{replacement}: p = {found.p}, full model {found.full_value:.2f}, no head "
+    lm = sx.models.CausalLM.load("smollm2")
+    for absent in ("zero", "mean"):
+        game = sx.component_game(lm, relations()[:6], "heads", absent=absent)
+        found = sx.keep_probability(game)
+        print(f"{absent}: p = {found.p}, full model {found.full_value:.2f}, no head "
               f"{found.empty_value:.2f}")  # fmt: skip
         print(found.to_frame().round(2).to_string(index=False), "\n")
 
@@ -196,18 +187,18 @@ def spread() -> None:
 
 
 def prune_smollm2(given: argparse.Namespace) -> None:
-    lm = CausalLM.load("smollm2")
+    lm = sx.models.CausalLM.load("smollm2")
     questions = relations()
     train, unseen = questions[:TRAIN], questions[TRAIN:]
-    options = {"replacement": "mean", "references": [question.prompt for question in train]}
-    fitted = component_game(lm, train, "heads", **options)
-    judge = component_game(lm, unseen, "heads", score="accuracy", **options)
+    options = {"absent": "mean", "references": [question.prompt for question in train]}
+    fitted = sx.component_game(lm, train, "heads", **options)
+    judge = sx.component_game(lm, unseen, "heads", score="accuracy", **options)
     prune(fitted, judge, given)
 
 
 def prune_minilm(given: argparse.Namespace) -> None:
     """Sentiment of movie-review sentences by a probe on MiniLM's embeddings."""
-    encoder = Encoder.load("minilm")
+    encoder = sx.models.Encoder.load("minilm")
     lines = given.reviews.read_text(encoding="utf-8", errors="replace").splitlines()
     rows = [line.split("\t") for line in lines]
     kept = [(float(row[1]), row[-1]) for row in rows if 4 < len(row[-1].split()) < 25]
@@ -222,17 +213,17 @@ def prune_minilm(given: argparse.Namespace) -> None:
     weights, bias = probe.coef_[0], float(probe.intercept_[0])
     train, unseen = slice(PROBE, PROBE + TRAIN), slice(PROBE + TRAIN, None)
     games = [
-        component_game(
-            encoder, texts[part], "heads", replacement="mean", references=texts[train],
-            score=ProbeScore(weights, bias, labels[part], accuracy=accuracy),
+        sx.component_game(
+            encoder, texts[part], "heads", absent="mean", references=texts[train],
+            score=sx.lenses.ProbeScore(weights, bias, labels[part], accuracy=accuracy),
         )
         for part, accuracy in ((train, False), (unseen, True))
     ]  # fmt: skip
     prune(*games, given)
 
 
-def prune(fitted: LensGame, judge: LensGame, given: argparse.Namespace) -> None:
-    masks = sample_masks(len(fitted.players), given.masks, np.random.default_rng(0), given.p)
+def prune(fitted: sx.LensGame, judge: sx.LensGame, given: argparse.Namespace) -> None:
+    masks = sx.sample_masks(len(fitted.players), given.masks, np.random.default_rng(0), given.p)
     values = kept_values(fitted, masks, given.seconds)
     if values is None:
         return
@@ -241,10 +232,10 @@ def prune(fitted: LensGame, judge: LensGame, given: argparse.Namespace) -> None:
         f"{given.algorithm}, {given.masks} masks at p = {given.p}: {explanation.fidelity}",
         flush=True,
     )
-    curve = pruning_curve(explanation, judge, SHARES, store=sx.Store(CACHE / "components.db"))
+    curve = sx.pruning_curve(explanation, judge, SHARES, store=sx.Store(CACHE / "components.db"))
     print(f"full model {curve.full_value:.3f} on {curve.questions} held-out questions")
     print(curve.to_frame().round(3).to_string(index=False), flush=True)
-    energy = layer_energy(explanation.spectrum, fitted.lens.sites)
+    energy = sx.lenses.layer_energy(explanation.spectrum, fitted.lens.sites)
     print(f"energy of interactions within layers {energy.within_share:.1%}, over all pairs "
           f"{energy.expected_within:.1%}")  # fmt: skip
 

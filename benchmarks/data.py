@@ -42,15 +42,8 @@ from sklearn.preprocessing import scale
 
 import spexlens as sx
 from spexlens.core.bootstrap import bootstrap
-from spexlens.lenses.training.game import training_game
-from spexlens.lenses.training.metrics import agreement, auroc
-from spexlens.lenses.training.pairs import PairDifferences
-from spexlens.lenses.training.surrogates import surrogate_game
 from spexlens.proxies.boosted_trees import QUICK_GRID
 from spexlens.proxies.folds import r2_score
-from spexlens.trainers.base import TrainingData
-from spexlens.trainers.logistic import Logistic
-from spexlens.trainers.sentence_features import kept_features
 
 TURNS = 5
 Table = tuple[np.ndarray, np.ndarray]
@@ -90,19 +83,21 @@ def reviews(path: Path) -> Table:
     rated = [(row[-1], float(row[1])) for row in rows if len(row) >= 3]
     clear = [(text, mean) for text, mean in rated if abs(mean) > 1 and 40 < len(text) < 160]
     order = np.random.default_rng(0).permutation(len(clear))[:1500]
-    features = kept_features(path.with_suffix(".npy"), [clear[i][0] for i in order])
+    features = sx.trainers.kept_features(path.with_suffix(".npy"), [clear[i][0] for i in order])
     return np.asarray(features, dtype=float), np.array([int(clear[i][1] > 0) for i in order])
 
 
-def drawn(table: Table, count: int, test: int, seed: int) -> TrainingData:
+def drawn(table: Table, count: int, test: int, seed: int) -> sx.trainers.TrainingData:
     """Examples and test points drawn at random, both classes among the examples."""
     order = np.random.default_rng(seed).permutation(len(table[1]))
     features, labels = table[0][order], table[1][order]
     end = count + test
-    return TrainingData(features[:count], labels[:count], features[count:end], labels[count:end])
+    return sx.trainers.TrainingData(
+        features[:count], labels[:count], features[count:end], labels[count:end]
+    )
 
 
-def objective(data: TrainingData, subset: np.ndarray, weights: np.ndarray) -> float:
+def objective(data: sx.trainers.TrainingData, subset: np.ndarray, weights: np.ndarray) -> float:
     """scikit-learn's objective at C = 1 of weights `(c, d + 1)`, the intercept last.
 
     Two classes have one row in scikit-learn, and so one penalty: `(1, d + 1)`.
@@ -114,12 +109,14 @@ def objective(data: TrainingData, subset: np.ndarray, weights: np.ndarray) -> fl
     return float(losses.sum() + (weights[:, :-1] ** 2).sum() / 2)
 
 
-def weights_here(data: TrainingData, masks: np.ndarray) -> np.ndarray:
+def weights_here(data: sx.trainers.TrainingData, masks: np.ndarray) -> np.ndarray:
     """Weights `(m, c, d + 1)`, read off the logits at the origin and at every unit vector."""
     d = data.features.shape[1]
     points = np.vstack([np.eye(d), np.zeros(d)])
-    probe = TrainingData(data.features, data.labels, points, np.full(d + 1, data.classes[0]))
-    logits = Logistic().prepare(probe).train(masks, 0).outputs.transpose(0, 2, 1)
+    probe = sx.trainers.TrainingData(
+        data.features, data.labels, points, np.full(d + 1, data.classes[0])
+    )
+    logits = sx.trainers.Logistic().prepare(probe).train(masks, 0).outputs.transpose(0, 2, 1)
     logits[:, :, :-1] -= logits[:, :, -1:]
     return logits if logits.shape[1] > 2 else logits[:, 1:] - logits[:, :1]
 
@@ -150,7 +147,10 @@ def speed(options: argparse.Namespace, tables: dict[str, Callable[[], Table]]) -
 
 
 def compared(
-    data: TrainingData, subset: np.ndarray, outputs: np.ndarray, fitted: LogisticRegression
+    data: sx.trainers.TrainingData,
+    subset: np.ndarray,
+    outputs: np.ndarray,
+    fitted: LogisticRegression,
 ) -> tuple[float, float, float]:
     """How far the objective is above scikit-learn's at a tolerance of 1e-10, here and in the loop.
 
@@ -170,14 +170,14 @@ def compared(
 
 
 def timed(
-    data: TrainingData, masks: np.ndarray, whole: np.ndarray
+    data: sx.trainers.TrainingData, masks: np.ndarray, whole: np.ndarray
 ) -> tuple[float, float, np.ndarray, list[LogisticRegression]]:
     """CPU seconds a retraining here, the preparation shared out, and in the loop over `whole`.
 
     In turns, because others use the machine: both meet the same load.
     """
     start = time.process_time()
-    retrainer = Logistic().prepare(data)
+    retrainer = sx.trainers.Logistic().prepare(data)
     ours, theirs = time.process_time() - start, 0.0
     outputs, fitted = [], []
     for part, rows in zip(np.array_split(masks, TURNS), np.array_split(whole, TURNS), strict=True):
@@ -212,7 +212,7 @@ def one_seed(
 ) -> dict[str, list[tuple[float, float]]]:
     """R2 and LDS of every algorithm at every test point, for one draw of data and subsets."""
     data = drawn(table, options.players, options.points, seed)
-    game = training_game(Logistic(), data)
+    game = sx.training_game(sx.trainers.Logistic(), data)
     masks = np.random.default_rng(seed + 1000).random((count + 500, options.players)) < 0.5
     values = game(masks).reshape(len(masks), -1)
     fitted, unseen = slice(0, count), slice(count, None)
@@ -223,7 +223,7 @@ def one_seed(
         for j in range(options.points):
             spectrum = run.recover(sx.Design(masks[fitted], seed=seed), values[fitted, j]).spectrum
             predicted = spectrum(masks[unseen])
-            rank = agreement(predicted, values[unseen, j]).mean
+            rank = sx.lenses.agreement(predicted, values[unseen, j]).mean
             rows[algorithm].append((r2_score(values[unseen, j], predicted), rank))
     return rows
 
@@ -281,9 +281,9 @@ def doubled(table: Table, seed: int) -> dict[tuple[str, int], float]:
     near = data.features[:6] + spread * rng.normal(size=(6, data.features.shape[1]))
     test = np.vstack([near, data.test_features]), np.append(data.labels[:6], data.test_labels)
     twins = np.vstack([data.features, data.features[:6]]), np.append(data.labels, data.labels[:6])
-    game = training_game(Logistic(), TrainingData(*twins, *test))
+    game = sx.training_game(sx.trainers.Logistic(), sx.trainers.TrainingData(*twins, *test))
     masks = rng.random((600, 40)) < 0.5
-    pairs = PairDifferences.of(masks[:10])
+    pairs = sx.lenses.PairDifferences.of(masks[:10])
     effects = pairs.effects(game(pairs.masks))
     truth = effects.second - effects.first == 34
     fitted = [pair_effects(masks, values) for values in game(masks).T[:6]]
@@ -300,7 +300,7 @@ def doubled(table: Table, seed: int) -> dict[tuple[str, int], float]:
     )
     scores["measured: likeness, others", len(pairs.masks)] = others.likeness()
     scores["measured: redundancy, others", len(pairs.masks)] = others.redundancy()
-    return {score: auroc(values, truth) for score, values in scores.items()}
+    return {score: sx.lenses.auroc(values, truth) for score, values in scores.items()}
 
 
 def pair_effects(masks: np.ndarray, values: np.ndarray) -> np.ndarray:
@@ -316,12 +316,12 @@ def surrogates(options: argparse.Namespace, tables: dict[str, Callable[[], Table
     print("| data | kept | method | rank correlation with retraining |")
     print("|---|---|---|---|")
     for name in [name for name in options.data if name in tables]:
-        game = training_game(Logistic(), drawn(tables[name](), 100, 10, 0))
+        game = sx.training_game(sx.trainers.Logistic(), drawn(tables[name](), 100, 10, 0))
         for p in (0.5, 0.9):
             masks = np.random.default_rng(0).random((200, 100)) < p
             actual = game(masks)
             for method in ("first", "second", "newton"):
-                found = agreement(surrogate_game(game, method)(masks), actual)
+                found = sx.lenses.agreement(sx.surrogate_game(game, method)(masks), actual)
                 print(
                     f"| {name} | {p} | {method} | {found.mean:.3f} [{found.lower:.3f}, "
                     f"{found.upper:.3f}] |",

@@ -27,10 +27,6 @@ from pathlib import Path
 import numpy as np
 
 import spexlens as sx
-from spexlens.ablation.engines import Engine, Local, Ray, Threads
-from spexlens.ablation.evaluate import measure
-from spexlens.ablation.store import Store
-from spexlens.core.masks import sample_masks
 
 PLAYERS = 100
 
@@ -57,36 +53,36 @@ class TimedGame(sx.FunctionGame):
 
 def overhead(folder: Path) -> None:
     print("| engine | store | game s a worker | run s | overhead |\n|---|---|---|---|---|")
-    cases: list[tuple[Engine, int, bool, bool]] = [
-        (Local(), 1, True, False), (Local(), 1, True, True), (Threads(4), 4, False, True),
+    cases: list[tuple[sx.Engine, int, bool, bool]] = [
+        (sx.Local(), 1, True, False), (sx.Local(), 1, True, True), (sx.Threads(4), 4, False, True),
     ]  # fmt: skip
     for row, (engine, workers, busy, stored) in enumerate(cases):
         game = TimedGame(busy=busy)
-        store = Store(folder / f"overhead{row}.db") if stored else None
-        masks = sample_masks(PLAYERS, 512 * workers, np.random.default_rng(0))
+        store = sx.Store(folder / f"overhead{row}.db") if stored else None
+        masks = sx.sample_masks(PLAYERS, 512 * workers, np.random.default_rng(0))
         start = time.perf_counter()
-        measure(game, masks, engine=engine, store=store)
+        sx.measure(game, masks, engine=engine, store=store)
         _overhead_row(engine, stored, sum(game.seconds) / workers, time.perf_counter() - start)
 
 
 def ray_overhead(folder: Path) -> None:
-    masks = sample_masks(PLAYERS, 2048, np.random.default_rng(0))
+    masks = sx.sample_masks(PLAYERS, 2048, np.random.default_rng(0))
     print("| engine | store | game s a worker | run s | overhead |\n|---|---|---|---|---|")
-    with Ray(functools.partial(TimedGame, busy=False), workers=2, num_cpus=0.5) as engine:
-        measure(TimedGame(busy=False), masks[:4], engine=engine, batch_size=1)
+    with sx.Ray(functools.partial(TimedGame, busy=False), workers=2, num_cpus=0.5) as engine:
+        sx.measure(TimedGame(busy=False), masks[:4], engine=engine, batch_size=1)
         start = time.perf_counter()
-        measure(TimedGame(busy=False), masks, engine=engine, store=Store(folder / "ray.db"))
+        sx.measure(TimedGame(busy=False), masks, engine=engine, store=sx.Store(folder / "ray.db"))
         _overhead_row(engine, True, 0.005 * len(masks) / 2, time.perf_counter() - start)
 
 
-def _overhead_row(engine: Engine, stored: bool, ideal: float, taken: float) -> None:
+def _overhead_row(engine: sx.Engine, stored: bool, ideal: float, taken: float) -> None:
     share = 100 * (taken / ideal - 1)
     print(f"| {type(engine).__name__} | {stored} | {ideal:.3f} | {taken:.3f} | {share:.2f} % |")
 
 
 def store_speed(folder: Path) -> None:
     rng = np.random.default_rng(0)
-    store = Store(folder / "speed.db")
+    store = sx.Store(folder / "speed.db")
     game = sx.FunctionGame(lambda masks: masks.sum(axis=1), PLAYERS, name="speed")
     masks = rng.random((1_000_000, PLAYERS)) < 0.5
     values = masks.sum(axis=1).astype(float)
@@ -114,9 +110,6 @@ def store_speed(folder: Path) -> None:
 
 KILLED_RUN = """
 import sys, time, numpy as np, spexlens as sx
-from spexlens.ablation.evaluate import measure
-from spexlens.ablation.store import Store
-from spexlens.core.masks import sample_masks
 store, calls, out = sys.argv[1:]
 weights = np.random.default_rng(1).normal(size=(100, 3))
 def function(masks):
@@ -124,9 +117,9 @@ def function(masks):
         file.write(f"{len(masks)}\\n")
     time.sleep(0.2)
     return np.array([[weights[mask, j].sum() for j in range(3)] for mask in masks])
-masks = sample_masks(100, 2000, np.random.default_rng(0))
+masks = sx.sample_masks(100, 2000, np.random.default_rng(0))
 game = sx.FunctionGame(function, 100, name="kills")
-np.save(out, measure(game, masks, batch_size=20, store=Store(store)).values)
+np.save(out, sx.measure(game, masks, batch_size=20, store=sx.Store(store)).values)
 """
 
 

@@ -14,21 +14,18 @@ from typing import Any
 import numpy as np
 
 import spexlens as sx
-from spexlens.ablation.evaluate import measure
-from spexlens.core.masks import sample_masks
 
 SENTENCES = 1000
 
 
 def planted(count: int, algorithm: str) -> None:
     """Lens and fit, on a planted function of 1,000 sentences that costs nothing."""
-    from spexlens.lenses.text.prompt import PromptLens
 
     text = " ".join(
         f"Sentence {i} says that thing {i % 97} is part {i % 13}." for i in range(SENTENCES)
     )
     start = time.process_time()
-    lens = PromptLens(text, segmenter="sentences")
+    lens = sx.lenses.PromptLens(text, segmenter="sentences")
     cut = time.process_time() - start
     pairs = np.random.default_rng(0).integers(SENTENCES, size=(20, 2))
     numbers = np.arange(SENTENCES)
@@ -57,23 +54,21 @@ def planted(count: int, algorithm: str) -> None:
 
 def real(count: int) -> None:
     """Everything from masks to stored values, SmolLM2 reading 1,000 short sentences."""
-    from spexlens.lenses.text.game import prompt_game
-    from spexlens.models.pretrained.causal_lm import CausalLM
 
-    lm = CausalLM.load("smollm2")
+    lm = sx.models.CausalLM.load("smollm2")
     start = time.perf_counter()
-    game = prompt_game(
+    game = sx.prompt_game(
         lm, story(), "{text}\nWho saw foxes? Answer:", answers=("Ann", "Bob"), segmenter="sentences"
     )
     made = time.perf_counter() - start
     tokens = game.describe()["tokens"]
-    masks = sample_masks(SENTENCES, count, np.random.default_rng(0))
+    masks = sx.sample_masks(SENTENCES, count, np.random.default_rng(0))
     with tempfile.TemporaryDirectory() as folder, timed(lm.model.base_model) as seconds:
         store = sx.Store(Path(folder) / "store.db")
         start = time.perf_counter()
-        measure(game, masks[:1], store=store)  # packs and hashes the weights, once
+        sx.measure(game, masks[:1], store=store)  # packs and hashes the weights, once
         once = time.perf_counter() - start - sum(seconds)
-        measure(game, masks, store=store)
+        sx.measure(game, masks, store=store)
         total = time.perf_counter() - start
     beside = total - sum(seconds)
     print(

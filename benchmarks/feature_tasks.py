@@ -23,7 +23,6 @@ from pathlib import Path
 import numpy as np
 
 import spexlens as sx
-from spexlens.core.masks import sample_masks
 
 TEXTS = 30
 Snippet = tuple[str, float]
@@ -40,7 +39,7 @@ class Task:
 
     def masks(self, n: int, i: int) -> np.ndarray:
         """The ablations of text i, and the full and the empty input behind them."""
-        drawn = sample_masks(n, self.fitted + self.judged, np.random.default_rng(i))
+        drawn = sx.sample_masks(n, self.fitted + self.judged, np.random.default_rng(i))
         return np.vstack([drawn, np.ones((1, n), dtype=bool), np.zeros((1, n), dtype=bool)])
 
 
@@ -87,25 +86,22 @@ def label_of(score: float) -> str:
 
 
 def minilm_reviews(snippets: list[Snippet]) -> list:
-    from spexlens.lenses.text.game import prompt_game
-    from spexlens.models.pretrained.classifier import fit_probe
-    from spexlens.models.pretrained.encoder import Encoder
 
     chosen = explained(snippets)
     others = [row for row in snippets if row not in chosen]
     rest = [others[i] for i in np.random.default_rng(1).permutation(len(others))[:3000]]
     texts, scores = zip(*rest, strict=True)
-    probe = fit_probe(Encoder.load("minilm"), texts, [label_of(score) for score in scores])
-    return [prompt_game(probe, text, label="positive") for text, _ in chosen]
+    probe = sx.models.fit_probe(
+        sx.models.Encoder.load("minilm"), texts, [label_of(score) for score in scores]
+    )
+    return [sx.prompt_game(probe, text, label="positive") for text, _ in chosen]
 
 
 def smollm2_reviews(snippets: list[Snippet]) -> list:
-    from spexlens.lenses.text.game import prompt_game
-    from spexlens.models.pretrained.causal_lm import CausalLM
 
-    lm, template = CausalLM.load("smollm2"), "Review: {text}\nSentiment:"
+    lm, template = sx.models.CausalLM.load("smollm2"), "Review: {text}\nSentiment:"
     return [
-        prompt_game(lm, text, template, answers=("positive", "negative"))
+        sx.prompt_game(lm, text, template, answers=("positive", "negative"))
         for text, _ in explained(snippets)
     ]
 
@@ -126,27 +122,25 @@ def contexts(wheel: Path) -> list[tuple[str, str]]:
 
 
 def minilm_contexts(pairs: list[tuple[str, str]]) -> list:
-    from spexlens.lenses.text.prompt import PromptLens
-    from spexlens.models.pretrained.encoder import Encoder, embeddings
 
-    encoder = Encoder.load("minilm")
+    encoder = sx.models.Encoder.load("minilm")
 
-    def similarity(lens: PromptLens, question: np.ndarray) -> Callable:
-        return lambda masks: 10 * embeddings(encoder, lens.intervene(masks).inputs) @ question
+    def similarity(lens: sx.lenses.PromptLens, question: np.ndarray) -> Callable:
+        return lambda masks: (
+            10 * sx.models.embeddings(encoder, lens.intervene(masks).inputs) @ question
+        )
 
     made = []
     for context, question in pairs:
-        lens = PromptLens(context)
-        run = similarity(lens, embeddings(encoder, [question])[0])
+        lens = sx.lenses.PromptLens(context)
+        run = similarity(lens, sx.models.embeddings(encoder, [question])[0])
         made.append(sx.FunctionGame(run, lens.players))
     return made
 
 
 def few_shot_prompts(snippets: list[Snippet]) -> list:
-    from spexlens.lenses.text.game import prompt_game
-    from spexlens.models.pretrained.causal_lm import CausalLM
 
-    lm = CausalLM.load("smollm2")
+    lm = sx.models.CausalLM.load("smollm2")
     queries, short = of_length(snippets, 4, 6), of_length(snippets, 1, 2)
     sides = [
         [row for row in short if label_of(row[1]) == side] for side in ("positive", "negative")
@@ -159,7 +153,7 @@ def few_shot_prompts(snippets: list[Snippet]) -> list:
         query = queries[int(rng.integers(len(queries)))][0]
         template = f"{{text}}\n{query} =>"
         answers = ("positive", "negative")
-        made.append(prompt_game(lm, text, template, answers=answers, segmenter=spans))
+        made.append(sx.prompt_game(lm, text, template, answers=answers, segmenter=spans))
     return made
 
 

@@ -36,7 +36,6 @@ import numpy as np
 
 import spexlens as sx
 from feature_tasks import TASKS, TEXTS, games
-from spexlens.ablation.evaluate import measure
 from spexlens.algorithms.influential_sets import flipped, influential_set
 from spexlens.core.bootstrap import bootstrap
 from spexlens.proxies.folds import r2_score
@@ -67,7 +66,7 @@ def record(options: argparse.Namespace) -> None:
                 return
             masks = TASKS[name].masks(len(game.players), i)
             try:
-                found = measure(game, masks, store=store, budget=sx.Budget(seconds=left))
+                found = sx.measure(game, masks, store=store, budget=sx.Budget(seconds=left))
             except sx.errors.BudgetSpentError:
                 return
             np.savez(path, masks=masks, values=found.values)
@@ -180,7 +179,7 @@ def remove(options: argparse.Namespace) -> None:
                 continue
             sets = sorted({tuple(one) for found in waiting for one in found["sets"].values()})
             masks = flipped(np.ones(len(game.players), dtype=bool), [(), *sets])
-            values = measure(game, masks, store=store).values
+            values = sx.measure(game, masks, store=store).values
             moved = dict(zip(sets, np.abs(values[1:] - values[0]).tolist(), strict=True))
             for found in waiting:
                 found["effects"] = {k: moved[tuple(one)] for k, one in found["sets"].items()}

@@ -37,14 +37,13 @@ from tests.planted_recall import recall_game
 from tests.planted_triggers import heads_game, words_game
 
 import spexlens as sx
-from spexlens.core.cross_lens import across, as_blocks
+from spexlens.core.cross_lens import as_blocks
 from spexlens.explanation.fidelity import compare
-from spexlens.lenses.joint.game import JointGame
 from spexlens.proxies.boosted_trees import QUICK_GRID
 
 RESULTS = Path(__file__).parent / ".cache" / "joint.jsonl"
 BUDGETS, CONTROL = (1000, 500, 250), 1000
-Planted = tuple[JointGame, tuple[int, ...]]
+Planted = tuple[sx.lenses.JointGame, tuple[int, ...]]
 
 
 def recall(seed: int, planted: bool) -> Planted:
@@ -67,9 +66,9 @@ ALGORITHMS: dict[str, sx.Algorithm] = {
 }
 
 
-def effects(game: JointGame, found: sx.Explanation, order: int) -> sx.Interactions:
+def effects(game: sx.lenses.JointGame, found: sx.Explanation, order: int) -> sx.Interactions:
     """Interactions of exactly `order` players across lenses."""
-    crossing = across(found.interactions("FBII", order), game.lens.blocks)
+    crossing = sx.across(found.interactions("FBII", order), game.lens.blocks)
     return crossing.select(crossing.supports.orders() == order)
 
 
@@ -161,14 +160,14 @@ def unseen(path: str) -> None:
     orders = found.spectrum.supports.orders()
     # `across` takes interactions: here the coefficients as they are.
     coefficients = found.interactions("Fourier", int(orders.max()))
-    crossing = across(coefficients, blocks).supports
+    crossing = sx.across(coefficients, blocks).supports
     inside = found.spectrum.select(crossing.positions(found.spectrum.supports) < 0)
     truth, masks = run.values[judged], run.masks[judged]
     for other, values in (("order 1", linear.predict(masks)), ("no terms across", inside(masks))):
         f = compare(truth, found.predict(masks), values, "unseen")
         gain = f"{f.r2 - f.linear_r2:+.3f} [{f.gain_lower:+.3f}, {f.gain_upper:+.3f}]"
         print(f"R2 {f.r2:.3f}; {other} {f.linear_r2:.3f}; gain {gain}")
-    pairs, again = (across(x.interactions("FBII"), blocks).top(20) for x in (run, found))
+    pairs, again = (sx.across(x.interactions("FBII"), blocks).top(20) for x in (run, found))
     print(f"{len(set(pairs) & set(again))} of the 20 strongest pairs across lenses are the same")
 
 

@@ -35,12 +35,7 @@ from scipy.stats import t
 from tests.planted_triggers import words_game
 
 import spexlens as sx
-from spexlens.lenses.joint.game import JointGame
-from spexlens.models.gating import sites
-from spexlens.models.zoo import load_model
 from spexlens.proxies.folds import r2_score
-from spexlens.trainers.logistic import Logistic
-from spexlens.trainers.network import Network
 
 RESULTS = Path(__file__).parent / ".cache" / "joint_cost.jsonl"
 ABLATIONS = {"logistic": 1000, "network": 1000, "layers": 400}
@@ -50,22 +45,24 @@ LAYERS = 10
 HARD_TO_CHANGE = {"logistic": "data", "network": "data", "layers": "demonstrations"}
 
 
-def logistic(seed: int) -> JointGame:
-    return words_game(seed, trainer=Logistic(intercept="penalised"))[0]
+def logistic(seed: int) -> sx.lenses.JointGame:
+    return words_game(seed, trainer=sx.trainers.Logistic(intercept="penalised"))[0]
 
 
-def network(seed: int) -> JointGame:
-    return words_game(seed, trainer=Network(hidden=(16,)))[0]
+def network(seed: int) -> sx.lenses.JointGame:
+    return words_game(seed, trainer=sx.trainers.Network(hidden=(16,)))[0]
 
 
-def layers(seed: int) -> JointGame:  # one prompt: seeds differ by their masks
-    model = load_model("smollm2").model
-    count = len(sites.layers(model))
-    late = sites.heads(model, range(count - LAYERS, count))
+def layers(seed: int) -> sx.lenses.JointGame:  # one prompt: seeds differ by their masks
+    model = sx.load_model("smollm2").model
+    count = len(sx.models.layers(model))
+    late = sx.models.heads(model, range(count - LAYERS, count))
     return demonstrations_and_heads([site.name for site in late])
 
 
-GAMES: dict[str, Callable[[int], JointGame]] = {f.__name__: f for f in (logistic, network, layers)}
+GAMES: dict[str, Callable[[int], sx.lenses.JointGame]] = {
+    f.__name__: f for f in (logistic, network, layers)
+}
 
 
 def cost(name: str, seed: int) -> None:

@@ -28,14 +28,7 @@ import numpy as np
 import spexlens as sx
 from data import drawn, reviews
 from recorded import LIVE, load
-from spexlens.core.masks import sample_masks
-from spexlens.lenses.base import LensGame
-from spexlens.lenses.text.prompt import PromptLens
-from spexlens.lenses.text.scores import LogitDifference
-from spexlens.lenses.training.game import training_game
-from spexlens.models.pretrained.causal_lm import CausalLM
 from spexlens.proxies.folds import r2_score
-from spexlens.trainers.logistic import Logistic
 
 COUNT = 2112
 COMPONENTS = 16
@@ -60,10 +53,10 @@ REVIEWS = {
 }
 
 
-def record(model: CausalLM, name: str, text: str) -> None:
-    lens = PromptLens(text, TEMPLATE)
-    score = LogitDifference("positive", "negative").resolve(model, lens.prompt)
-    masks = sample_masks(len(lens.players), COUNT, np.random.default_rng(0))
+def record(model: sx.models.CausalLM, name: str, text: str) -> None:
+    lens = sx.lenses.PromptLens(text, TEMPLATE)
+    score = sx.lenses.LogitDifference("positive", "negative").resolve(model, lens.prompt)
+    masks = sx.sample_masks(len(lens.players), COUNT, np.random.default_rng(0))
     values, hidden = [], []
     for start in range(0, COUNT, 264):
         prompts = lens.intervene(masks[start : start + 264]).inputs
@@ -83,7 +76,7 @@ def record(model: CausalLM, name: str, text: str) -> None:
 def record_training(name: str, sentences: Path) -> None:
     """Of 40 test sentences, the one whose margin the subsets change most."""
     game = reviews_game(sentences)
-    masks = sample_masks(100, TRAININGS, np.random.default_rng(0))
+    masks = sx.sample_masks(100, TRAININGS, np.random.default_rng(0))
     margins = game(masks)
     chosen = int(margins.std(axis=0).argmax())
     LIVE.mkdir(parents=True, exist_ok=True)
@@ -92,8 +85,8 @@ def record_training(name: str, sentences: Path) -> None:
     print(f"{name}: 100 players, {TRAININGS} masks, test sentence {chosen}")
 
 
-def reviews_game(sentences: Path) -> LensGame:
-    return training_game(Logistic(C=10), drawn(reviews(sentences), 100, 40, 0))
+def reviews_game(sentences: Path) -> sx.LensGame:
+    return sx.training_game(sx.trainers.Logistic(C=10), drawn(reviews(sentences), 100, 40, 0))
 
 
 def judge_spex(sentences: Path, budgets: list[int]) -> None:
@@ -123,7 +116,7 @@ def main() -> None:
         record_training(TRAINING, options.reviews)
     words = [name for name in games if name in REVIEWS]
     if words:
-        model = CausalLM.load("smollm2")
+        model = sx.models.CausalLM.load("smollm2")
     for name in words:
         record(model, name, REVIEWS[name])
 

@@ -25,9 +25,7 @@ os.environ.setdefault("OMP_NUM_THREADS", "1")
 import numpy as np
 import pandas as pd
 
-from spexlens.algorithms import ALGORITHMS, Algorithm
-from spexlens.algorithms.proxyspex import ProxySPEX
-from spexlens.algorithms.spex import SPEX
+import spexlens as sx
 from spexlens.core.masks import BoolArray, FloatArray
 from spexlens.proxies.boosted_trees import QUICK_GRID
 
@@ -132,12 +130,12 @@ def score(terms: Terms, found: Terms, n: int, rng: np.random.Generator) -> tuple
     return recall, precision, float(1 - np.mean((truth - said) ** 2) / truth.var())
 
 
-def run(setting: Setting, label: str, algorithm: Algorithm, seed: int, memory: bool) -> Result:
+def run(setting: Setting, label: str, algorithm: sx.Algorithm, seed: int, memory: bool) -> Result:
     """Design, measure, recover and score."""
     rng = np.random.default_rng(seed)
     terms = planted(setting, rng)
     noise = setting.noise * np.sqrt(sum(weight**2 for weight in terms.values()))
-    budget = SPEX(b=setting.b, order=setting.order).steps(setting.n)[-1].queries
+    budget = sx.SPEX(b=setting.b, order=setting.order).steps(setting.n)[-1].queries
     if memory:
         tracemalloc.start()
     design = algorithm.design(setting.n, budget, rng)
@@ -180,15 +178,17 @@ def run_rival(setting: Setting, kind: str, seed: int) -> Result:
     )  # fmt: skip
 
 
-def contenders(names: list[str]) -> dict[str, Callable[[Setting], Algorithm]]:
+def contenders(names: list[str]) -> dict[str, Callable[[Setting], sx.Algorithm]]:
     """Makers of the algorithms to run; extend here, or in `spexlens.algorithms.ALGORITHMS`."""
-    own: dict[str, Callable[[Setting], Algorithm]] = {
-        "spex": lambda s: SPEX(b=s.b, order=s.order),
-        "spex-published": lambda s: SPEX(b=s.b, order=s.order, sweep_order=0, singles=False),
-        "trees": lambda s: ProxySPEX(QUICK_GRID, energy=0.99),
-        "spex-hard": lambda s: SPEX(b=s.b, order=s.order, sweep_order=0, patterns=1, singles=False),
+    own: dict[str, Callable[[Setting], sx.Algorithm]] = {
+        "spex": lambda s: sx.SPEX(b=s.b, order=s.order),
+        "spex-published": lambda s: sx.SPEX(b=s.b, order=s.order, sweep_order=0, singles=False),
+        "trees": lambda s: sx.ProxySPEX(QUICK_GRID, energy=0.99),
+        "spex-hard": lambda s: sx.SPEX(
+            b=s.b, order=s.order, sweep_order=0, patterns=1, singles=False
+        ),
     }
-    table = {name: (lambda _, row=row: row.make()) for name, row in ALGORITHMS.items()}
+    table = {name: (lambda _, row=row: row.make()) for name, row in sx.ALGORITHMS.items()}
     return {name: (table | own)[name] for name in names}
 
 

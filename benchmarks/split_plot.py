@@ -24,22 +24,20 @@ import numpy as np
 
 import spexlens as sx
 from spexlens.core.interactions import Z90
-from spexlens.core.spectrum import FourierSpectrum
-from spexlens.core.supports import Supports
 
 PLAYERS, HARD, TRAININGS, REPEATS = 30, 12, 50, 12
 SINGLES = (*range(6), *range(12, 22))
 PAIRS = ((0, 12), (1, 13), (2, 14), (3, 15), (0, 1), (2, 3), (16, 17))
-LOOKED_AT = Supports.from_sets(
+LOOKED_AT = sx.Supports.from_sets(
     [(i,) for i in range(PLAYERS)] + [(i, j) for j in range(PLAYERS) for i in range(j)], PLAYERS
 )
 
 
-def measured(seed: int, error: float) -> tuple[FourierSpectrum, sx.Design, np.ndarray]:
+def measured(seed: int, error: float) -> tuple[sx.FourierSpectrum, sx.Design, np.ndarray]:
     """A planted function, a design, and its values with errors."""
     rng = np.random.default_rng(seed)
     effects = {(i,): rng.normal() for i in SINGLES} | {pair: rng.normal() for pair in PAIRS}
-    function = FourierSpectrum.from_dict(effects, PLAYERS)
+    function = sx.FourierSpectrum.from_dict(effects, PLAYERS)
     split = sx.SplitPlot(tuple(range(HARD)), repeats=REPEATS)
     design = split(PLAYERS, TRAININGS * REPEATS, rng, 0.5)
     unit = float(np.linalg.norm(function.coefficients))

@@ -28,8 +28,7 @@ from dataclasses import replace
 import numpy as np
 import torch
 
-from spexlens.lenses.text.prompt import PromptLens
-from spexlens.models.pretrained.causal_lm import CausalLM
+import spexlens as sx
 from spexlens.models.running.batching import common_prefix
 
 REVIEW = """I went into this film with low expectations after reading several lukewarm notices and I
@@ -47,17 +46,17 @@ word only, without quotes."""
 WORDS, INSTRUCTION_TOKENS, PLAIN_BATCH = 100, 100, 32
 
 
-def prompts_of(lm: CausalLM, count: int) -> list[str]:
+def prompts_of(lm: sx.models.CausalLM, count: int) -> list[str]:
     head = lm.tokenizer.decode(lm.encode(INSTRUCTION)[:INSTRUCTION_TOKENS])
     review = " ".join(REVIEW.split()[:WORDS])
-    lens = PromptLens(review, head + "\n\nReview: {text}\nSentiment:")
+    lens = sx.lenses.PromptLens(review, head + "\n\nReview: {text}\nSentiment:")
     masks = np.zeros((count, WORDS), dtype=bool)
     masks[:, : WORDS // 2] = True
     masks = np.random.default_rng(0).permuted(masks, axis=1)
     return list(lens.intervene(masks).inputs or ())
 
 
-def plain_values(lm: CausalLM, prompts: list[str], answers: list[int]) -> np.ndarray:
+def plain_values(lm: sx.models.CausalLM, prompts: list[str], answers: list[int]) -> np.ndarray:
     """What a careful user writes without a library: padding before the prompts, no gradients."""
     parts = []
     with torch.no_grad():
@@ -72,13 +71,13 @@ def plain_values(lm: CausalLM, prompts: list[str], answers: list[int]) -> np.nda
     return np.concatenate(parts).astype(float)
 
 
-def needed_tokens(lm: CausalLM, prompts: list[str]) -> int:
+def needed_tokens(lm: sx.models.CausalLM, prompts: list[str]) -> int:
     sequences = [tuple(lm.encode(prompt)) for prompt in dict.fromkeys(prompts)]
     shared = common_prefix(sequences)
     return shared + sum(len(ids) - shared for ids in sequences)
 
 
-def gemm_seconds_per_token(lm: CausalLM, rows: int) -> float:
+def gemm_seconds_per_token(lm: sx.models.CausalLM, rows: int) -> float:
     """Seconds of all linear layers below the unembedding, for one token of a batch of `rows`."""
     head = lm.model.get_output_embeddings()
     shapes = Counter(
@@ -113,11 +112,11 @@ def main() -> None:
     parser.add_argument("--batch-tokens", type=int, default=None)
     arguments = parser.parse_args()
 
-    lm = CausalLM.load("smollm2", batch_tokens=arguments.batch_tokens)
+    lm = sx.models.CausalLM.load("smollm2", batch_tokens=arguments.batch_tokens)
     ways = {
         "float32, prepacked": lm,
         "float32": replace(lm, prepacked=False),
-        "bfloat16, prepacked": CausalLM.load(
+        "bfloat16, prepacked": sx.models.CausalLM.load(
             "smollm2", dtype="bfloat16", batch_tokens=arguments.batch_tokens
         ),
     }

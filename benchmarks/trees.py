@@ -26,7 +26,7 @@ from typing import Any
 import lightgbm as lgb
 import numpy as np
 
-from spexlens.core.spectrum import FourierSpectrum
+import spexlens as sx
 from spexlens.transforms.trees import TreeEnsemble, ensemble_spectrum
 
 N, ROWS = 100, 800
@@ -87,7 +87,7 @@ def seconds(run: Callable[[], Any], repeats: int = 1) -> tuple[float, Any]:
     return min(times), result
 
 
-def check_equal(spectrum: FourierSpectrum, terms: dict[frozenset[int], float]) -> None:
+def check_equal(spectrum: sx.FourierSpectrum, terms: dict[frozenset[int], float]) -> None:
     ours = {frozenset(players): weight for players, weight in spectrum.to_dict().items()}
     worst = max(abs(ours.get(players, 0.0) - terms.get(players, 0.0)) for players in ours | terms)
     assert worst < 1e-9, f"the spectra differ by {worst}"

@@ -12,17 +12,11 @@ import numpy as np
 from sklearn.datasets import load_digits
 
 import spexlens as sx
-from spexlens.core.masks import sample_masks
-from spexlens.lenses.training.game import training_game
-from spexlens.lenses.training.metrics import Removals, agreement
-from spexlens.lenses.training.surrogates import surrogate_game
-from spexlens.trainers.base import TrainingData
-from spexlens.trainers.logistic import Logistic
 
 COUNT, BUDGET = 60, 1000
 
 
-def planted() -> TrainingData:
+def planted() -> sx.trainers.TrainingData:
     """Threes and eights; the last example is a twin of 0, and 1 and its twin 2 are mislabelled."""
     images, digits = load_digits(return_X_y=True)
     pair = np.flatnonzero((digits == 3) | (digits == 8))
@@ -35,12 +29,12 @@ def planted() -> TrainingData:
     features[wrong[1]] = features[wrong[0]]
     labels[wrong] = 3 + 8 - truth[0]
     print(f"twins {own[0]} and {own[-1]}; mislabelled twins {wrong[0]} and {wrong[1]}")
-    return TrainingData(features, labels, test, truth)
+    return sx.trainers.TrainingData(features, labels, test, truth)
 
 
 def main() -> None:
     data = planted()
-    game = training_game(Logistic(), data)
+    game = sx.training_game(sx.trainers.Logistic(), data)
     ex = sx.explain(game, BUDGET, "kernelspex", rng=0)
     print(ex.fidelity)
     single = ex.interactions("BV")
@@ -50,9 +44,11 @@ def main() -> None:
     strongest = [players for players in pairs if len(players) == 2][:6]
     print("strongest pairs:", {players: round(pairs[players], 3) for players in strongest})
 
-    masks = sample_masks(COUNT, 100, np.random.default_rng(1))
-    print("influence instead:", agreement(surrogate_game(game)(masks), game(masks)))
-    removals = Removals.of(strongest, sample_masks(COUNT, 50, np.random.default_rng(2)))
+    masks = sx.sample_masks(COUNT, 100, np.random.default_rng(1))
+    print("influence instead:", sx.lenses.agreement(sx.surrogate_game(game)(masks), game(masks)))
+    removals = sx.lenses.Removals.of(
+        strongest, sx.sample_masks(COUNT, 50, np.random.default_rng(2))
+    )
     measured = removals.effects(game(removals.masks))
     predicted = removals.effects(ex.predict(removals.masks))
     for players, was, said in zip(strongest, measured, predicted, strict=True):
@@ -60,7 +56,9 @@ def main() -> None:
     draw(data, order, strongest, pairs)
 
 
-def draw(data: TrainingData, order: list, strongest: list, pairs: sx.Interactions) -> None:
+def draw(
+    data: sx.trainers.TrainingData, order: list, strongest: list, pairs: sx.Interactions
+) -> None:
     rows = {
         "most helpful": [players[0] for players in order[:-7:-1]],
         "most harmful": [players[0] for players in order[:6]],

@@ -14,11 +14,6 @@ from pathlib import Path
 import numpy as np
 
 import spexlens as sx
-from spexlens.lenses.training.game import training_game
-from spexlens.lenses.training.screen import screen
-from spexlens.trainers.base import TrainingData
-from spexlens.trainers.logistic import Logistic
-from spexlens.trainers.sentence_features import kept_features, minilm
 
 SENTENCES, PLAYERS, BUDGET = 1200, 150, 1500
 
@@ -30,12 +25,14 @@ def main(file: str, sentence: str) -> None:
     chosen = np.random.default_rng(0).permutation(len(clear))[:SENTENCES]
     texts = [clear[i][0] for i in chosen]
     labels = ["positive" if clear[i][1] > 0 else "negative" for i in chosen]
-    features = kept_features(Path(file).with_name("example-sentences.npy"), texts, minilm)
-    data = TrainingData(features, labels, minilm([sentence]), ["positive"])
+    features = sx.trainers.kept_features(
+        Path(file).with_name("example-sentences.npy"), texts, sx.trainers.minilm
+    )
+    data = sx.trainers.TrainingData(features, labels, sx.trainers.minilm([sentence]), ["positive"])
 
-    candidates = screen(data, PLAYERS)
+    candidates = sx.lenses.screen(data, PLAYERS)
     print(candidates)
-    game = training_game(Logistic(), data, pinned=candidates.pinned, names=texts)
+    game = sx.training_game(sx.trainers.Logistic(), data, pinned=candidates.pinned, names=texts)
     ex = sx.explain(game, BUDGET, "kernelspex", rng=0)
     print(ex.fidelity)
     print(f"margin with all sentences {ex.full_value:+.2f} (above 0: positive)")

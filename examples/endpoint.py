@@ -8,13 +8,12 @@ The key, where the server needs one, is read from the environment variable OPENA
 import sys
 
 import spexlens as sx
-from spexlens.lenses.endpoint.game import endpoint_game
 
 REVIEW = "The plot is thin, but it never fails to charm"
 
 
 def main(base_url: str, model: str) -> None:
-    game = endpoint_game(
+    game = sx.endpoint_game(
         base_url,
         model,
         REVIEW,

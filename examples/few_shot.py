@@ -14,9 +14,6 @@ hints that surface counts beside meaning; single effects explain 0.55 of the var
 from dataclasses import replace
 
 import spexlens as sx
-from spexlens.lenses.text.game import prompt_game
-from spexlens.models.zoo import load_model
-from spexlens.plots import bars
 
 DEMONSTRATIONS = """Input: a wonderful film
 Label: foo
@@ -40,8 +37,8 @@ NAMES = ("wonderful: foo", "dreadful: bar", "loved: foo", "hated: bar", "fun: fo
 
 
 def main(path: str = "few_shot.png") -> None:
-    game = prompt_game(
-        load_model("smollm2"),
+    game = sx.prompt_game(
+        sx.load_model("smollm2"),
         DEMONSTRATIONS,
         "{text}\n\nInput: a terrible, ugly film\nLabel:",
         answers=("bar", "foo"),
@@ -50,7 +47,7 @@ def main(path: str = "few_shot.png") -> None:
     ex = sx.explain(game, budget=2**6)
     print(ex)
     effects = replace(ex.interactions("FBII", 2), players=NAMES)
-    bars(effects, k=12).figure.savefig(path, dpi=110)
+    sx.plots.bars(effects, k=12).figure.savefig(path, dpi=110)
 
 
 if __name__ == "__main__":

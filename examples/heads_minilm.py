@@ -10,10 +10,6 @@ import numpy as np
 import torch
 
 import spexlens as sx
-from spexlens.lenses.components.game import component_game
-from spexlens.lenses.components.probe_score import ProbeScore
-from spexlens.lenses.components.results import edges, layer_energy, layer_map
-from spexlens.models.pretrained.encoder import Encoder, pooled
 
 GOOD = [
     "a gripping film with a wonderful cast", "warm, funny and beautifully shot",
@@ -27,24 +23,24 @@ TEXTS = ["not bad at all, and often very funny", "I wanted to like it, but it bo
 
 
 def main() -> None:
-    encoder = Encoder.load("minilm")
+    encoder = sx.models.Encoder.load("minilm")
 
     def embedding(text: str) -> np.ndarray:
         with torch.inference_mode():
             ids = torch.tensor([encoder.tokenizer(text)["input_ids"]])
-            return pooled(encoder.model, ids)[0].double().numpy()
+            return sx.models.pooled(encoder.model, ids)[0].double().numpy()
 
     good, bad = (np.mean([embedding(text) for text in kind], axis=0) for kind in (GOOD, BAD))
-    score = ProbeScore(good - bad, float(bad @ bad - good @ good) / 2, np.array([1, 0]))
-    game = component_game(encoder, TEXTS, "heads", score=score, replacement="mean",
+    score = sx.lenses.ProbeScore(good - bad, float(bad @ bad - good @ good) / 2, np.array([1, 0]))
+    game = sx.component_game(encoder, TEXTS, "heads", score=score, absent="mean",
                           references=GOOD + BAD)  # fmt: skip
     ex = sx.explain(game, budget=1200, algorithm="pairwise", rng=0, p=0.7)
     print(ex)
-    for edge in edges(ex.interactions("FBII", 2), game.lens.sites, top=10):
+    for edge in sx.lenses.edges(ex.interactions("FBII", 2), game.lens.sites, top=10):
         print(f"{edge.source:>7} {edge.target:>7} {edge.effect:+.3f} {edge.kind}")
-    energy = layer_energy(ex.spectrum, game.lens.sites)
+    energy = sx.lenses.layer_energy(ex.spectrum, game.lens.sites)
     print(f"within layers {energy.within_share:.0%}, by chance {energy.expected_within:.0%}")
-    print(layer_map(ex.interactions(), game.lens.sites).effects.round(3))
+    print(sx.lenses.layer_map(ex.interactions(), game.lens.sites).effects.round(3))
 
 
 if __name__ == "__main__":

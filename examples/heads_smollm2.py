@@ -6,12 +6,6 @@ About three minutes on a laptop: 900 ablations of six prompts. The pairs go to h
 """
 
 import spexlens as sx
-from spexlens.lenses.components.game import component_game
-from spexlens.lenses.components.questions import Question
-from spexlens.lenses.components.results import edges, groups, layer_energy, layer_map, write_edges
-from spexlens.models.pretrained.causal_lm import CausalLM
-from spexlens.studies.keep_probability import keep_probability
-from spexlens.studies.pruning import pruning_curve
 
 CAPITALS = {
     "France": "Paris", "Italy": "Rome", "Spain": "Madrid", "Japan": "Tokyo", "Egypt": "Cairo",
@@ -22,37 +16,40 @@ CAPITALS = {
 SHOWN = 6  # of them are explained, the others are for the pruned model
 
 
-def questions() -> list[Question]:
+def questions() -> list[sx.Question]:
     cities = list(CAPITALS.values())
     return [
-        Question(f"The capital of {country} is", city, (cities[i - 1], cities[i - 5]))
+        sx.Question(f"The capital of {country} is", city, (cities[i - 1], cities[i - 5]))
         for i, (country, city) in enumerate(CAPITALS.items())
     ]
 
 
 def main() -> None:
-    lm = CausalLM.load("smollm2")
+    lm = sx.models.CausalLM.load("smollm2")
     shown, unseen = questions()[:SHOWN], questions()[SHOWN:]
     references = [question.prompt for question in shown]
-    game = component_game(lm, shown, "heads", replacement="mean", references=references)
-    keep = keep_probability(game)
+    game = sx.component_game(lm, shown, "heads", absent="mean", references=references)
+    keep = sx.keep_probability(game)
     print(f"keep probability {keep.p}\n{keep.to_frame().round(2)}\n")
 
     ex = sx.explain(game, budget=800, algorithm="kernelspex", rng=0, p=keep.p)
     print(ex)
-    pairs = edges(ex.interactions("FBII", 2), game.lens.sites)
+    pairs = sx.lenses.edges(ex.interactions("FBII", 2), game.lens.sites)
     for kind in ("cooperative", "redundant"):
         print(kind, [f"{e.source} {e.target} {e.effect:+.2f}" for e in pairs if e.kind == kind][:5])
-    energy = layer_energy(ex.spectrum, game.lens.sites)
+    energy = sx.lenses.layer_energy(ex.spectrum, game.lens.sites)
     print(f"within layers {energy.within_share:.0%}, by chance {energy.expected_within:.0%}")
-    print("groups", groups(ex.interactions("FBII", 2), top=10))
-    print("strongest layers", layer_map(ex.interactions(), game.lens.sites).effects.sum(1).round(1))
-    print("written", write_edges("heads_smollm2.csv", pairs))
-
-    judge = component_game(
-        lm, unseen, "heads", score="accuracy", replacement="mean", references=references
+    print("groups", sx.lenses.groups(ex.interactions("FBII", 2), top=10))
+    print(
+        "strongest layers",
+        sx.lenses.layer_map(ex.interactions(), game.lens.sites).effects.sum(1).round(1),
     )
-    print(pruning_curve(ex, judge, shares=(0.9, 0.8, 0.7)).to_frame().round(2))
+    print("written", sx.lenses.write_edges("heads_smollm2.csv", pairs))
+
+    judge = sx.component_game(
+        lm, unseen, "heads", score="accuracy", absent="mean", references=references
+    )
+    print(sx.pruning_curve(ex, judge, shares=(0.9, 0.8, 0.7)).to_frame().round(2))
 
 
 if __name__ == "__main__":

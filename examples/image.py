@@ -14,19 +14,17 @@ from matplotlib.figure import Figure
 from skimage import data, transform
 
 import spexlens as sx
-from spexlens.lenses.image import image_game, superpixels
-from spexlens.models.pretrained.vision import efficientnet_lite0
-from spexlens.studies.removal import measured_curve
 
 
 def main(path: str = "image.png") -> None:
     cat = transform.resize(data.chelsea()[:, 75:375], (224, 224), anti_aliasing=True)
-    model = efficientnet_lite0({"cat": range(281, 286)})  # the five house cats of ImageNet
-    regions = superpixels(cat, 24)
-    game = image_game(model, cat, regions, label="cat")
+    house_cats = range(281, 286)  # the five of ImageNet
+    model = sx.models.efficientnet_lite0({"cat": house_cats})
+    regions = sx.lenses.superpixels(cat, 24)
+    game = sx.image_game(model, cat, regions, label="cat")
     ex = sx.explain(game, budget=300, algorithm="kernelspex", rng=0)
     print(ex)
-    curve = measured_curve(game, ex)
+    curve = sx.measured_curve(game, ex)
     print(curve.to_frame())
 
     effects = ex.interactions("FBII", 2)

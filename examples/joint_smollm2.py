@@ -12,15 +12,6 @@ import argparse
 from collections.abc import Sequence
 
 import spexlens as sx
-from spexlens.core.cross_lens import energy_by_lenses, paths
-from spexlens.lenses.components.game import ComponentLens
-from spexlens.lenses.joint.game import JointGame, joint_game
-from spexlens.lenses.joint.gated_prompts import gated_prompts
-from spexlens.lenses.text.prompt import PromptLens
-from spexlens.lenses.text.scores import LogitDifference
-from spexlens.models.gating.sites import heads, named
-from spexlens.models.zoo import load_model
-from spexlens.plots.bipartite import bipartite
 
 HEADS = 16  # of the second game
 DEMONSTRATIONS = """dog: foo
@@ -33,19 +24,21 @@ cow: foo
 wheat: bar"""
 
 
-def demonstrations_and_heads(names: Sequence[str] | None = None, p: float = 0.9) -> JointGame:
+def demonstrations_and_heads(
+    names: Sequence[str] | None = None, p: float = 0.9
+) -> sx.lenses.JointGame:
     """Eight demonstrations and all heads, or those of the given names."""
-    model = load_model("smollm2")
-    words = PromptLens(DEMONSTRATIONS, "{text}\npine:", "lines")
-    sites = heads(model.model) if names is None else named(model.model, names)
-    subject = gated_prompts(
-        model, words.prompt, LogitDifference("bar", "foo"), sites, replacement="mean"
+    model = sx.load_model("smollm2")
+    words = sx.lenses.PromptLens(DEMONSTRATIONS, "{text}\npine:", "lines")
+    sites = sx.models.heads(model.model) if names is None else sx.models.named(model.model, names)
+    subject = sx.lenses.gated_prompts(
+        model, words.prompt, sx.lenses.LogitDifference("bar", "foo"), sites, absent="mean"
     )
-    lenses = {"demonstrations": words, "heads": ComponentLens(sites)}
-    return joint_game(lenses, subject, p={"demonstrations": 0.5, "heads": p})
+    lenses = {"demonstrations": words, "heads": sx.lenses.ComponentLens(sites)}
+    return sx.joint_game(lenses, subject, p={"demonstrations": 0.5, "heads": p})
 
 
-def run(game: JointGame, ablations: int, seconds: float, name: str) -> sx.Explanation:
+def run(game: sx.lenses.JointGame, ablations: int, seconds: float, name: str) -> sx.Explanation:
     found = sx.explain(
         game, sx.Budget(calls=ablations, seconds=seconds), "kernelspex", rng=0,
         store=sx.Store("joint_smollm2.db"), progress=lambda done, of: print(f"{done} of {of}"),
@@ -53,14 +46,14 @@ def run(game: JointGame, ablations: int, seconds: float, name: str) -> sx.Explan
     print(found)
     found.save(f"{name}.json")
     blocks = game.lens.blocks
-    for energy in energy_by_lenses(found.spectrum, blocks):
+    for energy in sx.energy_by_lenses(found.spectrum, blocks):
         print(energy)
     pairs = found.interactions("FBII")
     for player in game.players_of("demonstrations"):
         print(game.players[player])
-        for path in paths(pairs, blocks, player, through="heads")[:3]:
+        for path in sx.paths(pairs, blocks, player, through="heads")[:3]:
             print(f"  {path}")
-    bipartite(pairs, blocks).figure.savefig(f"{name}.png", dpi=110)
+    sx.plots.bipartite(pairs, blocks).figure.savefig(f"{name}.png", dpi=110)
     return found
 
 

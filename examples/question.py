@@ -12,10 +12,6 @@ passage is worth 5.3 less once Anna's city is there too, as any city competes to
 from dataclasses import replace
 
 import spexlens as sx
-from spexlens.lenses.text.game import prompt_game
-from spexlens.lenses.text.prompt import question_template
-from spexlens.models.zoo import load_model
-from spexlens.plots import bars
 
 PASSAGES = """Document 1: Mira has one brother, whose name is Tom.
 Document 2: Tom lives in Oslo.
@@ -27,17 +23,17 @@ QUESTION = "In which city does Mira's brother live?"
 
 
 def main(path: str = "question.png") -> None:
-    game = prompt_game(
-        load_model("smollm2"),
+    game = sx.prompt_game(
+        sx.load_model("smollm2"),
         PASSAGES,
-        question_template(QUESTION) + " Mira's brother lives in",
+        sx.lenses.question_template(QUESTION) + " Mira's brother lives in",
         answers=("Oslo", "Rome"),
         segmenter="documents",
     )
     ex = sx.explain(game, budget=2**5)
     print(ex)
     effects = replace(ex.interactions("FBII", 2), players=NAMES)
-    bars(effects, k=10).figure.savefig(path, dpi=110)
+    sx.plots.bars(effects, k=10).figure.savefig(path, dpi=110)
 
 
 if __name__ == "__main__":

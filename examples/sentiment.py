@@ -10,24 +10,20 @@ the score by 0.3 is the small model's sensitivity to wording rather than anythin
 """
 
 import spexlens as sx
-from spexlens.lenses.text.game import prompt_game
-from spexlens.models.zoo import load_model
-from spexlens.plots import bars
-from spexlens.studies.removal import flips
 
 REVIEW = "The plot is thin but it never fails to impress"
 
 
 def main(path: str = "sentiment.png") -> None:
-    model = load_model("smollm2")
-    game = prompt_game(
+    model = sx.load_model("smollm2")
+    game = sx.prompt_game(
         model, REVIEW, "Review: {text}\nSentiment:", answers=("positive", "negative")
     )
     ex = sx.explain(game, budget=400, rng=0)
     print(ex)
-    for flip in flips(game, ex, largest=3)[:3]:
+    for flip in sx.flips(game, ex, largest=3)[:3]:
         print(f"{flip.before:+.2f} becomes {flip.after:+.2f} with: {flip.counterfactual!r}")
-    bars(ex.interactions("FBII", 2), k=12).figure.savefig(path, dpi=110)
+    sx.plots.bars(ex.interactions("FBII", 2), k=12).figure.savefig(path, dpi=110)
 
 
 if __name__ == "__main__":

@@ -14,9 +14,6 @@ needed before anything is said about moral judgement.
 from dataclasses import replace
 
 import spexlens as sx
-from spexlens.lenses.text.chat import chat_game
-from spexlens.models.zoo import load_model
-from spexlens.plots import bars
 
 STORY = (
     "A runaway trolley is heading towards five people. "
@@ -33,13 +30,13 @@ MESSAGES = [
 
 
 def main(path: str = "trolley.png") -> None:
-    game = chat_game(
-        load_model("smollm2"), MESSAGES, answers=("Yes", "No"), segmenter="sentences", within=[0]
+    game = sx.chat_game(
+        sx.load_model("smollm2"), MESSAGES, answers=("Yes", "No"), segmenter="sentences", within=[0]
     )
     ex = sx.explain(game, budget=2**5)
     print(ex)
     effects = replace(ex.interactions("FBII", 2), players=NAMES)
-    bars(effects, k=10).figure.savefig(path, dpi=110)
+    sx.plots.bars(effects, k=10).figure.savefig(path, dpi=110)
 
 
 if __name__ == "__main__":

@@ -1,11 +1,14 @@
 """Settings every test runs under."""
 
 import gc
+import sys
+from contextlib import contextmanager
 from importlib import import_module
 
 import pytest
 from hypothesis import settings
 
+from spexlens.cli.app import main
 from spexlens.cli.table_help import HOMES
 from spexlens.core.tables import Table
 
@@ -19,14 +22,39 @@ settings.load_profile("spexlens")
 
 @pytest.fixture
 def tables():
-    """Every table by name; rows that are added to them are gone after the test."""
+    """Every table by name; after the test they hold the rows that they held before."""
+    with restored_tables() as found:
+        yield found
+
+
+@contextmanager
+def restored_tables():
+    """Every table by name; at the end they hold the rows that they held at the beginning."""
     named = {name: getattr(import_module(home), name) for name, home in HOMES.items()}
     found = {name: table for name, table in named.items() if isinstance(table, Table)}
-    before = {name: set(table) for name, table in found.items()}
-    yield found
-    for name, table in found.items():
-        for added in set(table) - before[name]:
-            table.remove(added)
+    before = {name: dict(table) for name, table in found.items()}
+    try:
+        yield found
+    finally:
+        for name, table in found.items():
+            for row in list(table):
+                table.remove(row)
+            for row in before[name].values():
+                table.add(row)
+
+
+@pytest.fixture
+def run(monkeypatch, capsys):
+    """`spexlens` with arguments: its exit code, output and errors."""
+
+    def call(*arguments):
+        monkeypatch.setattr(sys, "argv", ["spexlens", *map(str, arguments)])
+        with pytest.raises(SystemExit) as ended:
+            main()
+        output = capsys.readouterr()
+        return ended.value.code or 0, output.out, " ".join(output.err.split())
+
+    return call
 
 
 @pytest.fixture(scope="session")

@@ -106,6 +106,89 @@ def _choice(body, prompt, number):
     }
 
 
+def error(message, **more):
+    return {"error": {"message": message, **more}}
+
+
+REFUSALS = {
+    "Azure": (400, error(
+        "The response was filtered due to the prompt triggering Azure OpenAI's content management "
+        "policy.", type=None, param="prompt", code="content_filter", status=400,
+        innererror={"code": "ResponsibleAIPolicyViolation"},
+    )),
+    "OpenAI": (400, error(
+        "Invalid prompt: your prompt was flagged as potentially violating our usage policy.",
+        type="invalid_request_error", param=None, code="invalid_prompt",
+    )),
+    "OpenRouter": (403, error(
+        "Your input was flagged", code=403, metadata={"reasons": ["violence"]},
+    )),
+    "too long": (400, error(
+        "This model's maximum context length is 4096 tokens.", code="context_length_exceeded",
+    )),
+    "empty": (422, {"detail": [{"loc": ["body", "prompt"], "msg": "must not be empty"}]}),
+    "large": (413, "Payload Too Large"),
+    "legal": (451, ""),
+}  # fmt: skip
+"""How vendors refuse one prompt for good."""
+
+
+def _parts(reasoning, answer):
+    thinking = {"type": "thinking", "thinking": [{"type": "text", "text": reasoning}]}
+    return [thinking, *([{"type": "text", "text": answer}] if answer else [])]
+
+
+REASONERS = {
+    "reasoning_content": lambda told, answer: {
+        "content": answer or None, "reasoning_content": told
+    },
+    "reasoning": lambda told, answer: {"content": answer, "reasoning": told, "refusal": None},
+    "no content": lambda told, answer: {
+        "reasoning_content": told, **({"content": answer} if answer else {})
+    },
+    "hidden": lambda told, answer: {"content": answer},
+    "hidden null": lambda told, answer: {"content": answer or None},
+    "parts": lambda told, answer: {"content": _parts(told, answer)},
+    "think": lambda told, answer: {
+        "content": f"<think>\n{told}" + (f"\n</think>\n\n{answer}" if answer else "")
+    },
+    "prefilled": lambda told, answer: {
+        "content": told + (f"</think>\n\n{answer}" if answer else "")
+    },
+    "brackets": lambda told, answer: {
+        "content": f"[THINK]{told}" + (f"[/THINK]{answer}" if answer else "")
+    },
+    "channels": lambda told, answer: {
+        "content": f"<|channel|>analysis<|message|>{told}" + (
+            f"<|end|><|start|>assistant<|channel|>final<|message|>{answer}" if answer else ""
+        )
+    },
+}  # fmt: skip
+"""The message of a chat as vendors give it: what the model thought, and its answer or ""."""
+
+
+def reasoner(body, shape, thoughts=20, answer="Positive"):
+    """A chat that thinks so many words of one token before it answers with one.
+
+    Its log-probabilities are those of all tokens, the thoughts' first, as vLLM gives them.
+    """
+    words = ["Okay,", *(["so"] * (thoughts - 1))]
+    length = body.get("max_tokens") or body["max_completion_tokens"]
+    cut = length <= thoughts
+    told = " ".join(words[:length])
+    message = {"role": "assistant", **REASONERS[shape](told, "" if cut else answer)}
+    first = str(message["content"] or "") if isinstance(message.get("content"), str) else ""
+    first = "<think>" if first.startswith("<think>") else words[0]
+    top = [{"token": word, "logprob": -2.0 - rank} for rank, word in enumerate(("Positive", "No"))]
+    top = [{"token": first, "logprob": -0.2}, *top]
+    logs = {"content": [{"token": first, "logprob": -0.2, "top_logprobs": top}]}
+    choice = {
+        "message": message, "finish_reason": "length" if cut else "stop",
+        "logprobs": logs if body.get("logprobs") else None,
+    }  # fmt: skip
+    return 200, {"choices": [choice] * body.get("n", 1), "usage": {"completion_tokens": length}}
+
+
 class ChosenServer:
     """A real HTTP server in a thread; `answer(number, body)` says what request 0, 1, … gets.
 

@@ -14,6 +14,7 @@ from tests.endpoint_server import ChosenServer, word_model
 
 DOCS = Path(__file__).parent.parent / "docs"
 README = DOCS.parent / "README.md"
+EXAMPLES = sorted((DOCS.parent / "examples").glob("*.py"))
 SOURCE = Path(sx.__file__).parent
 PYPROJECT = tomllib.loads((DOCS.parent / "pyproject.toml").read_text("utf-8"))
 # Blocks, by what stands in them, that need what a test has not; they are compiled all the same.
@@ -26,6 +27,8 @@ LOADED = 'sx.load_model("smollm2")'  # of such pages: once a process; README.md 
 
 
 def code_of(page):
+    if page.suffix == ".py":
+        return [page.read_text("utf-8")]
     return re.findall(r"^```python\n(.*?)^```", page.read_text("utf-8"), re.DOTALL | re.MULTILINE)
 
 
@@ -87,7 +90,9 @@ def affordable(code):
     return small.replace(LOADED, "smollm2")
 
 
-@pytest.mark.parametrize("page", [README, *sorted(DOCS.rglob("*.md"))], ids=lambda page: page.name)
+@pytest.mark.parametrize(
+    "page", [README, *sorted(DOCS.rglob("*.md")), *EXAMPLES], ids=lambda page: page.name
+)
 def test_one_import_is_enough_and_every_name_of_a_page_is_there(page):
     text = page.read_text("utf-8")
     code = "\n".join(code_of(page))

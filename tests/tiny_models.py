@@ -1,13 +1,17 @@
-"""Tiny causal language models with random weights, and their tokenizer: real code, no download."""
+"""Tiny models with random weights, and their tokenizers: real code, no download."""
 
 from functools import cache
 
 import torch
 from tokenizers import Tokenizer, decoders, models, pre_tokenizers
+from tokenizers.processors import TemplateProcessing
 from transformers import (
     AutoModelForCausalLM,
+    AutoModelForSequenceClassification,
+    BartConfig,
     BertConfig,
     BloomConfig,
+    FNetConfig,
     Gemma2Config,
     Gemma3TextConfig,
     GemmaConfig,
@@ -17,11 +21,16 @@ from transformers import (
     LlamaConfig,
     MambaConfig,
     MistralConfig,
+    MPNetConfig,
+    MptConfig,
     OPTConfig,
     Phi3Config,
     PreTrainedTokenizerFast,
     Qwen2Config,
     Qwen3Config,
+    RobertaConfig,
+    T5Config,
+    XLNetConfig,
 )
 
 _WORDS = """<unk> <s> <pad> a b c d e good bad not very film the was plot yes no
@@ -42,6 +51,11 @@ _SIZES = {
     "initializer_range": 0.4,
 }
 _GROUPED = {**_SIZES, "num_key_value_heads": 2, "intermediate_size": 48}
+_TOWERS = {
+    name.format(side): size
+    for side in ("encoder", "decoder")
+    for name, size in {"{}_layers": 2, "{}_attention_heads": 4, "{}_ffn_dim": 48}.items()
+}
 
 CONFIGS = {
     "llama": lambda: LlamaConfig(**_GROUPED),
@@ -90,10 +104,66 @@ def tiny_model(architecture: str = "llama"):
     return model.eval()
 
 
-def tiny_tokenizer(*, bos: bool = True) -> PreTrainedTokenizerFast:
-    """A tokenizer of whole words and marks (spaces are dropped), with or without a BOS token."""
+_TEXTS = {**_SIZES, "num_labels": 3}
+_TEXTS_GROUPED = {**_GROUPED, "num_labels": 3}
+_NO_TABLE = {name: size for name, size in _TEXTS.items() if name != "max_position_embeddings"}
+_ANOTHER = VOCABULARY.index("e")  # a padding token that is not the tokenizer's
+
+CLASSIFIERS = {
+    "bert": lambda: BertConfig(**_TEXTS, intermediate_size=48),
+    "roberta": lambda: RobertaConfig(**_TEXTS, intermediate_size=48),  # positions from 3
+    "mpnet": lambda: MPNetConfig(**_TEXTS, intermediate_size=48),  # positions from 2
+    "bart": lambda: BartConfig(**_TEXTS, **_TOWERS, forced_eos_token_id=None),
+    "t5": lambda: T5Config(
+        **_NO_TABLE, d_model=32, d_kv=8, d_ff=48, num_layers=2, num_heads=4,
+        decoder_start_token_id=2,
+    ),
+    "xlnet": lambda: XLNetConfig(  # reads the last column
+        **_NO_TABLE, d_head=8, d_inner=48
+    ),
+    "fnet": lambda: FNetConfig(**_TEXTS, intermediate_size=48),  # mixes all columns
+    "gpt2": lambda: GPT2Config(**_TEXTS),
+    "gpt2, other padding": lambda: GPT2Config(**{**_TEXTS, "pad_token_id": _ANOTHER}),
+    "gpt2, no padding": lambda: GPT2Config(**{**_TEXTS, "pad_token_id": None}),
+    "llama, other padding": lambda: LlamaConfig(**{**_TEXTS_GROUPED, "pad_token_id": _ANOTHER}),
+    "llama, no padding": lambda: LlamaConfig(**{**_TEXTS_GROUPED, "pad_token_id": None}),
+    "llama, padding -1": lambda: LlamaConfig(**{**_TEXTS_GROUPED, "pad_token_id": -1}),
+    "opt, other padding": lambda: OPTConfig(
+        **{**_TEXTS, "pad_token_id": _ANOTHER}, ffn_dim=48, word_embed_proj_dim=32
+    ),
+    "bloom, no padding": lambda: BloomConfig(**{**_NO_TABLE, "pad_token_id": None}),
+    "mpt, other padding": lambda: MptConfig(
+        vocab_size=len(VOCABULARY), d_model=32, n_heads=4, n_layers=2, max_seq_len=POSITIONS,
+        pad_token_id=_ANOTHER, num_labels=3, initializer_range=0.4,
+    ),
+    "phi3": lambda: Phi3Config(**{**CONFIGS["phi3"]().to_dict(), "num_labels": 3}),
+}  # fmt: skip
+
+
+@cache
+def tiny_classifier(architecture: str = "bert", labels: int = 3):
+    """A random classifier of one architecture of `CLASSIFIERS`, in eval mode; leave it so."""
+    config = CLASSIFIERS[architecture]()
+    config.num_labels = labels
+    with torch.random.fork_rng(), torch.inference_mode(False):
+        torch.manual_seed(0)
+        return AutoModelForSequenceClassification.from_config(config).eval()
+
+
+def tiny_tokenizer(
+    *, bos: bool = True, before: tuple[str, ...] = (), after: tuple[str, ...] = ()
+) -> PreTrainedTokenizerFast:
+    """A tokenizer of whole words and marks (spaces are dropped), with or without a BOS token.
+
+    It puts the words `before` and `after` around every text, as others do special tokens.
+    """
     tokenizer = Tokenizer(models.WordLevel({word: i for i, word in enumerate(VOCABULARY)}, "<unk>"))
     tokenizer.pre_tokenizer = pre_tokenizers.Whitespace()
+    if before or after:
+        tokenizer.post_processor = TemplateProcessing(
+            single=[*before, "$A", *after],
+            special_tokens=[(word, VOCABULARY.index(word)) for word in {*before, *after}],
+        )
     names = {"bos_token": "<s>"} if bos else {}
     return PreTrainedTokenizerFast(
         tokenizer_object=tokenizer, unk_token="<unk>", pad_token="<pad>", **names

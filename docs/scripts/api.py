@@ -43,17 +43,17 @@ _PAGES: dict[str, tuple[str, str, tuple[str, ...]]] = {
 
 
 def api_pages() -> dict[str, str]:
-    """Markdown by path, such as `{"api/index.md": "# The front door…"}`."""
+    """Write Markdown by path, such as `{"api/index.md": "# The front door…"}`."""
     return {f"api/{name}.md": _page(name) for name in _PAGES}
 
 
 def public_names() -> dict[str, str]:
-    """The home of every name of `spexlens.__all__` which is no module itself."""
+    """Find the home of every name of `spexlens.__all__` which is no module itself."""
     return {name: home for home, names in spexlens._HOMES.items() for name in names}
 
 
 def modules(folder: str) -> list[str]:
-    """Dotted names of the public modules in a folder of the package, nested ones too; or itself."""
+    """List the public modules in a folder of the package, nested ones too; or itself."""
     if (SOURCE / f"{folder}.py").is_file():
         return [f"spexlens.{folder}"]
     files = sorted((SOURCE / folder).rglob("[!_]*.py"))

@@ -35,7 +35,7 @@ Results go to stdout, progress, notes and errors to stderr. With `--json` stdout
 
 
 def page() -> str:
-    """The whole page."""
+    """Write the whole page."""
     sections = [
         f"## {context.command_path}\n\n```text\n{_help(context)}\n```\n" for context in _commands()
     ]
@@ -43,7 +43,7 @@ def page() -> str:
 
 
 def _commands(parent: Any = None) -> Iterator[Any]:
-    """The context of the program and of every command below it, in the order of the help."""
+    """Yield the context of the program and of every command below it, in the order of the help."""
     if parent is None:
         parent = _context(typer.main.get_command(app), "spexlens", None)
         yield parent

@@ -46,5 +46,5 @@ def on_page_content(content: str, page: Any, **_: Any) -> str:
 
 
 def mathml(latex: str, display: str) -> str:
-    """An equation as MathML."""
+    """Write an equation as MathML."""
     return convert(html.unescape(latex).strip(), display=display)

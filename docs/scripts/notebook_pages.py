@@ -15,7 +15,7 @@ NOTEBOOKS = Path(__file__).parent.parent / "notebooks"
 
 
 def page_of(path: Path) -> tuple[str, list[str]]:
-    """Markdown of a notebook, and the HTML outputs that belong where it says `<div …>`.
+    """Write the Markdown of a notebook, and the HTML outputs that belong where it says `<div …>`.
 
     HTML is put in after Markdown has run, because Markdown would change what stands in it.
     """
@@ -35,18 +35,18 @@ def page_of(path: Path) -> tuple[str, list[str]]:
 
 
 def placeholder(number: int) -> str:
-    """Where the output of that number goes."""
+    """Mark where the output of that number goes."""
     return f'<div class="output" data-output="{number}"></div>'
 
 
 def cells(path: Path) -> list[dict[str, Any]]:
-    """The cells of a notebook."""
+    """Read the cells of a notebook."""
     found: list[dict[str, Any]] = json.loads(path.read_text(encoding="utf-8"))["cells"]
     return found
 
 
 def text_of(lines: str | list[str]) -> str:
-    """Text that a notebook keeps as a string or as a list of lines."""
+    """Read text that a notebook keeps as a string or as a list of lines."""
     return lines if isinstance(lines, str) else "".join(lines)
 
 
@@ -79,7 +79,7 @@ def execute(path: Path) -> None:
 
 
 def _merged(outputs: list[Any]) -> list[Any]:
-    """The outputs without stderr, pieces of stdout that follow each other joined."""
+    """Drop stderr, and join pieces of stdout that follow each other."""
     kept: list[Any] = []
     for output in outputs:
         if output.get("name") == "stderr":

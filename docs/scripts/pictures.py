@@ -18,7 +18,6 @@ from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 
 import spexlens as sx
-from spexlens.core.masks import all_masks, sample_masks
 from spexlens.explanation.stopping import Round, StoppingRule
 
 IMAGES = Path(__file__).parent.parent / "images"
@@ -28,13 +27,13 @@ WORDS = ["The", "plot", "never", "fails", "to", "surprise."]
 
 
 def never_fails(masks: np.ndarray) -> np.ndarray:
-    """A toy review score: "never" and "fails" hurt alone and help together."""
+    """Score a toy review: "never" and "fails" hurt alone and help together."""
     never, fails, surprise = masks[:, 2], masks[:, 3], masks[:, 5]
     return -1.0 * never - 2.0 * fails + 4.5 * (never & fails) + 1.0 * surprise
 
 
 def interaction() -> Figure:
-    """What an interaction is: the joint effect minus the sum of the separate ones."""
+    """Draw what an interaction is: the joint effect minus the sum of the separate ones."""
     figure, axes = _figure(6.4, 2.9)
     masks = np.zeros((4, len(WORDS)), dtype=bool)
     masks[1, 2] = masks[2, 3] = masks[3, [2, 3]] = True
@@ -55,10 +54,10 @@ def interaction() -> Figure:
 
 
 def masks() -> Figure:
-    """Masks over players, and the value of each."""
+    """Draw masks over players, and the value of each."""
     figure = Figure(figsize=(6.4, 2.9), layout="constrained")
     left, right = figure.subplots(1, 2, width_ratios=[3, 1], sharey=True)
-    rows = sample_masks(len(WORDS), 9, np.random.default_rng(3))
+    rows = sx.sample_masks(len(WORDS), 9, np.random.default_rng(3))
     values = never_fails(rows)
     for (row, player), present in np.ndenumerate(rows):
         box = mpl.patches.Rectangle(
@@ -81,11 +80,11 @@ def masks() -> Figure:
 
 
 def keep_probability() -> Figure:
-    """How many of 20 players a mask keeps, for three keep probabilities."""
+    """Draw how many of 20 players a mask keeps, for three keep probabilities."""
     figure, axes = _figure(6.4, 2.5)
     shades = {0.5: BLUE, 0.7: GREY, 0.9: VERMILION}
     for p, shade in shades.items():
-        kept = sample_masks(20, 20_000, np.random.default_rng(0), p, distinct=False).sum(axis=1)
+        kept = sx.sample_masks(20, 20_000, np.random.default_rng(0), p, distinct=False).sum(axis=1)
         share = np.bincount(kept, minlength=21) / len(kept)
         axes.plot(np.arange(21), share, marker="o", markersize=3.5, color=shade)
         peak = int(share.argmax())
@@ -99,7 +98,7 @@ def keep_probability() -> Figure:
 
 
 def spectrum() -> Figure:
-    """Two functions of two players in the two bases."""
+    """Draw two functions of two players in the two bases."""
     figure = Figure(figsize=(6.4, 3.6), layout="constrained")
     grid = figure.subplots(2, 2, sharex=True, sharey=True)
     functions: dict[str, Callable[[np.ndarray], np.ndarray]] = {
@@ -108,7 +107,7 @@ def spectrum() -> Figure:
     }
     sets = {(): "∅", (0,): "a", (1,): "b", (0, 1): "a×b"}
     for (title, function), row in zip(functions.items(), grid, strict=True):
-        explained = sx.fit(all_masks(2), function(all_masks(2)))
+        explained = sx.fit(sx.all_masks(2), function(sx.all_masks(2)))
         for axes, index in zip(row, ("Fourier", "Moebius"), strict=True):
             found = explained.interactions(index).to_dict()
             weights = [found.get(players, 0.0) for players in sets]
@@ -124,9 +123,9 @@ def spectrum() -> Figure:
 
 
 def indices() -> Figure:
-    """What the indices of order 2 make of one set of three players with the dividend 1."""
+    """Draw what the indices of order 2 make of one set of three players with the dividend 1."""
     figure, axes = _figure(6.4, 2.6)
-    explained = sx.fit(all_masks(3), 1.0 * all_masks(3).all(axis=1))
+    explained = sx.fit(sx.all_masks(3), 1.0 * sx.all_masks(3).all(axis=1))
     names = ["BII", "SII", "k-SII", "STII", "FSII", "FBII"]
     effects = [explained.interactions(name, order=2).to_dict() for name in names]
     at = np.arange(len(names))
@@ -165,13 +164,13 @@ def _explained(algorithm: str, budget: int, until: StoppingRule | None = None) -
 
 
 def _to_the_end(rounds: Sequence[Round]) -> None:
-    """A rule that never stops, for the sake of the learning curve."""
+    """Never stop, for the sake of the learning curve."""
 
 
 def fidelity() -> Figure:
-    """Predicted against measured on unseen masks, additive and with interactions."""
+    """Draw predicted against measured on unseen masks, additive and with interactions."""
     game = _planted()
-    unseen = sample_masks(20, 300, np.random.default_rng(9))
+    unseen = sx.sample_masks(20, 300, np.random.default_rng(9))
     truth = game(unseen)
     figure = Figure(figsize=(6.4, 3.1), layout="constrained")
     for axes, (name, title) in zip(
@@ -191,7 +190,7 @@ def fidelity() -> Figure:
 
 
 def curve() -> Figure:
-    """A learning curve, and what it predicts of twice the ablations."""
+    """Draw a learning curve, and what it predicts of twice the ablations."""
     explained = _explained("kernelspex", 480, _to_the_end)
     assert explained.curve is not None
     steps = explained.curve.steps
@@ -213,7 +212,7 @@ def curve() -> Figure:
 
 
 def intervals() -> Figure:
-    """Effects with 90 % intervals; pale where the interval holds zero."""
+    """Draw effects with 90 % intervals; pale where the interval holds zero."""
     explained = _explained("kernelspex", 300)
     table = explained.interactions("FBII", order=2).to_frame()
     table = table.iloc[[0, 1, 2, 4, 8, 16, 32, 64]][::-1]

@@ -15,7 +15,7 @@ DOORS = ("", "lenses", "models", "plots", "studies", "trainers")
 
 
 def stubs() -> dict[Path, str]:
-    """Text of every stub, by its path."""
+    """Write the text of every stub, by its path."""
     return {SOURCE / name / "__init__.pyi": _stub(name) for name in DOORS}
 
 

@@ -19,13 +19,13 @@ _WRITTEN = re.compile(r"(<!-- rows of (\w+) -->\n).*?(\n<!-- end of rows -->)", 
 
 
 def pages() -> dict[Path, str]:
-    """Text of every page that lists rows, with its tables as they must be."""
+    """Write the text of every page that lists rows, with its tables as they must be."""
     texts = {path: path.read_text("utf-8") for path in sorted(DOCS.rglob("*.md"))}
     return {path: filled(text) for path, text in texts.items() if _WRITTEN.search(text)}
 
 
 def filled(text: str) -> str:
-    """A page with its tables written anew."""
+    """Write a page with its tables written anew."""
     return _WRITTEN.sub(lambda match: f"{match[1]}\n{TABLES[match[2]]()}\n{match[3]}", text)
 
 

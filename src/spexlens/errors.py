@@ -104,7 +104,7 @@ class TransientError(SpexlensError, RuntimeError):
 
 
 class EndpointError(SpexlensError, RuntimeError):
-    """An endpoint refused a prompt, or answered what cannot be read: the message says why.
+    """An endpoint failed on a prompt, or answered what cannot be read: the message says why.
 
     Attributes
     ----------
@@ -114,10 +114,14 @@ class EndpointError(SpexlensError, RuntimeError):
         The HTTP status, if there was an answer.
     """
 
-    def __init__(self, message: str, prompt: str, status: int | None = None) -> None:
+    def __init__(self, message: str, prompt: str = "", status: int | None = None) -> None:
         super().__init__(message)
         self.prompt = prompt
         self.status = status
+
+
+class RefusedPromptError(EndpointError):
+    """An endpoint brings no value for this one prompt, for good: a content filter, its length."""
 
 
 class EndpointUnavailableError(EndpointError, TransientError):
@@ -133,7 +137,7 @@ class SpexlensWarning(UserWarning):
 
 
 def shown(items: Sequence[object], limit: int = 6) -> str:
-    """`items` as a short comma-separated list, cut after `limit` with a count of the rest."""
+    """Write `items` as a short comma-separated list, cut after `limit` with a count of the rest."""
     text = ", ".join(repr(item) for item in items[:limit])
     return text if len(items) <= limit else f"{text} and {len(items) - limit} more"
 

@@ -15,7 +15,7 @@ if TYPE_CHECKING:
 
 
 def to_shapiq(interactions: Interactions, *, baseline: float | None = None) -> Any:
-    """The interactions as a `shapiq.InteractionValues`, for its plots and tools.
+    """Write the interactions as a `shapiq.InteractionValues`, for its plots and tools.
 
     Names and standard errors have no place there and are left behind.
 
@@ -58,7 +58,7 @@ def to_shapiq(interactions: Interactions, *, baseline: float | None = None) -> A
 
 
 def from_shapiq(values: Any, players: Sequence[str] | None = None) -> Interactions:
-    """A `shapiq.InteractionValues` as interactions.
+    """Read interactions from a `shapiq.InteractionValues`.
 
     Parameters
     ----------
@@ -83,7 +83,7 @@ def from_shapiq(values: Any, players: Sequence[str] | None = None) -> Interactio
 
 
 def to_networkx(interactions: Interactions) -> nx.Graph[Any]:
-    """The interactions as a networkx graph: players and larger sets are nodes, pairs are edges.
+    """Write the interactions as a networkx graph: nodes are players and larger sets, edges pairs.
 
     Parameters
     ----------

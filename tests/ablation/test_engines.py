@@ -17,9 +17,10 @@ from spexlens.ablation.engines import ENGINES, Local, Ray, Threads, find_engine
 from spexlens.ablation.engines.base import Queue
 from spexlens.ablation.evaluate import evaluate, measure
 from spexlens.core.masks import all_masks
-from spexlens.errors import TransientError
+from spexlens.errors import RefusedPromptError, TransientError
 from tests.ablation import engine_contract
 from tests.contract import cases
+from tests.filtered_game import FilteredGame
 
 MASKS = all_masks(8)
 ENGINES_HERE = [Local(wait=0.01), Threads(3, wait=0.01), Threads(50, wait=0.01)]
@@ -215,3 +216,24 @@ def test_a_ray_worker_with_another_game_or_none_is_told(cluster, tmp_path):
         pytest.raises(sx.errors.AblationError, match="no weights on this machine"),
     ):
         evaluate(local, MASKS, engine=engine)
+
+
+def filtered_game():
+    return FilteredGame(
+        lambda masks: masks.sum(axis=1), 8, refuses=lambda masks: masks[:, 0] & masks[:, 1],
+        fails=lambda masks: masks[:, 2:].all(axis=1) & ~masks[:, 0],
+        error=RefusedPromptError("filtered", "a prompt", 400),
+    )  # fmt: skip
+
+
+def test_a_ray_worker_gives_what_came_in_before_a_failure(cluster):
+    local = filtered_game()
+    with (
+        Ray(filtered_game, workers=1, num_cpus=0.5, batch_seconds=60) as engine,
+        pytest.raises(sx.errors.AblationError, match="RefusedPromptError: filtered") as told,
+    ):
+        evaluate(local, MASKS, batch_size=300, engine=engine)
+    assert told.value.__cause__.status == 400
+    answered = ~(local.refuses(MASKS) | local.fails(MASKS))
+    assert len(told.value.values) == answered.sum()
+    assert told.value.calls == 254  # the refused ones count

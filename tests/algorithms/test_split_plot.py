@@ -14,6 +14,7 @@ def test_hard_to_change_parts_are_repeated_and_the_rest_is_fresh():
     for group in np.unique(design.groups):
         assert len(np.unique(hard[design.groups == group], axis=0)) == 1
     assert len(np.unique(hard, axis=0)) == len(np.unique(design.groups)) == 40
+    assert hard.mean() == pytest.approx(0.3, abs=0.05)
     assert np.unique(easy, axis=0).shape[0] > 200
     assert easy.mean() == pytest.approx(0.9, abs=0.02)
 
@@ -22,6 +23,18 @@ def test_few_hard_to_change_players_have_no_more_masks_than_there_are():
     design = sx.SplitPlot((2, 3), repeats=2)(12, 400, np.random.default_rng(1), 0.5)
     assert len(np.unique(design.masks[:, 2:4], axis=0)) == 4
     assert len(design.masks) == 400
+
+
+@pytest.mark.parametrize("p", [0.1, 0.5, 0.8, 0.95])
+@pytest.mark.parametrize("hard", [1, 2, 4])
+@pytest.mark.parametrize("repeats", [1, 10])
+def test_few_hard_to_change_players_are_present_as_often_as_p_says(hard, repeats, p):
+    presence = np.mean([
+        sx.SplitPlot(tuple(range(hard)), repeats)(30, 400, np.random.default_rng(seed), p)
+        .masks.mean(axis=0)
+        for seed in range(10)
+    ], axis=0)  # fmt: skip
+    assert np.abs(presence - p).max() < 0.05
 
 
 def test_folds_and_fidelity_keep_what_shares_a_training_together():

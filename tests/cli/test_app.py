@@ -11,7 +11,7 @@ import pytest
 import spexlens as sx
 from spexlens.ablation.store import Store
 from spexlens.cli import demo_case as demo
-from spexlens.cli.app import exit_code, main
+from spexlens.cli.app import exit_code
 from spexlens.cli.lazy import COMMANDS
 from spexlens.core.game import fingerprint
 from spexlens.lenses.text.game import prompt_game
@@ -23,20 +23,6 @@ PROMPT = [
     "prompt", "--template", "Review: {text}\\nSentiment:", "--text", TEXT,
     "--answers", "positive", "negative",
 ]  # fmt: skip
-
-
-@pytest.fixture
-def run(monkeypatch, capsys):
-    """`spexlens` with arguments: its exit code, output and errors."""
-
-    def call(*arguments):
-        monkeypatch.setattr(sys, "argv", ["spexlens", *map(str, arguments)])
-        with pytest.raises(SystemExit) as ended:
-            main()
-        output = capsys.readouterr()
-        return ended.value.code or 0, output.out, " ".join(output.err.split())
-
-    return call
 
 
 @pytest.fixture(scope="module")

@@ -5,6 +5,7 @@ import sys
 import pytest
 import typer
 
+import spexlens as sx
 from spexlens.cli.context import context
 from spexlens.errors import InvalidInputError
 from tests.tiny_models import tiny_model, tiny_tokenizer
@@ -12,12 +13,20 @@ from tests.tiny_models import tiny_model, tiny_tokenizer
 CONTEXT = b"The film was good. The plot was bad. No fun."
 
 
+# As Gemma's, Mistral's and Llama 2's do, it refuses two messages of a user in a row.
+ALTERNATING = (
+    "{{ bos_token }}{% for m in messages %}{% if (m['role'] == 'user') != (loop.index0 % 2 == 0) %}"
+    "{{ raise_exception('Conversation roles must alternate user/assistant/user/assistant/...') }}"
+    "{% endif %}{{ m['content'] }} {% endfor %}Review :"
+)
+
+
 @pytest.fixture(scope="module")
 def folder(tmp_path_factory):
     path = tmp_path_factory.mktemp("model")
     tiny_model().save_pretrained(path)
     made = tiny_tokenizer()
-    made.chat_template = "{% for m in messages %}{{ m['content'] }} {% endfor %}Review :"
+    made.chat_template = ALTERNATING
     made.save_pretrained(path)
     return path
 
@@ -51,12 +60,26 @@ def test_flips_are_shown_with_the_text(run):
     assert "becomes" in out or "none of the sets" in out
 
 
+@pytest.mark.parametrize("absent", ["remove", "replace"])
+def test_in_a_chat_the_context_is_cut_and_the_question_stays(run, tmp_path, absent):
+    given = ("--chat", "--response", "good film", "--absent", absent, "--out", tmp_path / absent)
+    run(*given)
+    game = sx.load(tmp_path / absent / "run.json").manifest["game"]
+    (message,) = game["lens"]["messages"]
+    text = CONTEXT.decode()
+    assert message == {"role": "user", "content": f"{text}\n\ngood?"}
+    spans = [text[start:end] for _, start, end in game["lens"]["places"]]
+    assert spans == ["The film was good.", "The plot was bad.", "No fun."]
+
+
 @pytest.mark.parametrize(
     ("arguments", "message"),
     [
         (("--flips", 2, "--response", "good"), "needs --answers"),
         ((), "either answers"),
         (("--response", "good", "--segmenter", "json_fields"), "no JSON"),
+        (("--response", "good", "--segmenter", "json_fields", "--chat"), "no JSON"),
+        (("--response", "good", "--chat", "--absent", "mask"), "absent='replace'"),
     ],
 )
 def test_what_does_not_fit_is_told(run, arguments, message):

@@ -52,7 +52,7 @@ def test_heads_are_explained_pruned_and_exported(run, files, tmp_path):
 
 
 def test_the_keep_probability_is_measured_unless_given(run):
-    result = run("--budget", 300, "--layers", "0,1", "--replacement", "zero")
+    result = run("--budget", 300, "--layers", "0,1", "--absent", "zero")
     assert result.exit_code == 0, result.output
     assert "Keep     p = 0." in result.output
 

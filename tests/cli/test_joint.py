@@ -41,12 +41,12 @@ def test_words_and_heads_are_players_of_one_run(run, tmp_path):
     assert "words × heads" in out
     assert "From words through heads" in out
     assert "carries" in out or "makes up" in out
-    config = tomllib.loads((tmp_path / "run" / "config.toml").read_text())
-    assert config["p_heads"] == 0.8
+    written = tmp_path / "run" / "config.toml"
+    config = tomllib.loads(written.read_text())
+    assert (config["p_heads"], config["absent"]) == (0.8, "mean")
     assert "p" not in config
-    again = run(
-        *options, "--store", tmp_path / "kept.db", "--config", tmp_path / "run" / "config.toml"
-    )
+    written.write_text(written.read_text().replace("absent", "replacement"))  # as it was called
+    again = run(*options, "--store", tmp_path / "kept.db", "--config", written)
     assert "80 values were found in the store" in " ".join(again.split())
 
 
@@ -57,7 +57,7 @@ def test_words_and_heads_are_players_of_one_run(run, tmp_path):
         (("--p-heads", 1), InvalidInputError, "'heads'; needed a number strictly within"),
         (("--p-words", 0), InvalidInputError, "'words'; needed a number strictly within"),
         (("--sites", "neurons"), UnknownNameError, "heads, kv, mlps, layers"),
-        (("--replacement", "resample"), InvalidInputError, "resample"),
+        (("--absent", "resample"), InvalidInputError, "resample"),
     ],
 )
 def test_what_does_not_fit_is_told(run, arguments, error, message):

@@ -14,7 +14,14 @@ from spexlens.lenses.text.game import prompt_game
 from spexlens.lenses.text.response_scores import FullPromptKL, Perplexity, ResponseLogProbability
 from spexlens.lenses.text.sequence_scores import AnswerLogOdds
 from spexlens.models.zoo import load_model
-from tests.endpoint_server import ChosenServer, next_word_log_probabilities
+from tests.endpoint_server import (
+    REFUSALS,
+    ChosenServer,
+    error,
+    next_word_log_probabilities,
+    reasoner,
+    word_model,
+)
 from tests.tiny_models import tiny_model, tiny_tokenizer
 
 TEXT, TEMPLATE = "the film was not bad", "Review : {text} Sentiment :"
@@ -145,3 +152,88 @@ def test_what_an_endpoint_cannot_do_is_told_before_it_is_asked(run):
         )
         assert code == 2
         assert "shows neither its tokens nor its attention" in err
+
+
+@pytest.mark.parametrize(
+    ("choice", "code", "told"),
+    [
+        ("skip", 0, "of 40 masks were refused and left out"),
+        ("raise", 3, "on_refusal='skip' (--on-refusal skip) leaves such masks out"),
+        ("drop", 2, "known: raise, skip"),
+    ],
+)
+def test_refused_prompts_end_a_run_or_are_left_out(run, choice, code, told):
+    def answer(number, body):  # the full prompt is the first
+        refused = number > 0 and " bad " in body["prompt"]
+        return REFUSALS["Azure"] if refused else word_model(body)
+
+    with ChosenServer(answer) as server:
+        ended, out, err = run(
+            "--text", "a fine film or bad one", "--answers", "good", "bad", "--model", "tiny",
+            "--budget", 40, "--algorithm", "lasso", "--endpoint", server.url,
+            "--on-refusal", choice,
+        )  # fmt: skip
+    assert ended == code
+    assert told in " ".join((err if code else out).split())
+    assert bool(server.bodies) == (choice != "drop")
+    if not code:
+        assert "brought no value and were left out" in " ".join(out.split())
+
+
+def test_the_length_of_samples_is_set_where_a_model_reasons(run):
+    given = [
+        "--text", "a fine film", "--chat", "--model", "m", "--answers", "positive", "negative",
+        "--score", "share", "--samples", 2, "--budget", 8,
+    ]  # fmt: skip
+    with ChosenServer(lambda number, body: reasoner(body, "think", 20)) as server:
+        code, _, err = run(*given, "--endpoint", server.url)
+        assert code == 2
+        assert "2 of 2 cut off while it reasoned" in err
+        assert len(server.bodies) == 1
+        code, _, _ = run(*given, "--endpoint", server.url, "--answer-tokens", 30)
+    assert code == 0
+    assert server.bodies[-1]["max_tokens"] == 30
+
+
+def test_further_fields_go_into_every_request_and_the_file_of_options(run, tmp_path):
+    given = ["--text", "a bad film", "--answers", "good", "bad", "--model", "m", "--budget", 8]
+    fields = {
+        "top_p": 0.5, "chat_template_kwargs": {"enable_thinking": False}, "user": "me=you",
+        "stop": None, "seed": 3,
+    }  # fmt: skip
+    options = [
+        "--option", "top_p=0.5", "--option", 'chat_template_kwargs={"enable_thinking": false}',
+        "--option", "user=me=you", "--option", "seed=3", "--option", "stop=null",
+    ]  # fmt: skip
+    del fields["stop"]
+    with ChosenServer() as server:
+        code, _, _ = run(*given, "--endpoint", server.url, *options, "--out", tmp_path)
+        assert code == 0
+        count = len(server.bodies)
+        code, _, _ = run(*given, "--endpoint", server.url, "--config", tmp_path / "config.toml")
+        assert code == 0
+    assert len(server.bodies) == 2 * count
+    assert all(fields.items() <= body.items() for body in server.bodies)
+
+
+@pytest.mark.parametrize("option", ["top_p", "=3", " =3"])
+def test_an_option_that_is_no_field_is_told(option):
+    with pytest.raises(sx.InvalidInputError, match="needed name=value"):
+        PromptArguments(TEXT, ANSWERS, endpoint="http://localhost/v1", option=(option,)).checked()
+    with pytest.raises(sx.InvalidInputError, match="is for --endpoint"):
+        PromptArguments(TEXT, ANSWERS, option=("top_p=1",)).checked()
+
+
+def test_a_model_that_wants_another_limit_is_asked_from_the_command_line(run):
+    def answer(number, body):
+        if "max_tokens" in body:
+            return 400, error("Use 'max_completion_tokens' instead of 'max_tokens'.")
+        return word_model({**body, "max_tokens": body["max_completion_tokens"]})
+
+    with ChosenServer(answer) as server:
+        code, _, _ = run(
+            "--text", "a bad film", "--answers", "good", "bad", "--model", "m", "--budget", 8,
+            "--endpoint", server.url,
+        )  # fmt: skip
+    assert code == 0
+    assert sum("max_tokens" in body for body in server.bodies) == 1

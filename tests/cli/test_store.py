@@ -34,7 +34,7 @@ def run(monkeypatch, capsys):
     def call(*arguments):
         monkeypatch.setattr(sys, "argv", ["store", *map(str, arguments)])
         with pytest.raises(SystemExit) as ended:
-            commands.store_app()
+            commands.store()
         return ended.value.code or 0, capsys.readouterr().out
 
     return call

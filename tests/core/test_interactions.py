@@ -39,7 +39,7 @@ def test_top_filters_by_order_and_never_shows_the_empty_set(effects):
     assert effects.top(9, order=2).to_dict() == {(0, 1): 2.0, (0, 2): -2.0}
     assert () not in effects.top(99)
     assert len(effects.top(0)) == 0
-    with pytest.raises(sx.InvalidInputError, match="top -1"):
+    with pytest.raises(sx.InvalidInputError, match="k = -1"):
         effects.top(-1)
 
 

@@ -222,13 +222,18 @@ def test_what_was_run_is_kept_with_the_result(tmp_path):
 class Mostly(sx.FunctionGame):
     """A game of players that are mostly present."""
 
-    p = np.full(10, 0.9)
+    @property
+    def p(self):
+        return np.full(len(self.players), 0.9)
+
+
+MANY = random_sparse(30, 6, 2, np.random.default_rng(1))
 
 
 @pytest.mark.parametrize("algorithm", ["lasso", sx.Lasso()])
 def test_a_games_own_keep_probability_is_used(algorithm):
-    explanation = sx.explain(Mostly(TRUTH, 10), 200, algorithm, rng=0)
-    assert explanation.masks.mean() > 0.7
+    explanation = sx.explain(Mostly(MANY, 30), 200, algorithm, rng=0)
+    assert explanation.masks.mean() == pytest.approx(0.9, abs=0.02)
     assert np.all(explanation.spectrum.p == 0.9)
 
 
@@ -270,3 +275,57 @@ def test_the_design_of_an_algorithm_serves_another():
     assert (explanation.masks == designed.masks).all()
     drawn = sx.explain(TRUTH, 200, "lasso", rng=0, design=sx.random_design)
     assert (drawn.masks == sx.explain(TRUTH, 200, "lasso", rng=0).masks).all()
+
+
+@pytest.mark.parametrize("p", [0.1, 0.9, "each"])
+@pytest.mark.parametrize("algorithm", ["lasso", "kernelspex"])
+def test_a_fit_learns_the_keep_probability_and_its_fidelity_is_that_on_such_masks(algorithm, p):
+    keep = np.array([0.5, 0.9] * 15) if p == "each" else p
+    masks = sample_masks(30, 300, np.random.default_rng(1), keep)
+    truth = sx.FunctionGame(lambda m: 1.0 * m[:, 0] + 2.0 * (m[:, 1:7].sum(axis=1) > 3), 30)
+    explanation = sx.fit(masks, truth(masks), algorithm=algorithm, rng=0)
+    assert np.abs(explanation.spectrum.p - keep).max() < 0.1
+    assert np.ndim(explanation.spectrum.p) == (p == "each")
+    assert any(note.startswith("p was learned") for note in explanation.notes)
+    unseen = sample_masks(30, 2000, np.random.default_rng(2), keep)
+    true = explanation.score(unseen, truth(unseen)).r2
+    assert explanation.fidelity.r2_lower - 0.05 < true < explanation.fidelity.r2_upper + 0.05
+
+
+def test_a_given_keep_probability_that_masks_contradict_is_doubted():
+    masks = sample_masks(30, 200, np.random.default_rng(1), 0.9)
+    values = masks[:, 0] * 1.0
+    for p, doubted in ((0.5, True), (0.9, False), (None, False)):
+        explanation = sx.fit(masks, values, algorithm="lasso", rng=0, p=p)
+        told = " ".join(explanation.notes)
+        assert ("was given, but the masks keep 89 % of the players" in told) == doubted
+    half = sample_masks(30, 200, np.random.default_rng(1))
+    assert not sx.fit(half, half[:, 0] * 1.0, algorithm="lasso", rng=0).notes
+
+
+def test_players_that_are_always_or_never_present_are_told():
+    masks = sample_masks(8, 60, np.random.default_rng(1))
+    masks[:, 2], masks[:, 5] = True, False
+    notes = " ".join(sx.fit(masks, masks[:, 0] * 1.0, list("abcdefgh"), "lasso", rng=0).notes)
+    assert "1 of 8 players are present in every mask ('c')" in notes
+    assert "1 of 8 players are present in no mask ('f')" in notes
+
+
+@pytest.mark.parametrize("p", [0.03, 0.97])
+def test_effects_are_told_at_what_distinct_masks_truly_keep(p):
+    game = sx.FunctionGame(lambda masks: masks.sum(axis=1), 10)
+    explanation = sx.explain(game, 200, "lasso", rng=0, p=p)
+    assert explanation.spectrum.p == pytest.approx(explanation.masks.mean(), abs=0.01)
+    assert any("distinct masks of 10 players cannot be had" in note for note in explanation.notes)
+
+
+def test_an_empty_input_that_is_missed_asks_for_a_lower_keep_probability():
+    rare = sx.FunctionGame(lambda m: (~m.any(axis=1)).astype(float), 30)
+    (note,) = (n for n in sx.explain(rare, 100, "lasso", rng=0).notes if "empty input" in n)
+    assert "Lower the keep probability" in note
+
+
+@pytest.mark.parametrize("count", [0, 1])
+def test_too_few_masks_to_score_are_an_error(explanation, count):
+    with pytest.raises(sx.InvalidInputError, match=f"{count} masks given; needed at least 2"):
+        explanation.score(explanation.masks[:count], explanation.values[:count])

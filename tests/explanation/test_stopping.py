@@ -55,7 +55,7 @@ def test_rules_that_cannot_be_met_are_refused():
     for target, match in ((sx.Fidelity(), "without a number"), (sx.Fidelity(r2=1.2), "at most")):
         with pytest.raises(sx.InvalidInputError, match=match):
             Reach(target)
-    with pytest.raises(sx.InvalidInputError, match="Stable"):
+    with pytest.raises(sx.InvalidInputError, match="top = 0"):
         sx.Stable(top=0)
     with pytest.raises(sx.InvalidInputError, match="unknown index"):
         sx.Stable(index="nonsense")

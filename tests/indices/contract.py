@@ -25,6 +25,12 @@ def computed(row, terms, n, order=None):
     return sx.compute_index(sx.FourierSpectrum.from_dict(terms, n), row.name, order)
 
 
+def unanimity(n):
+    """1 where all n players are there, else 0."""
+    subsets = [tuple(np.flatnonzero(mask).tolist()) for mask in all_masks(n)]
+    return sx.FourierSpectrum.from_dict({T: (-1) ** len(T) / 2**n for T in subsets}, n)
+
+
 def check_it_is_its_definition_over_all_coalitions(row):
     for players in (3, 6):
         highest = 4 if players > 4 else 3
@@ -36,6 +42,15 @@ def check_it_is_its_definition_over_all_coalitions(row):
                 assert found.get(T, 0.0) == pytest.approx(effect, abs=1e-6), (T, order)
             assert set(found) <= set(expected)
             assert found.index == row.name
+
+
+def check_the_moments_of_its_measure_are_its_moebius_weights(row):
+    for order in (1, 2, 3, 5) if row.measure is not None and row.max_order is None else (1,):
+        for t in range(1, order + 1) if row.measure is not None else ():
+            measure = row.measure(t, order)
+            for r in range(7):
+                found = sx.compute_index(unanimity(t + r), row.name, order)[tuple(range(t))]
+                assert measure.moment(r) == pytest.approx(found, abs=1e-5), (order, t, r)
 
 
 def check_it_is_a_property_of_the_function_not_of_the_design(row):

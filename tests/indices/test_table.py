@@ -2,6 +2,8 @@ import numpy as np
 import pytest
 
 import spexlens as sx
+from spexlens.core.masks import sample_masks
+from spexlens.indices.coalitions import Coalitions, subsets
 from tests.contract import cases
 from tests.indices import contract
 from tests.reference import fourier_by_definition, moebius_by_definition
@@ -59,3 +61,33 @@ def test_influence_has_the_standard_errors_of_its_slopes():
         )
         variance += ((up - down) / 2e-6 * error) ** 2
     assert found.std_err == pytest.approx(np.sqrt(variance), rel=1e-5)
+
+
+@pytest.mark.parametrize("p", [0.5, 0.9, np.array([0.2, 0.5, 0.6, 0.9, 0.3])])
+def test_weighted_banzhaf_is_the_mean_derivative_over_masks_at_p(p):
+    n, keep = 5, np.broadcast_to(p, (5,))
+    spectrum = random_sparse(n, 9, 4, np.random.default_rng(2), p=p)
+    game = Coalitions(spectrum, n)
+    found = sx.compute_index(spectrum, "WBII", 3)
+    for players, effect in found.items():
+        others = [i for i in range(n) if i not in players]
+        expected = 0.0
+        for present in subsets(others):
+            chance = np.prod([keep[i] if i in present else 1 - keep[i] for i in others])
+            expected += chance * game.derivative(players, present)
+        assert effect == pytest.approx(expected, abs=1e-9)
+
+
+def test_the_default_index_is_that_of_the_masks():
+    masks = sample_masks(20, 200, np.random.default_rng(0), 0.9)
+    ex = sx.fit(
+        masks, masks[:, 0] * 2.0 + (masks[:, 1] & masks[:, 2]), rng=0, algorithm="kernelspex"
+    )
+    effects = ex.interactions()
+    assert effects.index == "WBII"
+    assert effects[(0,)] == pytest.approx(2.0, abs=0.1)
+    assert effects[(1,)] == pytest.approx(0.9, abs=0.1)
+    certain = ~effects.holds_zero[effects.supports.orders() == 1]
+    assert certain[:3].all()
+    half = sample_masks(20, 100, np.random.default_rng(0))
+    assert sx.fit(half, half[:, 0] * 1.0, algorithm="lasso").interactions().index == "FBII"

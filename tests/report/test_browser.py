@@ -319,7 +319,7 @@ def test_the_prompt_is_shown_whole(show, words):
 def test_without_scripts_there_is_a_table(show, words):
     page = show(words, scripted=False)
     assert not page.locator("#explore").is_visible()
-    assert rows(page).count() == len(words.interactions("FBII", 3).top(40))
+    assert rows(page).count() == len(words.interactions(order=3).top(40))
     assert page.locator("svg.chart").count() == 2
 
 

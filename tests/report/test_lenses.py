@@ -8,9 +8,9 @@ from spexlens.report.charts import lens_energy_chart
 from spexlens.report.layouts import choose_layout
 from spexlens.report.lenses import (
     LensSection,
-    full_input_effects,
     lenses_data,
     recorded_lenses,
+    total_effects,
 )
 from tests.report.test_page import HOSTILE, Page
 from tests.strategies import random_sparse
@@ -59,7 +59,7 @@ def test_sides_hold_the_pairs_of_their_two_lenses_the_strongest_first(run):
 
 def test_what_players_do_tells_the_kinds_of_paths(run):
     found, blocks = run.interactions("FBII"), recorded_lenses(run.manifest, 9)
-    does = full_input_effects(found)
+    does = total_effects(found)
     assert does == pytest.approx(
         [sum(effect for members, effect in found.items() if i in members) for i in range(9)]
     )

@@ -144,7 +144,7 @@ def test_only_edited_inputs_are_shown():
 
 @pytest.mark.parametrize(
     ("given", "message"),
-    [({"size": 0}, "a set of 0"), ({"size": 10}, "among 9"), ({"direction": "up"}, "removal"),
+    [({"size": 0}, "size = 0"), ({"size": 10}, "size = 10"), ({"direction": "up"}, "removal"),
      ({"towards": "up"}, "either")],
 )  # fmt: skip
 def test_what_does_not_fit_is_told(given, message):

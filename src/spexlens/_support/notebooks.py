@@ -6,7 +6,7 @@ import sys
 
 
 def in_notebook() -> bool:
-    """Whether this is a Jupyter kernel; a script and IPython in a terminal are none.
+    """Tell whether this is a Jupyter kernel; a script and IPython in a terminal are none.
 
     >>> in_notebook()
     False

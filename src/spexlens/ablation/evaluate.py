@@ -13,7 +13,8 @@ from spexlens.ablation.budget import Budget, Deadline, tokens_of
 from spexlens.ablation.engines import Batch, Engine, FailedBatchError, find_engine
 from spexlens.ablation.interruption import first_interrupt
 from spexlens.ablation.store import Shelf, Store
-from spexlens.core.game import Game, as_values
+from spexlens.core.arguments import whole
+from spexlens.core.game import Game, Refusing, answered, as_values
 from spexlens.core.masks import BoolArray, FloatArray, IntArray, as_masks, unique_masks
 from spexlens.errors import (
     AblationError,
@@ -40,8 +41,11 @@ class Measured:
     Attributes
     ----------
     values : float array (m,) or (m, q)
+        NaN where the game refused the mask; see `spexlens.core.game.Refusing`.
     calls : int
-        Ablations made.
+        Ablations made, the refused ones among them.
+    refused : int
+        Distinct masks for which the game has no value.
     reused : int
         Distinct masks whose values were found in the store.
     tokens : int
@@ -51,6 +55,7 @@ class Measured:
 
     values: FloatArray
     calls: int
+    refused: int
     reused: int
     tokens: int
     seconds: float
@@ -66,11 +71,25 @@ def evaluate(
     store: Store | None = None,
     budget: Budget | None = None,
 ) -> FloatArray:
-    """Return the values `(m,)` or `(m, q)` of a game at masks `(m, n)`; see `measure`."""
-    return measure(
+    """Return the values `(m,)` or `(m, q)` of a game at masks `(m, n)`; see `measure`.
+
+    Raises
+    ------
+    AblationError
+        Also when the game refuses a mask: here every one is needed.
+    """
+    measured = measure(
         game, masks, batch_size=batch_size, progress=progress, engine=engine, store=store,
         budget=budget,
-    ).values  # fmt: skip
+    )  # fmt: skip
+    if measured.refused:
+        known = answered(measured.values)
+        raise AblationError(
+            f"the game refused {measured.refused} of {len(masks)} masks, all of which are needed "
+            f"here. The other values are on this error as .masks and .values.",
+            masks[known], measured.values[known], measured.calls, measured.reused,
+        )  # fmt: skip
+    return measured.values
 
 
 def measure(
@@ -96,7 +115,7 @@ def measure(
     engine : str or Engine, optional
         A key of `ENGINES` or an instance; `Local` by default.
     store : Store, optional
-        Values found in it are not measured again; every batch is added to it at once.
+        Values found in it are not measured again; what is measured is added as it comes in.
     budget : Budget, optional
         What the measuring may cost.
 
@@ -109,7 +128,7 @@ def measure(
     AblationError
         When the game or the store fails. This and the next ones carry what was measured.
     InvalidValuesError
-        When the game returns the wrong number of values, or NaN.
+        When the game returns the wrong number of values, or NaN that is no refusal.
     BudgetSpentError
         When the budget ends before all masks have a value.
     InterruptedRunError
@@ -127,8 +146,9 @@ def measure(
     >>> measured.values.tolist(), measured.calls
     ([2.0, 2.0, 2.0, 2.0, 2.0], 1)
     """
-    if batch_size < 1:
-        raise InvalidInputError(f"batch_size = {batch_size} given; needed at least 1 mask a call.")
+    whole("batch_size", batch_size)
+    if store is not None and not isinstance(store, Store):
+        raise InvalidInputError(f"store = {store!r} given; needed spexlens.Store('values.db').")
     start = time.monotonic()
     masks = as_masks(masks, len(game.players))
     distinct, inverse = unique_masks(masks)
@@ -139,14 +159,16 @@ def measure(
         rows = rows[: budget.affordable(game, distinct[rows])]
         tokens = 0 if budget.tokens is None else int(tokens_of(game, distinct[rows]).sum())
         run.measure(rows, engine, batch_size, Deadline(budget.seconds))
-    if not run.known.all():
+    if len(run.missing()):
         raise run.error(
             BudgetSpentError,
             f"the budget of {budget} is spent: {run.calls} of the {run.calls + len(run.missing())} "
             f"masks that had to be measured have a value. {run.kept()}",
         )
     seconds = time.monotonic() - start
-    return Measured(run.values[inverse], run.calls, run.reused, tokens, seconds)
+    return Measured(
+        run.values[inverse], run.calls, int(run.refused.sum()), run.reused, tokens, seconds
+    )
 
 
 class _Run:
@@ -156,8 +178,10 @@ class _Run:
         self, game: Game, masks: BoolArray, shelf: Shelf | None, progress: Progress | None
     ) -> None:
         self.game, self.masks, self.shelf, self.progress = game, masks, shelf, progress
+        self.skips = isinstance(game, Refusing) and game.skips_refused
         self.known = np.zeros(len(masks), dtype=bool)
-        self.values: FloatArray = np.zeros(0)
+        self.refused = np.zeros(len(masks), dtype=bool)
+        self.values: FloatArray = np.full(len(masks), np.nan)
         self.reused = 0
         if shelf is not None:
             found, values = shelf.find(masks)
@@ -165,8 +189,8 @@ class _Run:
             self.reused = len(found)
 
     def missing(self) -> IntArray:
-        """Return the rows that have no value yet."""
-        return np.flatnonzero(~self.known)
+        """Return the rows that have no value yet, and were not refused."""
+        return np.flatnonzero(~self.known & ~self.refused)
 
     def measure(self, rows: IntArray, engine: Engine, batch_size: int, deadline: Deadline) -> None:
         """Run the engine on the masks of `rows`; an error only after all under way has come in."""
@@ -185,7 +209,8 @@ class _Run:
             ):
                 self._tell(len(rows))
                 for batch in run:
-                    deadline.record(len(batch.rows), batch.seconds)
+                    if size := len(batch.rows) if batch.size is None else batch.size:
+                        deadline.record(size, batch.seconds)
                     try:
                         self._accept(rows[batch.rows], batch)
                     except (InvalidInputError, StoreError) as error:
@@ -204,8 +229,8 @@ class _Run:
 
     @property
     def calls(self) -> int:
-        """How many values were measured, not reused."""
-        return int(self.known.sum()) - self.reused
+        """How many masks were measured, not reused; refused ones count."""
+        return int(self.known.sum()) - self.reused + int(self.refused.sum())
 
     def error(self, kind: type[AblationError], message: str) -> AblationError:
         """Return an error that carries all there is."""
@@ -222,8 +247,9 @@ class _Run:
     def _accept(self, rows: IntArray, batch: Batch) -> None:
         masks = self.masks[rows]
         try:
-            values = as_values(batch.values, masks)
-            if self.known.any() and values.shape[1:] != self.values.shape[1:]:
+            values = as_values(batch.values, masks, refusals=self.skips)
+            known = answered(values)
+            if self.known.any() and known.any() and values.shape[1:] != self.values.shape[1:]:
                 raise InvalidInputError(
                     f"values have shape {values.shape} now, {self.values[self.known].shape} "
                     "before; needed the same number of outputs for every mask."
@@ -232,15 +258,16 @@ class _Run:
             raise InvalidInputError(
                 f"in the batch that starts at mask {rows[0]}: {error}"
             ) from None
-        self._set(rows, values)
-        if self.shelf is not None:
-            self.shelf.add(masks, values)
+        self.refused[rows[~known]] = True
+        self._set(rows[known], values[known])
+        if self.shelf is not None and known.any():
+            self.shelf.add(masks[known], values[known])
 
     def _set(self, rows: IntArray, values: FloatArray) -> None:
         if not len(rows):
             return
         if not self.known.any():
-            self.values = np.zeros((len(self.masks), *values.shape[1:]))
+            self.values = np.full((len(self.masks), *values.shape[1:]), np.nan)
         self.values[rows] = values
         self.known[rows] = True
 

@@ -10,7 +10,7 @@ from spexlens.ablation.budget import Budget
 from spexlens.ablation.engines import Engine
 from spexlens.ablation.evaluate import BATCH_SIZE, Progress, measure
 from spexlens.ablation.store import Store
-from spexlens.core.game import Game
+from spexlens.core.game import Game, answered
 from spexlens.core.masks import BoolArray, FloatArray
 from spexlens.errors import AblationError
 
@@ -31,7 +31,9 @@ class Meter:
     Attributes
     ----------
     calls : int
-        Ablations made.
+        Ablations made, the refused ones among them.
+    refused : int
+        Masks that the game refused.
     reused : int
         Masks whose values were found in the store.
     """
@@ -54,10 +56,11 @@ class Meter:
         self._tokens = 0
         self._measured: list[tuple[BoolArray, FloatArray]] = []
         self.calls = 0
+        self.refused = 0
         self.reused = 0
 
     def __call__(self, masks: BoolArray) -> FloatArray:
-        """Measure values `(m,)` or `(m, q)` of masks `(m, n)`; errors as in `measure`."""
+        """Measure values `(m,)` or `(m, q)` of masks `(m, n)`, NaN for refused ones: `measure`."""
         if self._started is None:
             self._started = time.monotonic()
         try:
@@ -71,9 +74,12 @@ class Meter:
             self._add_earlier(error)
             raise
         self.calls += measured.calls
+        self.refused += measured.refused
         self.reused += measured.reused
         self._tokens += measured.tokens
-        self._measured.append((masks, measured.values))
+        known = answered(measured.values)
+        if known.any():
+            self._measured.append((masks[known], measured.values[known]))
         return measured.values
 
     def _add_earlier(self, error: AblationError) -> None:

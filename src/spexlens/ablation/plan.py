@@ -12,7 +12,7 @@ from spexlens.ablation.budget import Budget
 from spexlens.ablation.engines import Engine
 from spexlens.ablation.evaluate import BATCH_SIZE, measure
 from spexlens.ablation.store import Store
-from spexlens.core.game import CountsTokens, Game, HasKeepProbability, Priced
+from spexlens.core.game import CountsTokens, Game, HasKeepProbability, Noted, Priced
 from spexlens.core.masks import Rng, as_generator
 from spexlens.errors import InvalidInputError
 
@@ -33,6 +33,8 @@ class Plan:
     memory : int
         Bytes this process has needed so far at its peak, the calibration included.
     money : str, optional
+    notes : tuple of str
+        What there is to doubt about the game's values.
     """
 
     players: int
@@ -41,6 +43,7 @@ class Plan:
     seconds: float | None
     memory: int
     money: str | None
+    notes: tuple[str, ...] = ()
 
     def __str__(self) -> str:
         parts = [f"{self.players:,} players", f"{self.ablations:,} ablations"]
@@ -51,7 +54,7 @@ class Plan:
         parts.append(f"{self.memory / 2**30:.1f} GiB of memory so far")
         if self.money is not None:
             parts.append(self.money)
-        return ", ".join(parts)
+        return "\n".join([", ".join(parts), *self.notes])
 
 
 def plan(
@@ -120,6 +123,7 @@ def plan(
         seconds=None if per_mask is None else per_mask * ablations,
         memory=_peak_memory(),
         money=_money(game, tokens),
+        notes=game.notes() if isinstance(game, Noted) else (),
     )
 
 

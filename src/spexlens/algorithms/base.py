@@ -10,7 +10,7 @@ import math
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field, replace
 from types import MappingProxyType
-from typing import Any, ClassVar, NamedTuple, Protocol
+from typing import Any, ClassVar, NamedTuple, Protocol, runtime_checkable
 
 import numpy as np
 
@@ -22,8 +22,10 @@ from spexlens.core.masks import (
     read_only,
     sample_masks,
 )
+from spexlens.core.presence import contradicts, learn_keep_probability, presence_in_words
 from spexlens.core.spectrum import FourierSpectrum
 from spexlens.core.supports import Supports
+from spexlens.core.units import Units
 from spexlens.errors import InvalidInputError
 
 MIN_MASKS = 4  # fewer values cannot be split into a part to fit and a part to judge
@@ -103,6 +105,8 @@ class Recovery:
         The same algorithm with its data-driven choices fixed: what cross-validation refits.
     chosen : mapping
         Those choices by name, for people (`{"depth": 3, "trees": 500}`).
+    scaled : tuple of str
+        Which of them are in the units of the values.
     notes : tuple of str
         What was downgraded or deserves a second look.
     out_of_fold : float array (rows of `Design.fitted`,), optional
@@ -119,9 +123,27 @@ class Recovery:
     notes: tuple[str, ...] = ()
     out_of_fold: FloatArray | None = None
     std_errors: Callable[[Supports], FloatArray] | None = None
+    scaled: tuple[str, ...] = ()
 
     def __post_init__(self) -> None:
         object.__setattr__(self, "chosen", MappingProxyType(dict(self.chosen)))
+
+    def in_units(self, units: Units) -> Recovery:
+        """Return what was recovered from `units.computed(values)` as a recovery from the values."""
+        if units.plain:
+            return self
+        offset, scale = float(units.offset[0]), float(units.scale[0])
+        known = self.spectrum.std_errors is not None
+        constant = FourierSpectrum.from_dict({(): offset}, self.spectrum.n, self.spectrum.p)
+        constant = replace(constant, std_errors=np.zeros(1) if known else None)
+        errors, predicted = self.std_errors, self.out_of_fold
+        return replace(
+            self,
+            spectrum=self.spectrum.scale(scale) + constant,
+            chosen={k: v * scale if k in self.scaled else v for k, v in self.chosen.items()},
+            out_of_fold=None if predicted is None else offset + scale * predicted,
+            std_errors=None if errors is None else lambda supports: scale * errors(supports),
+        )
 
 
 class MaskDesign(Protocol):
@@ -147,6 +169,7 @@ class FitCost(NamedTuple):
     memory: float = 0.0  # bytes
 
 
+@runtime_checkable
 class Algorithm(Protocol):
     """A frozen dataclass of hyper-parameters with pure functions.
 
@@ -190,14 +213,23 @@ def draw_seed(rng: np.random.Generator) -> int:
 def random_design(
     n: int, budget: int, rng: np.random.Generator, p: float | FloatArray = 0.5
 ) -> Design:
-    """Draw distinct masks at keep probability p: the design of every regression-type algorithm."""
+    """Draw distinct masks at keep probability p: the design of every regression-type algorithm.
+
+    Where there are too few distinct masks for that, the design's p is what they truly keep.
+    """
     if budget < MIN_MASKS:
         raise InvalidInputError(
             f"budget = {budget} given; a fitted proxy needs at least {MIN_MASKS} ablations "
             f"(about {suggested_budget(n)} for {n} players)."
         )
-    masks = sample_masks(n, budget, rng, p)
-    return Design(masks, p=p, seed=draw_seed(rng))
+    masks, seed = sample_masks(n, budget, rng, p), draw_seed(rng)
+    if not contradicts(masks, p):
+        return Design(masks, p=p, seed=seed)
+    note = (
+        f"{budget} distinct masks of {n} players cannot be had at keep probability p = {p}: those "
+        f"drawn {presence_in_words(masks)}, and effects are told at that."
+    )
+    return Design(masks, p=learn_keep_probability(masks), seed=seed, notes=(note,))
 
 
 def suggested_budget(n: int) -> int:

@@ -78,3 +78,18 @@ def full_transform(values: FloatArray, p: float | FloatArray) -> FloatArray:
         cube[:, 0] = (1 - keep) * absent + keep * present
         cube[:, 1] = np.sqrt(keep * (1 - keep)) * (absent - present)
     return result
+
+
+def full_variances(variances: FloatArray, p: float | FloatArray) -> FloatArray:
+    """Compute the variances of all 2^n coefficients from those of the values, independent ones.
+
+    The butterflies of `full_transform`, their weights squared.
+    """
+    n = len(variances).bit_length() - 1
+    result = np.array(variances, dtype=np.float64)
+    for player, keep in enumerate(keep_probabilities(p, n)):
+        cube = result.reshape(-1, 2, 2**player)
+        absent, present = cube[:, 0].copy(), cube[:, 1].copy()
+        cube[:, 0] = (1 - keep) ** 2 * absent + keep**2 * present
+        cube[:, 1] = keep * (1 - keep) * (absent + present)
+    return result

@@ -16,8 +16,9 @@ from dataclasses import dataclass, replace
 
 import numpy as np
 
+from spexlens.core.arguments import whole
 from spexlens.core.masks import BoolArray, FloatArray
-from spexlens.errors import InvalidInputError, UnknownNameError
+from spexlens.errors import UnknownNameError
 
 DIRECTIONS = ("removal", "insertion")
 OBJECTIVES = ("interaction", "effect")
@@ -68,8 +69,7 @@ def start(n: int, size: int, direction: str, objective: str, base: float) -> Gre
         raise UnknownNameError("direction", direction, DIRECTIONS)
     if objective not in OBJECTIVES:
         raise UnknownNameError("objective", objective, OBJECTIVES)
-    if not 1 <= size <= n:
-        raise InvalidInputError(f"size = {size} given; needed 1 to {n}, the number of players.")
+    whole("size", size, most=n)
     return GreedyState(n, direction, objective, base, np.full(n, np.nan))
 
 

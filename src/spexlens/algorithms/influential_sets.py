@@ -8,9 +8,10 @@ from itertools import combinations
 
 import numpy as np
 
+from spexlens.core.arguments import whole
 from spexlens.core.masks import BoolArray
-from spexlens.core.spectrum import FourierSpectrum
-from spexlens.errors import InvalidInputError, UnknownNameError
+from spexlens.core.spectrum import FourierSpectrum, as_spectrum
+from spexlens.errors import UnknownNameError
 
 DIRECTIONS = ("removal", "insertion")
 TOWARDS = ("either", "lower", "higher")
@@ -59,8 +60,7 @@ def influential_set(
         raise UnknownNameError("direction", direction, DIRECTIONS)
     if towards not in TOWARDS:
         raise UnknownNameError("value of towards", towards, TOWARDS)
-    if not 1 <= size <= spectrum.n:
-        raise InvalidInputError(f"a set of {size} among {spectrum.n} players was asked for.")
+    size = whole("size", size, most=as_spectrum(spectrum).n)
     signs = {"either": (1.0, -1.0), "lower": (-1.0,), "higher": (1.0,)}[towards]
     base = np.full(spectrum.n, direction == "removal")
     start = float(spectrum(base[None])[0])

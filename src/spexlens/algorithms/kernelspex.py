@@ -9,6 +9,7 @@ from typing import ClassVar
 import numpy as np
 
 from spexlens.algorithms.base import MIN_MASKS, Design, FitCost, Recovery, random_design
+from spexlens.core.arguments import check_whole
 from spexlens.core.game import as_values, score_column
 from spexlens.core.interactions import Z90
 from spexlens.core.masks import FloatArray
@@ -87,6 +88,9 @@ class KernelSPEX:
 
     design = staticmethod(random_design)
 
+    def __post_init__(self) -> None:
+        check_whole(self, max_terms=1, max_order=1, folds=0, fold_steps=0)
+
     def recover(self, design: Design, values: FloatArray) -> Recovery:
         """Learn the hyper-parameters, solve, read the spectrum.
 
@@ -130,7 +134,8 @@ class KernelSPEX:
         if widening is not None:
             chosen["widening"] = widening
         tuned = replace(self, hyperparameters=found, widening=widening)
-        return Recovery(spectrum, tuned, chosen, found.notes, out_of_fold, std_errors)
+        scaled = ("noise", "noise of a group")
+        return Recovery(spectrum, tuned, chosen, found.notes, out_of_fold, std_errors, scaled)
 
     def fit_cost(self, n: int, ablations: int) -> FitCost:
         """Estimate it from fits to 800 … 20,000 ablations of 90 … 200 players."""

@@ -11,8 +11,9 @@ from dataclasses import dataclass
 
 import numpy as np
 
+from spexlens.core.arguments import real
 from spexlens.core.masks import FloatArray
-from spexlens.core.spectrum import FourierSpectrum, MoebiusSpectrum
+from spexlens.core.spectrum import FourierSpectrum, MoebiusSpectrum, as_spectrum
 from spexlens.errors import InvalidInputError, UnknownNameError
 from spexlens.transforms.moebius import fourier_to_moebius
 
@@ -74,11 +75,11 @@ def minimal_set(
     """
     if kind not in KINDS:
         raise UnknownNameError("kind", kind, KINDS)
-    if not 0 < share <= 1:
+    if not 0 < real("share", share) <= 1:
         raise InvalidInputError(f"share = {share} given; needed a share above 0 and at most 1.")
-    moebius = fourier_to_moebius(spectrum)
-    effect = float(moebius.coefficients[moebius.supports.orders() > 0].sum())
-    scale = float(np.abs(moebius.coefficients).sum()) or 1.0
+    moebius = fourier_to_moebius(as_spectrum(spectrum))
+    effects = moebius.coefficients[moebius.supports.orders() > 0]  # the constant is no effect
+    effect, scale = float(effects.sum()), float(np.abs(effects).sum()) or 1.0
     if abs(effect) < 1e-9 * scale:
         raise InvalidInputError(
             "the spectrum predicts the same value for all players and for none, so no share of "

@@ -14,6 +14,7 @@ from typing import Any, ClassVar
 import numpy as np
 
 from spexlens.algorithms.base import Design, FitCost, Recovery, random_design
+from spexlens.core.arguments import check_whole
 from spexlens.core.game import score_column
 from spexlens.core.masks import BoolArray, FloatArray, IntArray
 from spexlens.core.spectrum import FourierSpectrum, fourier_basis
@@ -79,6 +80,9 @@ class ProxySPEX:
     exact: ClassVar[bool] = False
 
     design = staticmethod(random_design)
+
+    def __post_init__(self) -> None:
+        check_whole(self, max_terms=1, max_order=1, folds=2, threads=1)
 
     def recover(self, design: Design, values: FloatArray) -> Recovery:
         """Fit, read, cut, refit."""

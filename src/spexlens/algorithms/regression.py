@@ -6,6 +6,7 @@ from dataclasses import dataclass, replace
 from typing import ClassVar
 
 from spexlens.algorithms.base import Design, FitCost, Recovery, random_design
+from spexlens.core.arguments import check_whole
 from spexlens.core.game import score_column
 from spexlens.core.masks import FloatArray
 from spexlens.proxies.folds import FOLDS
@@ -39,6 +40,9 @@ class Lasso:
     exact: ClassVar[bool] = False
 
     design = staticmethod(random_design)
+
+    def __post_init__(self) -> None:
+        check_whole(self, folds=2, alphas=1)
 
     def recover(self, design: Design, values: FloatArray) -> Recovery:
         """Fit the LASSO as a spectrum of order 1."""
@@ -82,6 +86,9 @@ class Pairwise:
 
     design = staticmethod(random_design)
 
+    def __post_init__(self) -> None:
+        check_whole(self, folds=2, alphas=1, max_pairs=1)
+
     def recover(self, design: Design, values: FloatArray) -> Recovery:
         """Fit the LASSO as a spectrum of order 2."""
         return _recover(self, design, values, 2, self.pair_factors, self.max_pairs)
@@ -112,4 +119,4 @@ def _recover(
     spectrum = lasso_spectrum(masks, score, order, design.p, penalty, limit)
     chosen = {"alpha": penalty.alpha, "pair_factor": penalty.pair_factor}
     tuned = replace(algorithm, penalty=penalty)
-    return Recovery(spectrum, tuned, chosen, out_of_fold=out_of_fold)
+    return Recovery(spectrum, tuned, chosen, out_of_fold=out_of_fold, scaled=("alpha",))

@@ -11,6 +11,7 @@ from spexlens.algorithms.base import Design, FitCost, Recovery, draw_seed
 from spexlens.algorithms.peeling import peel
 from spexlens.algorithms.refit import Refit, Regression, fold_moments, refit
 from spexlens.algorithms.sweeping import scores
+from spexlens.core.arguments import check_whole
 from spexlens.core.game import as_values, score_column
 from spexlens.core.masks import FloatArray, IntArray, read_only
 from spexlens.core.spectrum import FourierSpectrum
@@ -145,6 +146,9 @@ class SPEX:
     name: ClassVar[str] = "spex"
     any_masks: ClassVar[bool] = False
     exact: ClassVar[bool] = False
+
+    def __post_init__(self) -> None:
+        check_whole(self, order=1, groups=1, patterns=1, sweep_order=0)
 
     def design(
         self, n: int, budget: int, rng: np.random.Generator, p: float | FloatArray = 0.5
@@ -294,7 +298,8 @@ class SPEX:
             f"budget ({structure.step}). Raise the budget, or compare with proxyspex.",
         )
         spectrum = FourierSpectrum(supports, coefficients, errors)
-        return Recovery(spectrum, tuned=self, chosen=chosen, notes=notes if empty else ())
+        told = notes if empty else ()
+        return Recovery(spectrum, tuned=self, chosen=chosen, notes=told, scaled=("noise_sd",))
 
     def fit_cost(self, n: int, ablations: int) -> FitCost:
         """Count nothing: a fit takes seconds."""

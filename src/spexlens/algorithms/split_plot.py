@@ -13,7 +13,8 @@ from numbers import Integral
 import numpy as np
 
 from spexlens.algorithms.base import MIN_MASKS, Design, draw_seed
-from spexlens.core.masks import FloatArray, sample_masks
+from spexlens.core.masks import BoolArray, FloatArray, sample_masks
+from spexlens.core.presence import contradicts
 from spexlens.core.spectrum import keep_probabilities
 from spexlens.errors import InvalidInputError
 
@@ -70,17 +71,29 @@ class SplitPlot:
                 f"budget = {budget} with repeats = {self.repeats} given; needed {MIN_MASKS} masks "
                 "of what is hard to change at least. Raise the budget or lower repeats."
             )
-        plots = min(plots, _distinct(len(given)))
-        repeats = min(-(-budget // plots), _distinct(n - len(given)))
-        masks = np.empty((plots * repeats, n), dtype=bool)
-        masks[:, hard] = np.repeat(sample_masks(len(given), plots, rng, keep[hard]), repeats, 0)
+        parts, shares = _whole_plots(plots, keep[hard], rng)
+        most = 1 << min(n - len(given), 40)
+        ends = np.rint(np.append(0.0, np.cumsum(shares)) * (budget - len(parts)))
+        rows = np.minimum(1 + np.diff(ends).astype(np.int64), most)
+        masks = np.empty((int(rows.sum()), n), dtype=bool)
+        masks[:, hard] = np.repeat(parts, rows, axis=0)
         masks[:, ~hard] = np.concatenate(
-            [sample_masks(n - len(given), repeats, rng, keep[~hard]) for _ in range(plots)]
+            [sample_masks(n - len(given), int(count), rng, keep[~hard]) for count in rows]
         )
-        groups = np.repeat(np.arange(plots), repeats)
-        return Design(masks[:budget], p=p, seed=draw_seed(rng), groups=groups[:budget])
+        groups = np.repeat(np.arange(len(parts)), rows)
+        return Design(masks, p=p, seed=draw_seed(rng), groups=groups)
 
 
-def _distinct(players: int) -> int:
-    """How many masks there are, as far as that is a limit."""
-    return 1 << min(players, 40)
+def _whole_plots(
+    plots: int, keep: FloatArray, rng: np.random.Generator
+) -> tuple[BoolArray, FloatArray]:
+    """Draw distinct masks of what is hard to change, and each one's share of the ablations.
+
+    Equal shares, unless so few players are hard to change that distinct masks are not at p: then
+    each has as much as its probability among those drawn.
+    """
+    masks = sample_masks(len(keep), min(plots, 1 << min(len(keep), 40)), rng, keep)
+    if len(masks) == plots and not contradicts(masks, keep):
+        return masks, np.full(len(masks), 1 / len(masks))
+    likely = np.where(masks, keep, 1 - keep).prod(axis=1)
+    return masks, likely / likely.sum()

@@ -90,6 +90,6 @@ def find_algorithm(algorithm: str | Algorithm) -> Algorithm:
     """
     if isinstance(algorithm, str):
         return ALGORITHMS.find(algorithm.lower()).make()
-    if isinstance(algorithm, type) or not hasattr(algorithm, "recover"):
+    if isinstance(algorithm, type) or not isinstance(algorithm, Algorithm):
         raise UnknownNameError("algorithm", algorithm, ALGORITHMS)
     return algorithm

@@ -75,14 +75,14 @@ def main() -> None:
 
 
 def _told(error: BaseException) -> str:
-    """An error's words; of a file, what the system says of it, without the number."""
+    """Give an error's words; of a file, what the system says of it, without the number."""
     if isinstance(error, OSError) and error.filename is not None and error.strerror:
         return f"{str(error.filename)!r}: {error.strerror}."
     return str(error)
 
 
 def exit_code(error: BaseException) -> int:
-    """The program's exit code for an error; see this module's first lines."""
+    """Choose the program's exit code for an error; see this module's first lines."""
     codes: tuple[tuple[type[BaseException], int], ...] = (
         (InterruptedRunError, 130),
         (InvalidInputError, 2),

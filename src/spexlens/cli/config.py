@@ -14,6 +14,7 @@ from spexlens._support.files import write_text
 from spexlens.errors import InvalidInputError
 
 _NOT_REPLAYED = ("config", "out", "json", "dry_run")
+_RENAMED = {"replacement": "absent"}  # in files of before
 
 
 def read_config(context: typer.Context, path: Path | None) -> Path | None:
@@ -31,6 +32,7 @@ def read_config(context: typer.Context, path: Path | None) -> Path | None:
         )
     known = {parameter.name for parameter in context.command.params}
     values = {name.replace("-", "_"): value for name, value in values.items()}
+    values = {_RENAMED.get(name, name): value for name, value in values.items()}
     if unknown := sorted(set(values) - known):
         raise InvalidInputError(
             f"{path} has options that `spexlens {context.info_name}` does not know: "
@@ -55,7 +57,7 @@ def write_config(path: Path, command: str, options: Mapping[str, Any]) -> Path:
 
 
 def _toml(value: Any) -> str:
-    """A value in TOML; a basic string is one of JSON, but for DEL and what is beyond the BMP."""
+    """Write a TOML value; a basic string is one of JSON, but for DEL and what is beyond the BMP."""
     if isinstance(value, bool):
         return "true" if value else "false"
     if isinstance(value, int | float):

@@ -79,7 +79,7 @@ def _game(arguments: _Arguments, text: str) -> LensGame:
     from spexlens.lenses.text.game import prompt_game
     from spexlens.lenses.text.prompt import question_template
     from spexlens.lenses.text.response_scores import ResponseLogProbability
-    from spexlens.lenses.text.segmenters import SEGMENTERS, segmenter_of
+    from spexlens.lenses.text.segmenters import SEGMENTERS, segment, segmenter_of
     from spexlens.models.zoo import load_model
 
     response = arguments.response
@@ -93,11 +93,12 @@ def _game(arguments: _Arguments, text: str) -> LensGame:
             model, text, question_template(arguments.question), answers=arguments.answers,
             score=score, segmenter=segmenter, absent=arguments.absent,
         )  # fmt: skip
-    # The question is a message of its own, so that only the context is cut.
-    messages = [{"role": "user", "content": text}, {"role": "user", "content": arguments.question}]
+    # One message, as many templates refuse two of a user in a row; the context alone is cut.
+    message = {"role": "user", "content": f"{text}\n\n{arguments.question}"}
     return chat_game(
-        model, messages, answers=arguments.answers, score=score, within=[0],
-        segmenter=segmenter, absent=arguments.absent,
+        model, [message], answers=arguments.answers, score=score, within=[0],
+        segmenter=lambda content: list(segment(content[: len(text)], segmenter)),
+        absent=arguments.absent,
     )  # fmt: skip
 
 

@@ -160,7 +160,7 @@ def _game(
     trainer: Trainer,
     score: str | None,
 ) -> tuple[LensGame, tuple[str, ...]]:
-    """The game of retraining, screened to the most relevant examples where there are many."""
+    """Make the game of retraining, screened to the most relevant examples where there are many."""
     if table.groups is not None:
         if players is not None:
             raise InvalidInputError("--players chooses single examples; leave out --group or it.")
@@ -177,7 +177,7 @@ def _game(
 
 
 def _of_point(first: Explanation, number: int, options: RunOptions) -> Explanation:
-    """The explanation of another test point from the same retrainings."""
+    """Explain another test point from the same retrainings."""
     if number == 0:
         return first
     found = fit(
@@ -207,8 +207,8 @@ def _print_columns(console: Console, table: ExampleTable) -> None:
 def _checks(
     game: LensGame, explanation: Explanation, number: int, count: int, seed: int
 ) -> list[dict[str, Any]]:
-    """The strongest interacting sets, put in and taken out by real retraining."""
-    pairs = explanation.interactions("FBII")
+    """Put in and take out the strongest interacting sets by real retraining."""
+    pairs = explanation.pairs()
     sets = [players for players in pairs if len(players) > 1][:count]
     if not sets:
         return []

@@ -18,7 +18,12 @@ def fit(
     options: ShowOptions,
     value: Annotated[str, typer.Option(help="Column of the values, in a table.")] = "value",
     algorithm: Annotated[str, typer.Option(help="What recovers: {names of ALGORITHMS}.")] = "auto",
-    p: Annotated[float, typer.Option(help="Keep probability the masks were drawn with.")] = 0.5,
+    p: Annotated[
+        float | None,
+        typer.Option(
+            help="Keep probability the masks were drawn with. Default: learned from them."
+        ),
+    ] = None,
     holdout: Annotated[float, typer.Option(help="Share kept to judge; 0 cross-validates.")] = 0.0,
     seed: Annotated[int, typer.Option(help="Seeds everything.", min=0)] = 0,
 ) -> None:

@@ -36,7 +36,7 @@ class _Arguments:
     sites: str
     layers: str | None
     score: str
-    replacement: str
+    absent: str
     edges: Path | None
     prune: Path | None
 
@@ -64,7 +64,7 @@ def heads(
     sites: Annotated[str, typer.Option(help="Components: {names of SITES}.")] = "heads",
     layers: Annotated[str | None, typer.Option(help="Only these layers, such as 0,3,6.")] = None,
     score: Annotated[str, typer.Option(help="{rows of COMPONENT_SCORES}.")] = "margin",
-    replacement: Annotated[
+    absent: Annotated[
         str, typer.Option(help="What an absent one gives: zero, mean or resample.")
     ] = "mean",
     edges: Annotated[
@@ -80,7 +80,7 @@ def heads(
 
     Example: spexlens heads --prompts questions.jsonl --layers 0,10,20 --budget 600 --out run
     """
-    arguments = _Arguments(prompts, model, sites, layers, score, replacement, edges, prune)
+    arguments = _Arguments(prompts, model, sites, layers, score, absent, edges, prune)
     check_options(options)
     if edges is not None and edges.suffix not in (".csv", ".json"):
         raise InvalidInputError(f"--edges {edges} given; needed a name ending in .csv or .json.")
@@ -90,7 +90,7 @@ def heads(
     output.print(
         f"[bold]Plan[/bold]     {plan['players']} components, {plan['model']}, {plan['score']}, "
         f"{plan['prompts']} prompts, {plan['tokens']} tokens an ablation, absent ones give: "
-        f"{plan['replacement']}",
+        f"{plan['absent']}",
         highlight=False,
     )
     if options.p is None and not options.dry_run:
@@ -114,7 +114,7 @@ def heads(
 
 
 def _games(arguments: _Arguments) -> tuple[LensGame, tuple[Site, ...], LensGame | None]:
-    """The game of the prompts, its components, and that of the held-out prompts, if any."""
+    """Make the game of the prompts, its components, and that of the held-out prompts, if any."""
     from spexlens.lenses.components.game import component_game
     from spexlens.lenses.components.questions import read_questions
     from spexlens.models.gating.sites import SITES
@@ -132,9 +132,9 @@ def _games(arguments: _Arguments) -> tuple[LensGame, tuple[Site, ...], LensGame 
 
         def game(asked: tuple[Question, ...], score: str) -> LensGame:
             # Means over the same prompts for both: else the pruned model would be another one.
-            mean = arguments.replacement == "mean"
+            mean = arguments.absent == "mean"
             return component_game(
-                lm, asked, chosen, score=score, replacement=arguments.replacement,
+                lm, asked, chosen, score=score, absent=arguments.absent,
                 references=[question.prompt for question in questions] if mean else None,
             )  # fmt: skip
 
@@ -179,7 +179,7 @@ def _print_structure(output: Console, explanation: Explanation, sites: tuple[Sit
             f"within layers; {energy.expected_within:.0%} if it were spread over all pairs",
             highlight=False,
         )
-    for members in groups(explanation.interactions("FBII", 2), _SETS)[:_GROUPS]:
+    for members in groups(explanation.pairs(), _SETS)[:_GROUPS]:
         output.print(f"[bold]Group[/bold]    {escape(', '.join(members))}", highlight=False)
 
 
@@ -188,7 +188,7 @@ def _write_edges(
 ) -> None:
     from spexlens.lenses.components.results import edges, write_edges
 
-    written = write_edges(path, edges(explanation.interactions("FBII", 2), sites))
+    written = write_edges(path, edges(explanation.pairs(), sites))
     output.print(f"[bold]Written[/bold]  {escape(str(written))}", highlight=False)
 
 

@@ -35,7 +35,7 @@ class _Arguments:
     sites: str
     p_words: float
     p_heads: float
-    replacement: str
+    absent: str
 
 
 @dataclass(frozen=True)
@@ -58,7 +58,7 @@ def joint(
     sites: Annotated[str, typer.Option(help="Components: {names of SITES}.")] = "heads",
     p_words: Annotated[float, typer.Option(help="Keep probability of the pieces.")] = 0.5,
     p_heads: Annotated[float, typer.Option(help="Keep probability of the components.")] = 0.9,
-    replacement: Annotated[
+    absent: Annotated[
         str, typer.Option(help="What an absent component gives: zero or mean (of the prompt).")
     ] = "mean",
 ) -> None:
@@ -70,7 +70,7 @@ def joint(
     text = sys.stdin.read() if text == "-" else text
     template = template.replace("\\n", "\n")
     arguments = _Arguments(
-        text, answers, model, template, segmenter, sites, p_words, p_heads, replacement
+        text, answers, model, template, segmenter, sites, p_words, p_heads, absent
     )
     if options.p is not None:
         raise InvalidInputError("--p was given; needed --p-words and --p-heads, one for each lens.")
@@ -82,7 +82,7 @@ def joint(
     output.print(
         f"[bold]Plan[/bold]     {sizes}, {plan['model']}, {plan['score']}, "
         f"{plan['tokens']} tokens a full prompt, absent {arguments.sites} give: "
-        f"{plan['replacement']}",
+        f"{plan['absent']}",
         highlight=False,
     )
     explanation = explain_and_show(game, options, "joint", asdict(arguments))
@@ -109,7 +109,7 @@ def _game(arguments: _Arguments) -> JointGame:
         components = ComponentLens(SITES[arguments.sites](lm.model))
         subject = gated_prompts(
             lm, words.prompt, chosen_score(arguments.answers, None), components.sites,
-            replacement=arguments.replacement,
+            absent=arguments.absent,
         )  # fmt: skip
     return joint_game(
         {arguments.segmenter: words, arguments.sites: components},
@@ -119,12 +119,12 @@ def _game(arguments: _Arguments) -> JointGame:
 
 
 def _print_lenses(output: Console, explanation: Explanation, game: JointGame) -> None:
-    """The variance by lens, and through what the pieces that do most act."""
+    """Print the variance by lens, and through what the pieces that do most act."""
     from spexlens.core.cross_lens import energy_by_lenses
 
     for part in energy_by_lenses(explanation.spectrum, game.lens.blocks):
         output.print(f"[bold]Lenses[/bold]   {escape(str(part))}", highlight=False)
-    pairs = explanation.interactions("FBII")
+    pairs = explanation.pairs()
     pieces, components = game.lens.blocks
     table = Table(title=f"From {pieces} through {components}", title_justify="left")
     for name in (pieces, components, "", "effect", "90 % interval"):

@@ -25,32 +25,34 @@ COMMANDS = {
     "store": ("store", "Look into a store of measured values."),
     "models": ("models", "List the models that are known by name."),
 }
-"""Name -> module beside this one, and what `--help` says. A Typer app is called `<name>_app`."""
+"""Name -> module beside this one, and what `--help` says."""
 
 
 class LazyGroup(TyperGroup):
     """Imports the module of a command when the command is asked for."""
 
     def list_commands(self, ctx: Any) -> list[str]:
-        """The names, in the order of the table."""
+        """List the names, in the order of the table."""
         return list(COMMANDS)
 
     def get_command(self, ctx: Any, cmd_name: str) -> Any:
-        """The command, or None where the name is not known."""
+        """Import the command; None where the name is not known."""
         if cmd_name not in COMMANDS:
             return None
         module = import_module(f"spexlens.cli.{COMMANDS[cmd_name][0]}")
-        sub_app = getattr(module, f"{cmd_name}_app", None)
-        if sub_app is None:
-            sub_app = typer.Typer(
+        found = getattr(module, cmd_name)
+        if isinstance(found, typer.Typer):
+            app = found
+        else:
+            app = typer.Typer(
                 rich_markup_mode=None, pretty_exceptions_enable=False, add_completion=False
             )
-            sub_app.command(name=cmd_name, cls=CommandWithTables)(getattr(module, cmd_name))
-        command = typer.main.get_command(sub_app)
+            app.command(name=cmd_name, cls=CommandWithTables)(found)
+        command = typer.main.get_command(app)
         command.name = cmd_name
         return command
 
     def format_commands(self, ctx: Any, formatter: Any) -> None:
-        """The table, without importing anything."""
+        """Write the table, without importing anything."""
         with formatter.section("Commands"):
             formatter.write_dl([(name, summary) for name, (_, summary) in COMMANDS.items()])

@@ -12,7 +12,7 @@ from spexlens.errors import InvalidInputError, MissingExtraError, shown
 
 
 def read_measured(path: Path, value: str) -> tuple[BoolArray, FloatArray, tuple[str, ...] | None]:
-    """Masks `(m, n)`, values `(m,)` or `(m, q)`, and player names where the file has them.
+    """Read masks `(m, n)`, values `(m,)` or `(m, q)`, and player names where the file has them.
 
     Parameters
     ----------

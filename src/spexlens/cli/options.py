@@ -23,8 +23,13 @@ class ShowOptions:
     """How results are shown and where they are written."""
 
     index: Annotated[
-        str, typer.Option(help="Interaction index of the table: {names of INDICES}.")
-    ] = "FBII"
+        str | None,
+        typer.Option(
+            help="Interaction index of the table: {names of INDICES}. A run then draws masks of "
+            "the sizes that it averages over. Default FBII, or WBII (mean effects at that p) where "
+            "masks keep another share than 1/2."
+        ),
+    ] = None
     order: Annotated[int | None, typer.Option(help="Highest order of the index.")] = None
     top: Annotated[int, typer.Option(help="Rows of the table.", min=1)] = 15
     json: Annotated[

@@ -12,7 +12,7 @@ if TYPE_CHECKING:
 
 
 def write_pictures(console: Console, explanation: Explanation, folder: Path) -> list[Path]:
-    """Bars and graph of the strongest effects, and what suits the players; files that lie there."""
+    """Draw bars and graph of the strongest effects, and what suits the players; list the files."""
     from spexlens.plots.fonts import without_glyph
     from spexlens.plots.table import PLOTS
 

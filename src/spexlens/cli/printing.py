@@ -24,9 +24,9 @@ _BAR = 16
 
 
 def print_explanation(
-    console: Console, explanation: Explanation, index: str, order: int | None, top: int
+    console: Console, explanation: Explanation, index: str | None, order: int | None, top: int
 ) -> None:
-    """The strongest effects as a table, fidelity, notes, and the removal curve, if any."""
+    """Print the strongest effects as a table, fidelity, notes, and the removal curve, if any."""
     interactions = explanation.interactions(index, order)
     strongest = interactions.top(top)
     ranking = strongest.ranking()
@@ -54,6 +54,8 @@ def print_explanation(
     console.print(table)
     if doubtful is not None and doubtful.any():
         console.print("○ the interval holds zero: the effect may be none", style="dim")
+    if interactions.note:
+        console.print(f"[bold]Index[/bold]    {escape(interactions.note)}", highlight=False)
     _print_fidelity(console, explanation)
     if explanation.curve is not None:
         steps = (f"{step.ablations}: {step.r2:.2f}" for step in explanation.curve.steps)
@@ -66,12 +68,12 @@ def print_explanation(
 
 def print_json(
     explanation: Explanation,
-    index: str,
+    index: str | None,
     order: int | None,
     top: int,
     told: Mapping[str, Any] | None = None,
 ) -> None:
-    """Fidelity, run and the strongest effects as one JSON object on a line of stdout.
+    """Print fidelity, run and the strongest effects as one JSON object on a line of stdout.
 
     `told` are further fields of the object; they come first.
     """
@@ -88,13 +90,14 @@ def print_json(
         "notes": list(explanation.notes),
         "removal": None if explanation.removal is None else dict(explanation.removal),
         "index": strongest.index,
+        "index_note": strongest.note,
         "interactions": interaction_rows(strongest),
     }
     sys.stdout.write(json.dumps(data, ensure_ascii=False) + "\n")
 
 
 def interaction_rows(interactions: Interactions) -> list[dict[str, Any]]:
-    """Plain values of every interaction, strongest first."""
+    """Give plain values of every interaction, strongest first."""
     frame = interactions.to_frame()
     frame["names"] = [list(names) for names in frame["names"]]
     frame["players"] = [list(players) for players in frame["players"]]
@@ -120,7 +123,7 @@ def write_results(console: Console, explanation: Explanation, folder: Path) -> N
 def shown_progress(
     console: Console, spent: Callable[[], str] = str
 ) -> Iterator[Callable[[int, int], None]]:
-    """A progress bar of ablations, as a `progress(done, total)` call.
+    """Show a progress bar of ablations, as a `progress(done, total)` call.
 
     It shows rate, time left, and what `spent()` tells of the cost so far.
     """
@@ -174,12 +177,12 @@ def show_warning(
     file: TextIO | None = None,
     line: str | None = None,
 ) -> None:
-    """A warning as one line, for `warnings.showwarning`."""
+    """Print a warning as one line, for `warnings.showwarning`."""
     Console(stderr=True).print(f"[yellow]warning:[/yellow] {escape(str(message))}", highlight=False)
 
 
 def _print_removal(console: Console, curves: Mapping[str, Sequence[tuple[int, float]]]) -> None:
-    """What was measured without the most influential players, a column a way of choosing them."""
+    """Print values without the most influential players, a column a way of choosing them."""
     lines = {name: dict(line) for name, line in curves.items()}
     table = Table(title="Measured without the most influential", title_justify="left")
     for name in ("players removed", *lines):

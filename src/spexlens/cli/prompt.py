@@ -62,14 +62,37 @@ def prompt(
         str, typer.Option(help="Environment variable with the endpoint's key, if it needs one.")
     ] = "OPENAI_API_KEY",
     top_tokens: Annotated[
-        int, typer.Option(help="Of endpoints: likeliest next tokens to ask for.", min=2)
-    ] = 20,
+        int | None,
+        typer.Option(
+            help="Of endpoints: likeliest next tokens to ask for; by default as many as the "
+            "server gives, 500 at most.",
+            min=2,
+        ),
+    ] = None,
     samples: Annotated[int, typer.Option(help="Texts a prompt, for share.", min=2)] = 10,
+    answer_tokens: Annotated[
+        int, typer.Option(help="Longest text, its reasoning counted, for share.", min=1)
+    ] = 8,
     concurrency: Annotated[int, typer.Option(help="Requests at the same time.", min=1)] = 8,
     prices: Annotated[
         tuple[float, float] | None,
         typer.Option(help="Money for a million tokens of prompts, and of answers."),
     ] = None,
+    option: Annotated[
+        list[str] | None,
+        typer.Option(
+            help="Of endpoints: a further field of each request, name=value, the value being JSON "
+            "or text; null takes it out. Repeat it for several.",
+            metavar="NAME=VALUE",
+        ),
+    ] = None,
+    on_refusal: Annotated[
+        str,
+        typer.Option(
+            help="Of endpoints: whether a prompt refused for good ends the run (raise) or is left "
+            "out and counted (skip)."
+        ),
+    ] = "raise",
 ) -> None:
     """Find which pieces of a text act together on what a model says.
 
@@ -82,7 +105,8 @@ def prompt(
     arguments = PromptArguments(
         sys.stdin.read() if text == "-" else text, answers, response, score,
         template.replace("\\n", "\n"), segmenter, absent, filler, model, endpoint, chat, system,
-        key_variable, top_tokens, samples, concurrency, prices,
+        key_variable, top_tokens, samples, answer_tokens, concurrency, prices,
+        tuple(option) if option else None, on_refusal,
     )  # fmt: skip
     _explain(arguments, options)
 
@@ -131,7 +155,7 @@ def _game(arguments: PromptArguments) -> LensGame:
 
 
 def _print_record(output: Console, game: LensGame) -> None:
-    """What the endpoint's values lack: answers that were not returned, noise of samples."""
+    """Print what the endpoint's values lack: answers that were not returned, noise of samples."""
     from spexlens.lenses.endpoint.subject import EndpointSubject
 
     assert isinstance(game.subject, EndpointSubject)
@@ -139,6 +163,12 @@ def _print_record(output: Console, game: LensGame) -> None:
     told = f"{record.values} prompts asked"
     if record.bounded:
         told += f"; in {record.bounded} an answer was not among the tokens returned"
+    if record.partial:
+        told += f"; in {record.partial} spellings of one may not be"
+    if record.refused:
+        told += f"; {record.refused} brought no value and were left out"
+    if record.unanswered:
+        told += f"; {record.unanswered} samples held no answer"
     if record.noise_variance:
         told += f"; variance of the sampling noise {record.noise_variance:.3g}"
     if spent:

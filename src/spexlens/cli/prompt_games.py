@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+import json
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
 from spexlens.errors import InvalidInputError
+from spexlens.lenses.endpoint.subject import find_on_refusal
 from spexlens.lenses.score_tables import ENDPOINT_SCORES, PROMPT_SCORES
 from spexlens.lenses.text.ablations import ABLATIONS
 from spexlens.lenses.text.segmenters import SEGMENTERS
@@ -32,13 +34,18 @@ class PromptArguments:
     chat: bool = False
     system: str | None = None
     key_variable: str = "OPENAI_API_KEY"
-    top_tokens: int = 20
+    top_tokens: int | None = None
     samples: int = 10
+    answer_tokens: int = 8
     concurrency: int = 8
     prices: tuple[float, float] | None = None
+    option: tuple[str, ...] | None = None
+    on_refusal: str = "raise"
 
     def checked(self) -> PromptArguments:
-        """Itself with a score; an error for options that do not go together."""
+        """Choose the score; raise an error for options that do not go together."""
+        find_on_refusal(self.on_refusal)
+        self.options()
         known = PROMPT_SCORES if self.endpoint is None else ENDPOINT_SCORES
         given = [name for name in ("answers", "response") if getattr(self, name) is not None]
         name = self.score
@@ -75,8 +82,25 @@ class PromptArguments:
             )
         return PromptArguments(**{**vars(self), "score": name})
 
+    def options(self) -> dict[str, Any]:
+        """Read further fields of a request to an endpoint; raise an error for what is no field."""
+        if self.option and self.endpoint is None:
+            raise InvalidInputError("--option is for --endpoint: a field of its requests.")
+        fields = {}
+        for given in self.option or ():
+            name, equals, text = given.partition("=")
+            if not (name.strip() and equals):
+                raise InvalidInputError(
+                    f"--option {given!r} given; needed name=value, such as top_p=0.9."
+                )
+            try:
+                fields[name.strip()] = json.loads(text)
+            except ValueError:
+                fields[name.strip()] = text
+        return fields
+
     def chosen(self) -> Any:
-        """The score of arguments that were checked."""
+        """Make the score of arguments that were checked."""
         assert self.score is not None
         row = (PROMPT_SCORES if self.endpoint is None else ENDPOINT_SCORES)[self.score]
         words = {None: (), "answers": self.answers, "response": (self.response,)}[row.needs]
@@ -84,7 +108,7 @@ class PromptArguments:
 
 
 def local_game(arguments: PromptArguments, model: CausalLM) -> LensGame:
-    """The game of a model that runs here."""
+    """Make the game of a model that runs here."""
     from spexlens.lenses.text.game import prompt_game
     from spexlens.lenses.text.segmenters import segmenter_of
 
@@ -96,7 +120,7 @@ def local_game(arguments: PromptArguments, model: CausalLM) -> LensGame:
 
 
 def endpoint_game(arguments: PromptArguments) -> LensGame:
-    """The game of a model behind an endpoint, which has been asked the full prompt once."""
+    """Make the game of a model behind an endpoint, which is asked the full prompt once."""
     from spexlens.lenses.base import LensGame
     from spexlens.lenses.endpoint.subject import EndpointSubject
     from spexlens.lenses.text.prompt import PromptLens
@@ -110,8 +134,13 @@ def endpoint_game(arguments: PromptArguments) -> LensGame:
     endpoint = Endpoint(
         arguments.endpoint, arguments.model, arguments.chat, arguments.system,
         key_variable=arguments.key_variable, concurrency=arguments.concurrency,
+        options=arguments.options(),
     )  # fmt: skip
     subject = EndpointSubject.prepare(
-        endpoint, arguments.chosen(), lens.prompt, prices=arguments.prices
+        endpoint,
+        arguments.chosen(),
+        lens.prompt,
+        prices=arguments.prices,
+        on_refusal=find_on_refusal(arguments.on_refusal),
     )
     return LensGame(lens, subject)

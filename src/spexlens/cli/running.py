@@ -35,7 +35,8 @@ def check_options(options: ShowOptions) -> None:
     from spexlens.algorithms.table import find_algorithm
     from spexlens.indices.table import find_index
 
-    find_index(options.index)
+    if options.index is not None:
+        find_index(options.index)
     if isinstance(options, RunOptions):
         from spexlens.ablation.engines import find_engine
 
@@ -48,14 +49,14 @@ def check_options(options: ShowOptions) -> None:
 
 
 def consoles(options: ShowOptions) -> tuple[Console, Console]:
-    """Where results are printed, and where progress is; the same with `--json`."""
+    """Say where results are printed, and where progress is; the same with `--json`."""
     progress = Console(stderr=True)
     return (progress if options.json else Console()), progress
 
 
 @contextmanager
 def loading(name: str) -> Iterator[None]:
-    """A spinner while a model loads."""
+    """Show a spinner while a model loads."""
     with Console(stderr=True).status(f"loading {name}"):
         hide_loading_bars()
         yield
@@ -83,7 +84,7 @@ def explain_and_show(
 
 
 def explained(game: Game, options: RunOptions) -> Explanation:
-    """The explanation of a game; a dry run prints the plan and ends the command."""
+    """Explain a game; a dry run prints the plan and ends the command."""
     from spexlens.ablation.plan import plan
     from spexlens.core.game import Priced
     from spexlens.explanation.explain import explain
@@ -98,16 +99,27 @@ def explained(game: Game, options: RunOptions) -> Explanation:
     spent = game.spent if isinstance(game, Priced) else str
     with shown_progress(errors, spent) as progress, _partial_values_kept(options.out):
         return explain(
-            game, budget, options.algorithm, rng=options.seed, p=options.p,
+            game, budget, options.algorithm, rng=options.seed, **_asked(game, options), p=options.p,
             holdout=options.holdout, until=until, store=store, engine=options.engine,
             batch_size=options.batch_size, progress=progress,
         )  # fmt: skip
 
 
+def _asked(game: Game, options: RunOptions) -> dict[str, Any]:
+    """Ask for the index where nothing else sets the masks: a keep probability, or an algorithm."""
+    from spexlens.algorithms.table import find_algorithm
+    from spexlens.core.game import HasKeepProbability
+
+    fixed = options.p is not None or isinstance(game, HasKeepProbability)
+    if options.index is None or fixed or not find_algorithm(options.algorithm).any_masks:
+        return {}
+    return {"index": options.index, "order": options.order}
+
+
 def with_removal(
     explanation: Explanation, game: Game, options: RunOptions, column: int = 0
 ) -> Explanation:
-    """The explanation with its measured removal curve, where one is asked for.
+    """Give the explanation its measured removal curve, where one is asked for.
 
     `column` says of which of the game's values the explanation is.
     """
@@ -140,7 +152,7 @@ def show(
 
 
 def open_store(options: RunOptions) -> Store | None:
-    """The store that `--store` names, if any."""
+    """Open the store that `--store` names, if any."""
     from spexlens.ablation.store import Store
 
     return None if options.store is None else Store(options.store)

@@ -75,7 +75,8 @@ def compare(
         sys.stdout.write(json.dumps({"runs": names, "interactions": rows}) + "\n")
         return
     output, _ = consoles(options)
-    table = Table(title=f"Strongest effects ({options.index})", title_justify="left")
+    index = _index(explanations, options)
+    table = Table(title=f"Strongest effects ({index})", title_justify="left")
     table.add_column("players", overflow="fold")
     for name in names:
         table.add_column(escape(name), justify="right")
@@ -92,8 +93,9 @@ def compare(
 
 
 def compared_rows(explanations: list[Explanation], options: ShowOptions) -> list[dict[str, Any]]:
-    """Every set among the strongest of any run, with its effect in each; None where absent."""
-    found = [item.interactions(options.index, options.order) for item in explanations]
+    """List every set among the strongest of any run, with its effect in each; None where absent."""
+    index = _index(explanations, options)
+    found = [item.interactions(index, options.order) for item in explanations]
     strongest = dict.fromkeys(players for each in found for players in each.top(options.top))
     labels = found[0].labels()
     rows: list[dict[str, Any]] = [
@@ -105,6 +107,15 @@ def compared_rows(explanations: list[Explanation], options: ShowOptions) -> list
         for players in strongest
     ]
     return sorted(rows, key=lambda row: -max(abs(effect or 0.0) for effect in row["effects"]))
+
+
+def _index(explanations: list[Explanation], options: ShowOptions) -> str:
+    """Name the index asked for, or the default one of runs at one keep probability."""
+    from spexlens.indices.table import default_index
+
+    p = explanations[0].spectrum.p
+    same = all(np.array_equal(item.spectrum.p, p) for item in explanations)
+    return options.index or default_index(p if same else 0.5)
 
 
 @with_options
@@ -170,6 +181,6 @@ def bench(
 
 
 def _short_names(runs: list[Path]) -> list[str]:
-    """The folders' names where they differ, else the whole paths."""
+    """Shorten the paths to the folders' names where these differ."""
     short = [path.parent.name or path.stem for path in runs]
     return short if len(set(short)) == len(short) else [str(path) for path in runs]

@@ -14,7 +14,7 @@ from spexlens.ablation.export import export as export_game
 from spexlens.ablation.store import Store
 from spexlens.errors import shown
 
-store_app = typer.Typer(
+store = typer.Typer(
     name="store",
     help="Look into a store of measured values.",
     no_args_is_help=True,
@@ -30,7 +30,7 @@ GamePrefix = Annotated[
 _SHOWN_DIGITS = 12
 
 
-@store_app.command()
+@store.command()
 def ls(path: StorePath) -> None:
     """List the games of a store, the last written first.
 
@@ -51,7 +51,7 @@ def ls(path: StorePath) -> None:
     console.print(table)
 
 
-@store_app.command()
+@store.command()
 def info(path: StorePath, game: GamePrefix) -> None:
     """Print all that a store knows of one game.
 
@@ -69,7 +69,7 @@ def info(path: StorePath, game: GamePrefix) -> None:
     console.print_json(data=found.identity)
 
 
-@store_app.command()
+@store.command()
 def rm(
     path: StorePath,
     game: GamePrefix,
@@ -79,16 +79,16 @@ def rm(
 
     Example: spexlens store rm values.db 0134d8 --yes
     """
-    store = Store(path)
-    found = store.find(game)
+    kept = Store(path)
+    found = kept.find(game)
     name = f"{found.fingerprint[:_SHOWN_DIGITS]} and its {found.count:,} values"
     if not yes:
         typer.confirm(f"Delete {name}? They were paid for.", abort=True)
-    store.remove(found)
+    kept.remove(found)
     console.print(f"[bold]Deleted[/bold]  {escape(name)}", highlight=False)
 
 
-@store_app.command()
+@store.command()
 def export(
     path: StorePath,
     game: GamePrefix,
@@ -98,6 +98,6 @@ def export(
 
     Example: spexlens store export values.db 0134d8 values.csv
     """
-    store = Store(path)
-    written = export_game(store, store.find(game), out)
+    kept = Store(path)
+    written = export_game(kept, kept.find(game), out)
     console.print(f"[bold]Written[/bold]  {escape(str(written))}", highlight=False)

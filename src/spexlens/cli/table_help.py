@@ -10,7 +10,7 @@ import re
 from importlib import import_module
 from typing import Any
 
-from typer.core import TyperCommand
+from typer.core import TyperArgument, TyperCommand, TyperOption
 
 HOMES = {
     "ABLATIONS": "spexlens.lenses.text.ablations",
@@ -35,15 +35,23 @@ class CommandWithTables(TyperCommand):
     """A command whose help tells the rows of tables."""
 
     def get_help(self, ctx: Any) -> str:
-        """The help, its tables filled in."""
-        for parameter in self.params:
-            if told := getattr(parameter, "help", None):
-                parameter.help = filled(told)  # type: ignore[attr-defined]
-        return super().get_help(ctx)
+        """Write the help with its tables filled in."""
+        written = {
+            option: option.help
+            for option in self.params
+            if isinstance(option, TyperArgument | TyperOption) and option.help
+        }
+        try:
+            for option, told in written.items():
+                option.help = filled(told)
+            return super().get_help(ctx)
+        finally:  # the next help is of the rows that there are then
+            for option, told in written.items():
+                option.help = told
 
 
 def filled(text: str) -> str:
-    """The text with the rows of the tables that it names; other braces are plain characters.
+    """Write the text with the rows of the tables it names; other braces are plain characters.
 
     >>> filled("{names of ENGINES}; {text}")
     'local, threads, ray; {text}'

@@ -13,7 +13,7 @@ from numbers import Integral
 import numpy as np
 
 from spexlens.core.interactions import Z90, Interactions
-from spexlens.core.masks import IntArray
+from spexlens.core.masks import FloatArray, IntArray
 from spexlens.core.spectrum import FourierSpectrum
 from spexlens.core.supports import Supports
 from spexlens.errors import InvalidInputError, UnknownNameError
@@ -22,6 +22,8 @@ Blocks = Mapping[str, range | Sequence[int]]
 """Name of a lens -> its players, as a range or as (first, end)."""
 
 CARRIES, MAKES_UP = "carries", "makes up"
+MEANS = ("BV", "BII", "WBII", "SV", "SII")
+"""Indices of which a player's own effect is its mean over the others, pairs counted in."""
 
 
 @dataclass(frozen=True)
@@ -200,7 +202,7 @@ def paths(
     Parameters
     ----------
     interactions : Interactions
-        FBII reads best: an effect is what having both adds.
+        FBII, or WBII where p is not 1/2, reads best: an effect is what having both adds.
     blocks : mapping
     player : int
         Number of the word or training example.
@@ -235,8 +237,7 @@ def paths(
             f"player {player!r} given; needed a player's number, 0 … {supports.n - 1}, none of "
             f"{through!r}, {other.start} … {other.stop - 1}."
         )
-    holding = supports.containing(player)
-    does = float(interactions.effects[holding].sum())  # what its removal takes from the full input
+    holding, does = supports.containing(player), float(total_effects(interactions)[player])
     mine = interactions.select(holding & (supports.orders() == 2))
     labels, found = interactions.labels(), []
     for row in mine.ranking().tolist():
@@ -249,6 +250,25 @@ def paths(
         kind = CARRIES if effect * does >= 0 else MAKES_UP
         found.append(Path(labels[player], labels[partner], effect, error, kind))
     return tuple(found)
+
+
+def total_effects(interactions: Interactions) -> FloatArray:
+    """Sum what every player does, `(n,)`: what its removal takes from the full input.
+
+    Indices whose effects are means over the other players (`MEANS`) have it as the player's own
+    effect, over masks like those that the index averages over.
+
+    >>> effects = {(0,): 1.0, (0, 1): -3.0}
+    >>> total_effects(Interactions.from_dict(effects, "FBII", "ab")).tolist()
+    [-2.0, -3.0]
+    >>> total_effects(Interactions.from_dict(effects, "WBII", "ab")).tolist()
+    [1.0, 0.0]
+    """
+    done = np.zeros(interactions.supports.n)
+    for group, part in interactions.supports.slices():
+        if group.shape[1] == 1 or interactions.index not in MEANS:
+            np.add.at(done, group, interactions.effects[part][:, None])
+    return done
 
 
 def _members(supports: Supports, blocks: Mapping[str, range]) -> IntArray:

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import hashlib
 import json
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from typing import Any, Protocol, runtime_checkable
 
@@ -56,6 +56,28 @@ class CountsTokens(Protocol):
 
     def tokens(self, masks: BoolArray, /) -> IntArray | None:
         """Return tokens `(m,)` of masks `(m, n)`; None where what the game runs has no tokens."""
+        ...
+
+
+@runtime_checkable
+class Streaming(Protocol):
+    """A game whose values come in one after another, each of them paid for."""
+
+    def stream(self, masks: BoolArray, /) -> Iterator[tuple[IntArray, Any]]:
+        """Yield row numbers of masks `(m, n)` and their values, as they come in.
+
+        What was given out before an error counts, and is not asked for again.
+        """
+        ...
+
+
+@runtime_checkable
+class Refusing(Protocol):
+    """A game that may have no value for a mask."""
+
+    @property
+    def skips_refused(self) -> bool:
+        """Whether NaN from this game is a mask to leave out; otherwise NaN is a fault."""
         ...
 
 
@@ -143,6 +165,7 @@ class FunctionGame:
 
     def __call__(self, masks: BoolArray) -> Any:
         """Call the function with `masks` `(m, n)`."""
+        masks = as_masks(masks, len(self.players))
         return [self.function(mask) for mask in masks] if self.one else self.function(masks)
 
     def identity(self) -> dict[str, Any]:
@@ -272,8 +295,10 @@ def player_names(players: Sequence[str] | int) -> tuple[str, ...]:
     return names
 
 
-def as_values(values: Any, masks: BoolArray) -> FloatArray:
+def as_values(values: Any, masks: BoolArray, *, refusals: bool = False) -> FloatArray:
     """Check the values of `masks`: their number, their shape, and that all are finite.
+
+    With `refusals`, NaN in every column stands for a mask that was refused, and may be there.
 
     Returns
     -------
@@ -300,7 +325,10 @@ def as_values(values: Any, masks: BoolArray) -> FloatArray:
             f"({len(masks)}, q) with the score in column 0: one value for each mask. For a "
             "function of one mask, spexlens.FunctionGame(function, players, one=True)."
         )
-    bad = ~np.isfinite(array if array.ndim == 2 else array[:, None]).all(axis=1)
+    columns = array if array.ndim == 2 else array[:, None]
+    bad = ~np.isfinite(columns).all(axis=1)
+    if refusals:
+        bad &= ~np.isnan(columns).all(axis=1)
     if bad.any():
         row = int(np.flatnonzero(bad)[0])
         raise InvalidInputError(
@@ -309,6 +337,11 @@ def as_values(values: Any, masks: BoolArray) -> FloatArray:
             "Mend the value function, or drop these rows."
         )
     return array
+
+
+def answered(values: FloatArray) -> BoolArray:
+    """Tell which of the values `(m,)` or `(m, q)` are none of a refused mask, `(m,)`."""
+    return ~np.isnan(score_column(values))
 
 
 def score_column(values: FloatArray) -> FloatArray:

@@ -5,13 +5,14 @@ from __future__ import annotations
 import json
 from collections import Counter
 from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import cached_property
 from html import escape
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
+from spexlens.core.arguments import whole
 from spexlens.core.masks import BoolArray, FloatArray, IntArray, read_only
 from spexlens.core.supports import Supports, terms_from_dict
 from spexlens.errors import InvalidInputError
@@ -45,6 +46,8 @@ class Interactions(Mapping[tuple[int, ...], float]):
         Names of the n players.
     std_err : float array (K,), optional
         Standard errors of the effects.
+    note : str
+        What to doubt of all of them; "" where nothing is.
 
     Examples
     --------
@@ -58,6 +61,7 @@ class Interactions(Mapping[tuple[int, ...], float]):
     index: str
     players: tuple[str, ...]
     std_err: FloatArray | None = None
+    note: str = ""
 
     def __post_init__(self) -> None:
         for name in ("effects", "std_err"):
@@ -117,8 +121,8 @@ class Interactions(Mapping[tuple[int, ...], float]):
 
         The result is a smaller `Interactions`, itself ranked.
         """
-        if k < 0:
-            raise InvalidInputError(f"top {k} asked for; needed 0 or more.")
+        k = whole("k", k, least=0)
+        order = None if order is None else whole("order", order)
         orders = self.supports.orders()
         wanted = orders > 0 if order is None else (orders == order) & (orders > 0)
         ranking = self.ranking()
@@ -130,13 +134,18 @@ class Interactions(Mapping[tuple[int, ...], float]):
         """Keep the sets where the bool array `keep` `(K,)`, aligned with `supports`, is True."""
         std_err = None if self.std_err is None else self.std_err[keep]
         return Interactions(
-            self.supports.select(keep), self.effects[keep], self.index, self.players, std_err
+            self.supports.select(keep),
+            self.effects[keep],
+            self.index,
+            self.players,
+            std_err,
+            self.note,
         )
 
     def scale(self, factor: float) -> Interactions:
         """Multiply all effects by `factor`; `1 / values.std()` normalises them by the outputs."""
         std_err = None if self.std_err is None else self.std_err * abs(factor)
-        return Interactions(self.supports, self.effects * factor, self.index, self.players, std_err)
+        return replace(self, effects=self.effects * factor, std_err=std_err)
 
     # -- intervals -------------------------------------------------------------------------------
 
@@ -206,6 +215,7 @@ class Interactions(Mapping[tuple[int, ...], float]):
                 "sets": self._sets,
                 "effects": self.effects.tolist(),
                 "std_err": None if self.std_err is None else self.std_err.tolist(),
+                "note": self.note,
             },
             ensure_ascii=False,
         )
@@ -222,14 +232,20 @@ class Interactions(Mapping[tuple[int, ...], float]):
             )
         std_err = None if data["std_err"] is None else np.array(data["std_err"])
         return Interactions(
-            supports, np.array(data["effects"]), data["index"], tuple(data["players"]), std_err
+            supports,
+            np.array(data["effects"]),
+            data["index"],
+            tuple(data["players"]),
+            std_err,
+            data.get("note", ""),
         )
 
     def __repr__(self) -> str:
         head = f"Interactions({self.index}, {len(self)} sets over {len(self.players)} players)"
         rows = [f"{effect:+12.5g}  {name}" for name, effect in self._rows(_SHOWN_TEXT)]
         rest = len(self) - len(rows)
-        return "\n".join([head, *rows, *([f"… and {rest} more"] if rest > 0 else [])])
+        more = [f"… and {rest} more"] if rest > 0 else []
+        return "\n".join([head, *rows, *more, *([self.note] if self.note else [])])
 
     def _repr_html_(self) -> str:
         strongest = self.top(_SHOWN_HTML)
@@ -242,7 +258,7 @@ class Interactions(Mapping[tuple[int, ...], float]):
         return (
             f"<table><caption>{escape(self.index)}: {len(strongest)} of {len(self)} sets{legend}"
             f"</caption><thead><tr><th>players</th><th>effect</th>{interval}<th></th></tr></thead>"
-            f"<tbody>{rows}</tbody></table>"
+            f"<tbody>{rows}</tbody></table>" + (f"<p>{escape(self.note)}</p>" if self.note else "")
         )
 
     def _rows(self, limit: int) -> list[tuple[str, float]]:

@@ -65,7 +65,7 @@ class Interventions:
         object.__setattr__(self, "count", next(iter(lengths.values())))
 
     def parts(self) -> dict[str, Any]:
-        """The parts that are there, by name."""
+        """Return the parts that are there, by name."""
         given = {item.name: getattr(self, item.name) for item in fields(self) if item.init}
         return {name: part for name, part in given.items() if part is not None}
 

@@ -13,6 +13,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
+from spexlens.core.arguments import whole
 from spexlens.errors import InvalidInputError
 
 BoolArray = NDArray[np.bool_]
@@ -29,11 +30,15 @@ def as_generator(rng: Rng) -> np.random.Generator:
     """Normalise an `rng` argument: an int seeds, a Generator is used as it is, None is random."""
     if isinstance(rng, np.random.Generator):
         return rng
-    if rng is not None and (not isinstance(rng, int | np.integer) or rng < 0):
+    if rng is not None and not _is_seed(rng):
         raise InvalidInputError(
             f"rng = {rng!r} given; needed a whole number from 0 on, a numpy Generator, or None."
         )
     return np.random.default_rng(rng)
+
+
+def _is_seed(rng: object) -> bool:
+    return isinstance(rng, int | np.integer) and not isinstance(rng, bool) and int(rng) >= 0
 
 
 def as_masks(masks: Any, n: int | None = None) -> BoolArray:
@@ -77,6 +82,12 @@ def as_masks(masks: Any, n: int | None = None) -> BoolArray:
     return np.ascontiguousarray(array)
 
 
+def frame_columns(masks: Any) -> tuple[str, ...] | None:
+    """Return the columns of a frame, which name the players; None of an array."""
+    columns = getattr(masks, "columns", None)
+    return None if columns is None else tuple(map(str, columns))
+
+
 def _booleans(array: NDArray[Any]) -> NDArray[Any]:
     """Return an array of objects as booleans; an error names the first that is none."""
     kinds = np.frompyfunc(lambda entry: isinstance(entry, bool | np.bool_), 1, 1)(array)
@@ -113,7 +124,7 @@ def all_masks(n: int) -> BoolArray:
     >>> all_masks(2).astype(int).tolist()
     [[0, 0], [1, 0], [0, 1], [1, 1]]
     """
-    if not 0 <= n <= MAX_ENUMERATED_PLAYERS:
+    if not 0 <= whole("n", n, least=0) <= MAX_ENUMERATED_PLAYERS:
         raise InvalidInputError(
             f"all 2^n masks were asked for n = {n} players; possible up to "
             f"{MAX_ENUMERATED_PLAYERS}. Sample masks instead, or group players."

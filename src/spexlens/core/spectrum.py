@@ -17,6 +17,7 @@ from dataclasses import dataclass, replace
 
 import numpy as np
 
+from spexlens.core.arguments import whole
 from spexlens.core.masks import FloatArray, as_masks, read_only
 from spexlens.core.supports import Supports, collect_terms, evaluate_terms, terms_from_dict
 from spexlens.errors import InvalidInputError
@@ -138,7 +139,9 @@ class FourierSpectrum:
         supports, coefficients = _sum(self, other, self.coefficients, other.coefficients)
         errors = None
         if self.std_errors is not None and other.std_errors is not None:
-            errors = np.sqrt(_sum(self, other, self.std_errors**2, other.std_errors**2)[1])
+            size = max(each.max(initial=0.0) for each in (self.std_errors, other.std_errors)) or 1.0
+            squares = [(each / size) ** 2 for each in (self.std_errors, other.std_errors)]
+            errors = size * np.sqrt(_sum(self, other, *squares)[1])
         return FourierSpectrum(supports, coefficients, errors, self.p)
 
     def scale(self, factor: float) -> FourierSpectrum:
@@ -156,7 +159,7 @@ class FourierSpectrum:
 
         Ties at the cut go to the lower order, then to the lexicographically first.
         """
-        constant = self.supports.orders() == 0
+        k, constant = whole("k", k, least=0), self.supports.orders() == 0
         magnitude = np.where(constant, np.inf, np.abs(self.coefficients))
         rank = np.argsort(-magnitude, kind="stable")
         keep = np.zeros(len(self), dtype=bool)
@@ -165,7 +168,7 @@ class FourierSpectrum:
 
     def up_to_order(self, order: int) -> FourierSpectrum:
         """Keep the terms of at most `order` players: the best such fit in squares at this p."""
-        return self.select(self.supports.orders() <= order)
+        return self.select(self.supports.orders() <= whole("order", order, least=0))
 
     def energy_by_order(self) -> FloatArray:
         """Sum `F(S)^2` over the sets of each order; from 1 on, they share the variance of masks."""
@@ -182,6 +185,15 @@ class FourierSpectrum:
         return (
             f"FourierSpectrum(n={self.n}, terms={len(self)}, highest order={highest}, p={self.p})"
         )
+
+
+def as_spectrum(given: object) -> FourierSpectrum:
+    """Check that a spectrum was given; an explanation holds one."""
+    if not isinstance(given, FourierSpectrum):
+        raise InvalidInputError(
+            f"{type(given).__name__} given; needed a FourierSpectrum, such as explanation.spectrum."
+        )
+    return given
 
 
 @dataclass(frozen=True, eq=False)

@@ -35,8 +35,11 @@ def measure_baselines(
             continue
         calls += 1
         try:
-            value = measure(np.full((1, measured.design.n), present))
-            baselines[name] = float(score_column(value)[0])
+            value = float(score_column(measure(np.full((1, measured.design.n), present)))[0])
+            if np.isnan(value):
+                notes.append(f"the {name} input was refused")
+            else:
+                baselines[name] = value
         except InterruptedRunError:
             raise
         except AblationError as error:

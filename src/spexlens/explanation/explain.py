@@ -20,6 +20,7 @@ from spexlens.ablation.progress import ProgressBar
 from spexlens.ablation.store import Store
 from spexlens.algorithms.base import MIN_MASKS, Algorithm, Design, MaskDesign, suggested_budget
 from spexlens.algorithms.exact import Exact
+from spexlens.algorithms.index_design import IndexDesign
 from spexlens.algorithms.table import find_algorithm
 from spexlens.core.game import (
     Described,
@@ -39,19 +40,23 @@ from spexlens.core.masks import (
     all_masks,
     as_generator,
     as_masks,
+    frame_columns,
     unique_masks,
 )
+from spexlens.core.presence import contradicts, learn_keep_probability, presence_in_words
 from spexlens.core.spectrum import keep_probabilities
 from spexlens.errors import InvalidInputError
 from spexlens.explanation.baselines import measure_baselines, measured_baselines
 from spexlens.explanation.fidelity import Fidelity
+from spexlens.explanation.index_reading import asked_order, read_index
 from spexlens.explanation.judging import (
     baseline_notes,
+    constant_notes,
     fidelity_notes,
-    noise_notes,
     tail_notes,
 )
 from spexlens.explanation.learning_curve import LearningCurve
+from spexlens.explanation.noise import repeats_of, with_noise
 from spexlens.explanation.planning import (
     allowed_calls,
     enumerable,
@@ -60,8 +65,9 @@ from spexlens.explanation.planning import (
     warn_of_a_long_fit,
 )
 from spexlens.explanation.result import Explanation
-from spexlens.explanation.rounds import SPENT, fit_round, run_rounds
+from spexlens.explanation.rounds import SPENT, fit_round, round_sizes, run_rounds
 from spexlens.explanation.stopping import Round, StoppingRule, curve_of
+from spexlens.indices.table import Index, find_index
 
 _BASELINE_BUDGET = 32  # from here on, two calls go to the full and the empty input
 
@@ -72,6 +78,8 @@ def explain(
     algorithm: str | Algorithm = "auto",
     rng: Rng = None,
     *,
+    index: str | None = None,
+    order: int | None = None,
     p: float | FloatArray | None = None,
     holdout: float = 0.0,
     until: str | StoppingRule | Fidelity | None = None,
@@ -96,6 +104,11 @@ def explain(
         A name in `spexlens.ALGORITHMS`, or an instance with other settings.
     rng : int, Generator or None
         Seeds everything; the same seed gives the same result.
+    index : str, optional
+        Index that is asked for, such as "SV" or "SII": masks are of the sizes that it averages
+        over, and `Explanation.interactions()` gives it, read from the posterior without truncation.
+    order : int, optional
+        Highest order of that index.
     p : float or float array (n,), optional
         Keep probability of the masks, if other than the game's own (`game.p`, of joint games) or
         1/2.
@@ -145,18 +158,27 @@ def explain(
             "callable: spexlens.FunctionGame(function, players=[…])."
         )
     n = len(player_names(game.players))
+    asked = None if index is None else _asked(index, order, n, p, design, algorithm)
     if p is None:
         p = game.p if isinstance(game, HasKeepProbability) else 0.5
     keep_probabilities(p, n)
     chosen = find_algorithm(algorithm)
     allowed, rule = allowed_calls(budget, until, chosen, n)
-    chosen, notes = exact_if_affordable(chosen, n, allowed) if rule is None else (chosen, ())
+    notes: tuple[str, ...] = ()
+    if rule is None or enumerable(n, round_sizes(n, allowed)[0]):  # nothing is left to stop before
+        chosen, notes = exact_if_affordable(chosen, n, allowed)
+        rule = rule if chosen.any_masks else None
+    for name, given in (("design", design), ("progress", progress)):
+        if not (given is None or isinstance(given, bool) or callable(given)):
+            raise InvalidInputError(f"{name} = {given!r} given; needed a callable: see explain.")
     if design is not None and (not chosen.any_masks or holdout):
         raise InvalidInputError(
             f"design = {design!r} given with algorithm {chosen.name!r} and holdout = {holdout}; "
             "needed an algorithm that takes any masks, and holdout = 0."
         )
-    affords = allowed >= _BASELINE_BUDGET
+    if asked is not None and asked[0].measure is not None and not chosen.exact:
+        design, p = IndexDesign(asked[0].measure(asked[1], asked[1])), 0.5
+    affords = allowed >= _BASELINE_BUDGET and not isinstance(design, IndexDesign)
     reserved = 2 if affords and chosen.any_masks and not enumerable(n, allowed) else 0
     draw = chosen.design if design is None else design
     drawn = draw(n, allowed - reserved, generator, p)
@@ -169,13 +191,20 @@ def explain(
         game, limits, len(drawn.masks), batch_size=batch_size, engine=engine, store=store,
         progress=ProgressBar() if progress is True else progress or None,
     )  # fmt: skip
-    rounds, reason = run_rounds(drawn, chosen, meter, rule)
-    last = _exact_if_complete(rounds[-1]) if len(rounds) > 1 else rounds[-1]
+    rounds, reason = run_rounds(drawn, chosen, meter, rule, find_algorithm(algorithm))
+    last = rounds[-1] if chosen.exact else _exact_if_complete(rounds[-1])
     curve = None if rule is None else curve_of(rounds)
     if rule is not None or reason is not None:
         notes += _stopping_notes(curve_of(rounds), reason, allowed)
-    spare = allowed - last.ablations if affords and reason != SPENT else 0
+    spare = allowed - last.ablations - meter.refused if affords and reason != SPENT else 0
     baselines, missing = measure_baselines(meter, last, spare)
+    if meter.refused:
+        if chosen.exact:
+            notes = ()  # that everything is measured
+        notes += (
+            f"{meter.refused} of {meter.calls + meter.reused} masks were refused and left out; "
+            "they count as ablations. Nothing is known of inputs like them.",
+        )
     if meter.reused:
         notes += (f"{meter.reused} values were found in the store, {meter.calls} measured.",)
     if last.ablations < n:
@@ -187,7 +216,9 @@ def explain(
         notes += game.notes()
     counts = allowed, meter.calls
     manifest = _manifest(game.describe() if isinstance(game, Described) else {})
-    return _explained(game.players, last, notes + missing, counts, baselines, manifest, curve)
+    return _explained(
+        game.players, last, notes + missing, counts, baselines, manifest, curve, asked
+    )
 
 
 def fit(
@@ -197,22 +228,26 @@ def fit(
     algorithm: str | Algorithm = "auto",
     rng: Rng = None,
     *,
-    p: float | FloatArray = 0.5,
+    index: str | None = None,
+    order: int | None = None,
+    p: float | FloatArray | None = None,
     holdout: float = 0.0,
 ) -> Explanation:
     """Explain values that were already measured.
 
     Parameters
     ----------
-    masks : bool array (m, n)
+    masks : bool array (m, n), or a frame of booleans
         `True` = player present.
     values : float array (m,) or (m, q)
         The score is column 0.
     players : sequence of str, optional
-    algorithm, rng, holdout
+        By default a frame's columns, else numbers.
+    algorithm, rng, holdout, index, order
         As in `explain`. An algorithm that needs its own masks (SPEX) cannot be used.
-    p : float or float array (n,), default 0.5
-        Keep probability that the masks were drawn with.
+    p : float or float array (n,), optional
+        Keep probability that the masks were drawn with; learned from them by default, one a player
+        where they differ.
 
     Returns
     -------
@@ -225,6 +260,7 @@ def fit(
     >>> fit(masks, 2.0 * masks[:, 1]).interactions("BV").top(1).to_dict()
     {(1,): 2.0}
     """
+    players = frame_columns(masks) if players is None else players
     masks = as_masks(masks)
     names = player_names(masks.shape[1] if players is None else players)
     as_masks(masks, len(names))
@@ -233,8 +269,9 @@ def fit(
     seed = int(as_generator(rng).integers(2**31, dtype=np.int64))
     if not len(masks):
         raise InvalidInputError(f"0 masks given; needed at least {MIN_MASKS} to fit.")
-    notes = noise_notes(masks, score_column(array))
-    given = len(masks)
+    asked = None if index is None else _asked(index, order, masks.shape[1])
+    given, repeats = len(masks), repeats_of(masks, score_column(array))
+    notes = () if repeats is None else (repeats.note,)
     masks, array = _merged(masks, array)
     full = _all_measured(masks)
     if full is not None and (chosen.exact or algorithm == "auto"):
@@ -247,10 +284,61 @@ def fit(
     elif len(masks) < MIN_MASKS:
         raise InvalidInputError(f"{len(masks)} masks given; needed at least {MIN_MASKS} to fit.")
     held_out = 0 if chosen.exact else held_out_rows(holdout, len(masks))
-    design = Design(masks, p=p, seed=seed, held_out=held_out)
+    keep, told = _keep_probability(p, masks)
+    design = Design(masks, p=keep, seed=seed, held_out=held_out, notes=told)
     last = fit_round(chosen, design, array)
+    if chosen.exact and repeats is not None:
+        last = with_noise(last, repeats)
     baselines = measured_baselines(last)
-    return _explained(names, last, notes, (given, given), baselines, _manifest({}))
+    counts = given, given
+    return _explained(names, last, notes, counts, baselines, _manifest({}), asked=asked)
+
+
+def _asked(
+    index: str,
+    order: int | None,
+    n: int,
+    p: float | FloatArray | None = None,
+    design: MaskDesign | None = None,
+    algorithm: str | Algorithm = "auto",
+) -> tuple[Index, int]:
+    """Return the row and the order asked for; what cannot go with them is an error."""
+    row = find_index(index)
+    for name, given in (("p", p), ("design", design)):
+        if given is not None and row.measure is not None:
+            raise InvalidInputError(
+                f"{name} = {given!r} given with index = {index!r}, whose masks are its own; give "
+                "one of the two."
+            )
+    chosen = find_algorithm(algorithm)
+    if not (chosen.any_masks or chosen.exact) and row.measure is not None:
+        raise InvalidInputError(
+            f"index = {index!r} given with algorithm {chosen.name!r}, whose masks are its own; "
+            "needed an algorithm for any masks, such as auto."
+        )
+    return row, asked_order(row, order, n)
+
+
+def _keep_probability(
+    given: float | FloatArray | None, masks: BoolArray
+) -> tuple[float | FloatArray, tuple[str, ...]]:
+    """Return the keep probability to fit with, learned where none is given, and what to tell."""
+    if given is None:
+        learned = learn_keep_probability(masks)
+        if np.ndim(learned) == 0 and learned == 0.5:
+            return 0.5, ()
+        how = "for each player" if np.ndim(learned) else f"as {learned:.3g}"
+        return learned, (
+            f"p was learned {how} from the masks, which {presence_in_words(masks)}; effects are "
+            "told at that.",
+        )
+    keep_probabilities(given, masks.shape[1])
+    if contradicts(masks, given):
+        return given, (
+            f"p = {given} was given, but the masks {presence_in_words(masks)}: R2 and effects may "
+            "be far from what such masks show. Leave p out to learn it from them.",
+        )
+    return given, ()
 
 
 def _explained(
@@ -261,18 +349,21 @@ def _explained(
     baselines: dict[str, float],
     manifest: dict[str, Any],
     curve: LearningCurve | None = None,
+    asked: tuple[Index, int] | None = None,
 ) -> Explanation:
+    reading = None if asked is None else read_index(*asked, last, tuple(players))
     design, recovery = last.design, last.recovery
     told = fidelity_notes(last.fidelity, exact=recovery.tuned.exact)
     score = score_column(last.values)
     tails, missed = tail_notes(score), baseline_notes(recovery.spectrum, baselines, score)
-    notes = (*design.notes, *notes, *recovery.notes, *told, *tails, *missed)
+    constant = constant_notes(design.masks, tuple(players))
+    notes = (*design.notes, *notes, *recovery.notes, *told, *constant, *tails, *missed)
     return Explanation(
         players=tuple(players), masks=design.masks, values=last.values,
         spectrum=recovery.spectrum, fidelity=last.fidelity, algorithm=recovery.tuned.name,
         chosen=recovery.chosen, notes=notes, budget=calls[0], calls=calls[1],
         full_value=baselines.get("full"), empty_value=baselines.get("empty"), seed=design.seed,
-        curve=curve, manifest=manifest,
+        curve=curve, manifest=manifest, asked=reading,
     )  # fmt: skip
 
 

@@ -12,6 +12,7 @@ import scipy  # its submodules load on first use
 from spexlens.algorithms.base import MIN_MASKS, Algorithm, Design
 from spexlens.core.game import score_column
 from spexlens.core.masks import FloatArray, IntArray
+from spexlens.core.units import Units
 from spexlens.proxies.folds import FOLDS, fold_rows, r2_score
 
 _LEAST_FREEDOM = 2.0
@@ -102,6 +103,8 @@ def compare(
         By how much the logarithm of the squared error may fall from the fits judged to the one
         returned, which saw more masks; 0 or less. It raises the upper ends.
     """
+    units = Units.of(truth)
+    truth, prediction, linear = map(units.computed, (truth, prediction, linear))
     r2, linear_r2 = r2_score(truth, prediction), r2_score(truth, linear)
     if math.isnan(r2):
         nan = math.nan
@@ -123,11 +126,12 @@ def compare(
 
 
 def effective_masks(values: FloatArray) -> float:
-    """On how many of the values `(m,)` their variance rests: `(sum s)^2 / sum s^2`.
+    """Tell on how many of the values `(m,)` their variance rests: `(sum s)^2 / sum s^2`.
 
     About m / 3 for normal values, 1 where one value is far from all others.
     """
-    return _effective((values - values.mean()) ** 2)
+    computed = Units.of(values).computed(values)
+    return _effective((computed - computed.mean()) ** 2)
 
 
 def _interval(
@@ -176,7 +180,7 @@ def cross_validated(algorithm: Algorithm, design: Design, values: FloatArray) ->
 def learning_slope(
     algorithm: Algorithm, design: Design, values: FloatArray, predicted: FloatArray
 ) -> float:
-    """How far the logarithm of the squared error may fall from the folds' fits to that of all rows.
+    """Tell how far log(squared error) may fall from the folds' fits to that of all rows.
 
     One fit without two of the folds is compared with those without one, on the rows of both; three
     times what it loses is allowed: errors fall ever faster where a function is nearly known.
@@ -218,5 +222,5 @@ def exact_fidelity(values: FloatArray, linear_share: float, masks: int) -> Fidel
         return compare(score, score, score, "")
     return Fidelity(
         1.0, 1.0, 1.0, linear_share, linear_share, linear_share, 1 - linear_share,
-        1 - linear_share, masks, "all masks measured, nothing held out",
+        1 - linear_share, masks, "all masks measured, exact if values repeat",
     )  # fmt: skip

@@ -12,6 +12,7 @@ from typing import Any
 import numpy as np
 
 from spexlens._support.files import write_text
+from spexlens.core.interactions import Interactions
 from spexlens.core.masks import pack_masks, unpack_masks
 from spexlens.core.spectrum import FourierSpectrum
 from spexlens.core.supports import Supports
@@ -34,6 +35,7 @@ def write_fields(path: str | os.PathLike[str], fields: Mapping[str, Any]) -> Pat
         "curve": None if fields["curve"] is None else fields["curve"].to_list(),
         "spectrum": _spectrum_data(fields["spectrum"]),
         "removal": None if fields["removal"] is None else dict(fields["removal"]),
+        "asked": None if fields["asked"] is None else json.loads(fields["asked"].to_json()),
         "masks": base64.b64encode(pack_masks(fields["masks"]).tobytes()).decode("ascii"),
     }
     return write_text(path, json.dumps(data, ensure_ascii=False, default=_plain) + "\n")
@@ -76,6 +78,9 @@ def read_fields(path: str | os.PathLike[str]) -> dict[str, Any]:
         "notes": tuple(data["notes"]),
         "curve": None if curve is None else LearningCurve.from_list(curve),
         "manifest": data.get("manifest", {}),
+        "asked": None
+        if data.get("asked") is None
+        else Interactions.from_json(json.dumps(data["asked"])),
         "removal": None
         if removal is None
         else {name: [(size, value) for size, value in line] for name, line in removal.items()},

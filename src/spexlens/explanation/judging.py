@@ -7,8 +7,10 @@ import numpy as np
 from spexlens.algorithms.base import Design, Recovery
 from spexlens.algorithms.regression import Lasso
 from spexlens.core.game import score_column
-from spexlens.core.masks import BoolArray, FloatArray, unique_masks
+from spexlens.core.masks import BoolArray, FloatArray
 from spexlens.core.spectrum import FourierSpectrum
+from spexlens.core.units import Units
+from spexlens.errors import shown
 from spexlens.explanation.fidelity import (
     Fidelity,
     compare,
@@ -71,39 +73,41 @@ def baseline_notes(
     spectrum: FourierSpectrum, baselines: dict[str, float], values: FloatArray
 ) -> tuple[str, ...]:
     """Tell where the spectrum misses the full or the empty input by more than the values spread."""
-    spread = float(values.std())
+    units = Units.of(values)
+    spread = float(units.computed(values).std())
+    rounding = 8 * np.finfo(np.float64).eps * float(np.abs(values).max()) / float(units.scale[0])
     notes = []
     for name, value in baselines.items():
         predicted = float(spectrum(np.full((1, spectrum.n), name == "full"))[0])
-        if abs(predicted - value) > max(2 * spread, 1e-9 * abs(value)):
+        missed = np.ptp(units.computed(np.array([predicted, value])))
+        if missed > max(2 * spread, rounding):
+            change = "Raise" if name == "full" else "Lower"
             notes.append(
                 f"the spectrum predicts {predicted:.3g} for the {name} input, measured was "
-                f"{value:.3g}: it holds for masks like those drawn, not so far out. Raise the keep "
-                "probability p to learn about inputs near the full one."
+                f"{value:.3g}: it holds for masks like those drawn, not so far out. {change} the "
+                f"keep probability p to learn about inputs near the {name} one."
             )
     return tuple(notes)
 
 
-def noise_notes(masks: BoolArray, values: FloatArray) -> tuple[str, ...]:
-    """Tell the noise that masks measured more than once reveal."""
-    distinct, group = unique_masks(masks)
-    if len(distinct) == len(masks):
-        return ()
-    count = np.bincount(group)
-    mean = np.bincount(group, values) / count
-    degrees = len(masks) - len(distinct)
-    noise = float(np.sqrt(np.sum((values - mean[group]) ** 2) / degrees))
-    return (
-        f"{degrees} masks were measured more than once; their values differ with standard "
-        f"deviation {noise:.3g} (the noise of the game). Their means were fitted, and R2 is that "
-        "of the means.",
-    )
+def constant_notes(masks: BoolArray, players: tuple[str, ...]) -> tuple[str, ...]:
+    """Tell players of whom nothing can be said, as all masks keep them or none does."""
+    notes = []
+    for where, word in ((masks.all(axis=0), "every"), (~masks.any(axis=0), "no")):
+        names = [players[player] for player in np.flatnonzero(where)]
+        if names and len(masks):
+            notes.append(
+                f"{len(names)} of {len(players)} players are present in {word} mask "
+                f"({shown(names)}): nothing can be said of their effects. Measure more masks, at a "
+                f"{'lower' if word == 'every' else 'higher'} keep probability p."
+            )
+    return tuple(notes)
 
 
 def tail_notes(values: FloatArray) -> tuple[str, ...]:
     """Tell values `(m,)` of which a few hold most of the variance."""
     effective = effective_masks(values)
-    if np.ptp(values) == 0 or effective >= min(_HEAVY_TAILED, len(values) / 6):
+    if values.min() == values.max() or effective >= min(_HEAVY_TAILED, len(values) / 6):
         return ()
     return (
         f"heavy tails: the variance of {len(values)} values rests on about {effective:.0f} of "

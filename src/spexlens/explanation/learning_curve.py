@@ -8,9 +8,9 @@ from typing import Any
 
 import numpy as np
 
+from spexlens.core.arguments import whole
 from spexlens.core.interactions import Z90
 from spexlens.core.masks import FloatArray
-from spexlens.errors import InvalidInputError
 from spexlens.explanation.fidelity import Fidelity
 
 _EXPONENTS = np.linspace(0.2, 1.5, 14)
@@ -72,8 +72,7 @@ class LearningCurve:
         Loog, 2023, The shape of learning curves), is fitted for every c of a grid by least squares
         weighted with the steps' intervals, and the predictions averaged by their likelihood.
         """
-        if ablations < 1:
-            raise InvalidInputError(f"{ablations} ablations given; needed at least 1.")
+        whole("ablations", ablations)
         known = [step for step in self.steps if not math.isnan(step.r2)]
         if len(known) < _MIN_STEPS:
             return math.nan

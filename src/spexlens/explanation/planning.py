@@ -9,6 +9,7 @@ import numpy as np
 from spexlens.ablation.budget import Budget
 from spexlens.algorithms.base import MIN_MASKS, Algorithm, suggested_budget
 from spexlens.algorithms.exact import Exact
+from spexlens.core.arguments import real
 from spexlens.core.masks import MAX_ENUMERATED_PLAYERS
 from spexlens.errors import InvalidInputError, SpexlensWarning
 from spexlens.explanation.fidelity import Fidelity
@@ -55,8 +56,6 @@ def exact_if_affordable(
     """Choose the exact algorithm where the budget holds all masks; tell if another was given."""
     if not enumerable(n, budget) or algorithm.exact:
         return algorithm, ()
-    if algorithm.name != "auto" and budget == 2**n and algorithm.any_masks and budget >= MIN_MASKS:
-        return algorithm, ()
     note = f"budget {budget} holds all 2^{n} = {2**n} masks: everything is measured, exactly."
     if algorithm.name != "auto":
         warnings.warn(f"{note} {algorithm.name!r} was replaced.", SpexlensWarning, stacklevel=3)
@@ -65,7 +64,7 @@ def exact_if_affordable(
 
 def held_out_rows(share: float, count: int) -> int:
     """Count the masks to hold out, so that enough are left to fit and, if any, to judge."""
-    if not 0 <= share < 1:
+    if not 0 <= real("holdout", share) < 1:
         raise InvalidInputError(f"holdout = {share} given; needed a share from 0 to below 1.")
     held_out = round(share * count)
     if count - held_out < MIN_MASKS or held_out == 1:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import os
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, field, fields
+from dataclasses import dataclass, field, fields, replace
 from importlib import import_module
 from pathlib import Path
 from types import MappingProxyType
@@ -17,11 +17,13 @@ from spexlens.core.game import as_values, score_column
 from spexlens.core.interactions import Interactions
 from spexlens.core.masks import BoolArray, FloatArray, as_masks, read_only
 from spexlens.core.spectrum import FourierSpectrum
+from spexlens.core.units import Units
 from spexlens.errors import InvalidInputError
 from spexlens.explanation.fidelity import Fidelity, compare
 from spexlens.explanation.file import read_fields, write_fields
+from spexlens.explanation.index_reading import uncovered
 from spexlens.explanation.learning_curve import LearningCurve
-from spexlens.indices.table import compute_index
+from spexlens.indices.table import compute_index, find_index
 
 
 @dataclass(frozen=True, eq=False)
@@ -58,6 +60,8 @@ class Explanation:
     removal : mapping, optional
         Removal curves: name of a ranking -> (players removed, value) pairs, as `Curve.lines` gives
         them; `dataclasses.replace(explanation, removal=curve.lines())` keeps a curve in the file.
+    asked : Interactions, optional
+        The index that the run was asked for (`explain(index=…)`), from the posterior itself.
     """
 
     players: tuple[str, ...]
@@ -76,6 +80,7 @@ class Explanation:
     curve: LearningCurve | None = None
     manifest: Mapping[str, Any] = field(default_factory=dict)
     removal: Mapping[str, Sequence[tuple[int, float]]] | None = None
+    asked: Interactions | None = None
 
     def __post_init__(self) -> None:
         object.__setattr__(self, "masks", read_only(self.masks))
@@ -89,31 +94,50 @@ class Explanation:
         """Predict values `(m,)` at masks `(m, n)` by the spectrum."""
         return self.spectrum(masks)
 
-    def interactions(self, index: str = "FBII", order: int | None = None) -> Interactions:
+    def interactions(self, index: str | None = None, order: int | None = None) -> Interactions:
         """Compute effects of sets of players under an index; see `spexlens.INDICES` for the names.
 
         Parameters
         ----------
-        index : str
-            Any case. FBII (default) and Moebius read as "the extra effect of having all of these
-            together", Fourier as deviations from the mean.
+        index : str, optional
+            Any case. FBII (default at p = 1/2) and Moebius read as "the extra effect of having all
+            of these together", WBII (default at another p) as the mean effect over masks like those
+            measured, Fourier as deviations from the mean. An index that was asked for
+            (`explain(index=…)`) is the default, and read from the posterior; another one whose
+            coalitions the masks do not hold says so in its `note`, and has no intervals.
         order : int, optional
             Highest order; by default 2 for interaction indices, all for Fourier and Moebius.
         """
-        return compute_index(self.spectrum, index, order, self.players)
+        asked = self.asked
+        if asked is not None and (index is None or find_index(index).name == asked.index):
+            if order is None or order == int(asked.supports.orders().max(initial=0)):
+                return asked
+            index = asked.index
+        found = compute_index(self.spectrum, index, order, self.players)
+        highest = int(found.supports.orders().max(initial=1)) if order is None else order
+        note = uncovered(find_index(found.index), highest, self.masks)
+        return replace(found, std_err=None, note=note) if note else found
+
+    def pairs(self) -> Interactions:
+        """Compute singles and pairs under the index that masks at this p know best."""
+        return compute_index(self.spectrum, None, 2, self.players)
 
     def score(self, masks: BoolArray, values: FloatArray) -> Fidelity:
         """Judge fidelity on unseen masks `(m, n)` with their values `(m,)`."""
         masks = as_masks(masks, len(self.players))
         truth = score_column(as_values(values, masks))
-        design = Design(self.masks, p=self.spectrum.p, seed=self.seed)
-        linear = Lasso().recover(design, self.values).spectrum
+        if len(masks) < 2:
+            raise InvalidInputError(f"{len(masks)} masks given; needed at least 2 to judge R2 on.")
+        design, units = Design(self.masks, p=self.spectrum.p, seed=self.seed), Units.of(self.values)
+        linear = Lasso().recover(design, units.computed(self.values)).in_units(units).spectrum
         return compare(truth, self.predict(masks), linear(masks), "given masks")
 
     def normalised(self, interactions: Interactions) -> Interactions:
         """Divide the interactions by the standard deviation of the measured values."""
-        spread = float(score_column(self.values).std())
-        if spread == 0:
+        score = score_column(self.values)
+        units = Units.of(score)
+        spread = float(units.computed(score).std() * units.scale[0])
+        if score.min() == score.max():
             raise InvalidInputError(
                 "the measured values are all equal, so effects cannot be divided by their "
                 "standard deviation."
@@ -142,9 +166,9 @@ class Explanation:
         path : path
             Of the file; written atomically.
         interactions : sequence of Interactions, optional
-            What the page offers to show, the first at once. By default FBII of order 2 and to the
-            highest order found (4 at most; first where larger sets carry a twentieth of the
-            recovered variance), and the Fourier coefficients.
+            What the page offers to show, the first at once. By default those of `interactions()`,
+            of it and to the highest order found (4 at most; first where larger sets carry a
+            twentieth of the recovered variance), and the Fourier coefficients.
         manifest : mapping, optional
             What to tell of the run beyond the explanation's own manifest.
         text, spans : str and n pairs (start, end), optional
@@ -180,7 +204,7 @@ class Explanation:
             f"{self.calls} ablations, {len(self.spectrum)} terms",
             f"fidelity: {self.fidelity}",
             *(f"note: {note}" for note in self.notes),
-            repr(self.interactions("FBII")),
+            repr(self.interactions()),
         ]
         return "\n".join(lines)
 

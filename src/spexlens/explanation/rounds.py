@@ -7,9 +7,10 @@ from collections.abc import Callable
 import numpy as np
 
 from spexlens.algorithms.base import MIN_MASKS, Algorithm, Design
-from spexlens.core.game import TableGame
+from spexlens.core.game import TableGame, answered
 from spexlens.core.masks import BoolArray, FloatArray, mask_keys
-from spexlens.errors import BudgetSpentError
+from spexlens.core.units import Units
+from spexlens.errors import AblationError, BudgetSpentError
 from spexlens.explanation.judging import judge
 from spexlens.explanation.stopping import Round, StoppingRule
 
@@ -38,12 +39,51 @@ def round_sizes(n: int, total: int) -> list[int]:
 
 def fit_round(algorithm: Algorithm, design: Design, values: FloatArray) -> Round:
     """Recover from all the design's values `(m,)` or `(m, q)`, and judge the result."""
-    recovery = algorithm.recover(design, values)
-    return Round(design, values, recovery, judge(recovery, design, values))
+    units = Units.of(values)
+    computed = units.computed(values)
+    recovery = algorithm.recover(design, computed)
+    fidelity = judge(recovery, design, computed)
+    return Round(design, values, recovery.in_units(units), fidelity)
+
+
+def fit_answered(
+    algorithm: Algorithm, design: Design, values: FloatArray, otherwise: Algorithm | None = None
+) -> Round:
+    """Fit to the masks that have a value, the refused ones (NaN) left out.
+
+    Where some are missing that `algorithm` cannot do without, `otherwise` takes its place.
+
+    Raises
+    ------
+    AblationError
+        When too few are left, or neither algorithm can do without the others.
+    """
+    known = answered(values)
+    if known.all():
+        return fit_round(algorithm, design, values)
+    held_out = int(known[design.fitted.stop :].sum())
+    part = design.take(np.flatnonzero(known), held_out if held_out > 1 else 0)
+    chosen = algorithm if algorithm.any_masks or otherwise is None else otherwise
+    enough = len(part.masks[part.fitted]) >= MIN_MASKS
+    if not (enough and chosen.any_masks):
+        needed = (
+            f"{chosen.name} needs all of them" if enough else f"at least {MIN_MASKS} are needed"
+        )
+        raise AblationError(
+            f"the game refused {int((~known).sum())} of {len(known)} masks, and {needed}. The "
+            f"{int(known.sum())} values are on this error as .masks and .values; another "
+            "algorithm, or a higher keep probability p, may do without the others.",
+            part.masks, values[known],
+        )  # fmt: skip
+    return fit_round(chosen, part, values[known])
 
 
 def run_rounds(
-    design: Design, algorithm: Algorithm, measure: Measure, rule: StoppingRule | None
+    design: Design,
+    algorithm: Algorithm,
+    measure: Measure,
+    rule: StoppingRule | None,
+    otherwise: Algorithm | None = None,
 ) -> tuple[list[Round], str | None]:
     """Measure the first masks of a design, more, and more, until the rule says stop.
 
@@ -54,11 +94,13 @@ def run_rounds(
         masks, the last ones, are measured first and judge every round.
     algorithm : Algorithm
     measure : callable
-        Masks to values; never asked for a mask of the design twice. Where it ends with
-        `BudgetSpentError`, what was measured makes the last round, if the algorithm takes any
-        masks.
+        Masks to values, NaN for refused ones; never asked for a mask of the design twice. Where it
+        ends with `BudgetSpentError`, what was measured makes the last round, if the algorithm takes
+        any masks.
     rule : StoppingRule, optional
         None measures everything in one round.
+    otherwise : Algorithm, optional
+        Takes the place of one that cannot do without the masks that were refused.
 
     Returns
     -------
@@ -82,7 +124,8 @@ def run_rounds(
             done = size
             rows = np.concatenate([np.arange(size), np.arange(len(fitted), len(design.masks))])
             part = design if len(rows) == len(design.masks) else design.take(rows, len(held_out))
-            rounds.append(fit_round(algorithm, part, np.concatenate(measured + judged)))
+            values = _joined(measured + judged)
+            rounds.append(fit_answered(algorithm, part, values, otherwise))
             if rule is not None and (reason := rule(rounds)):
                 return rounds, reason
     except BudgetSpentError as spent:
@@ -91,6 +134,15 @@ def run_rounds(
         rounds.append(_round_of_what_there_is(spent, design, algorithm))
         return rounds, SPENT
     return rounds, None
+
+
+def _joined(parts: list[FloatArray]) -> FloatArray:
+    """Values of several calls; one whose masks were all refused cannot know of several outputs."""
+    outputs = max((part.shape[1:] for part in parts), default=())
+    return np.concatenate(
+        [np.full((len(part), *outputs), np.nan) if part.shape[1:] != outputs else part
+         for part in parts]
+    )  # fmt: skip
 
 
 def _round_of_what_there_is(spent: BudgetSpentError, design: Design, algorithm: Algorithm) -> Round:

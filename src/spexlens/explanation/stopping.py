@@ -11,6 +11,7 @@ from dataclasses import dataclass, fields
 from typing import Any, Protocol
 
 from spexlens.algorithms.base import Design, Recovery
+from spexlens.core.arguments import real, whole
 from spexlens.core.masks import FloatArray
 from spexlens.core.spectrum import FourierSpectrum
 from spexlens.core.tables import Table
@@ -64,11 +65,14 @@ class StoppingRule(Protocol):
 class Reach:
     """Stop when the fidelity has reached a target.
 
+    Or, after as many ablations as `Plateau` needs, when all values are equal: R2 is then undefined.
+
     Parameters
     ----------
     target : Fidelity
         Every field that is given must be reached: `Fidelity(r2=0.8)` asks for the estimate,
-        `Fidelity(r2=0.8, r2_lower=0.75)` for its interval's lower end too.
+        `Fidelity(r2=0.8, r2_lower=0.75)` for its interval's lower end too, and
+        `Fidelity(r2=0.8, masks=200)` for so many masks to judge it on.
     """
 
     target: Fidelity
@@ -88,7 +92,9 @@ class Reach:
         return {
             name: value
             for name, value in given.items()
-            if isinstance(value, float | int) and name != "masks" and not math.isnan(value)
+            if isinstance(value, float | int)
+            and not math.isnan(value)
+            and (value or name != "masks")
         }
 
     def __call__(self, rounds: Sequence[Round]) -> str | None:
@@ -99,7 +105,7 @@ class Reach:
                 f"{name} {getattr(now, name):.3f} reached {value:g}"
                 for name, value in self._wanted().items()
             )
-        return None
+        return _nothing_varies(rounds)
 
 
 @dataclass(frozen=True)
@@ -113,21 +119,20 @@ class Stable:
     share : float, default 0.9
         Share of them that must have been among the strongest of the round before, and of the one
         before that.
-    index : str, default "FBII"
-        Index they are ranked by.
+    index : str, optional
+        Index they are ranked by; by default that of `Explanation.interactions`.
     """
 
     top: int = 10
     share: float = 0.9
-    index: str = "FBII"
+    index: str | None = None
 
     def __post_init__(self) -> None:
-        find_index(self.index)
-        if self.top < 1 or not 0 < self.share <= 1:
-            raise InvalidInputError(
-                f"Stable(top={self.top}, share={self.share}) given; needed at least 1, and a share "
-                "above 0 and up to 1."
-            )
+        if self.index is not None:
+            find_index(self.index)
+        whole("top", self.top)
+        if real("share", self.share, 0, 1) == 0:
+            raise InvalidInputError("share = 0 given; needed one above 0 and up to 1.")
 
     def __call__(self, rounds: Sequence[Round]) -> str | None:
         """Return a reason once two rounds in a row kept the strongest."""
@@ -137,7 +142,7 @@ class Stable:
         kept = min(len(now & last), len(now & before)) / max(len(now), 1)
         if now and kept >= self.share:
             return f"{kept:.0%} of the {len(now)} strongest were so in the last three rounds"
-        return None
+        return _nothing_varies(rounds)
 
     def _strongest(self, spectrum: FourierSpectrum) -> set[tuple[int, ...]]:
         return set(compute_index(spectrum, self.index).top(self.top))
@@ -157,15 +162,31 @@ class Plateau:
 
     gain: float = 0.01
 
+    def __post_init__(self) -> None:
+        real("gain", self.gain)
+
     def __call__(self, rounds: Sequence[Round]) -> str | None:
         """Return a reason once the predicted gain of a doubling is below `gain`."""
-        now = rounds[-1]
-        if len(rounds) < _MIN_GAIN_ROUNDS or now.ablations < _PER_PLAYER * now.spectrum.n:
+        if not _seen_enough(rounds):
             return None
         gain = curve_of(rounds).gain_of_doubling()
         if gain < self.gain:
             return f"twice the ablations are predicted to add {gain:.3f} to R2"
-        return None
+        return _nothing_varies(rounds)
+
+
+def _seen_enough(rounds: Sequence[Round]) -> bool:
+    """Whether four rounds and two ablations a player were measured."""
+    now = rounds[-1]
+    return len(rounds) >= _MIN_GAIN_ROUNDS and now.ablations >= _PER_PLAYER * now.spectrum.n
+
+
+def _nothing_varies(rounds: Sequence[Round]) -> str | None:
+    """Return the reason to stop where as many ablations as that have one and the same value."""
+    now = rounds[-1]
+    if math.isnan(now.fidelity.r2) and _seen_enough(rounds):
+        return f"all {now.ablations} values are equal"
+    return None
 
 
 @dataclass(frozen=True)
@@ -203,7 +224,7 @@ def find_rule(text: str) -> StoppingRule:
     """Find a rule by name, with its number after an equals sign if it is another than usual.
 
     >>> find_rule("stable=5"), find_rule("plateau")
-    (Stable(top=5, share=0.9, index='FBII'), Plateau(gain=0.01))
+    (Stable(top=5, share=0.9, index=None), Plateau(gain=0.01))
     """
     name, given, number = text.partition("=")
     row = RULES.find(name.strip())

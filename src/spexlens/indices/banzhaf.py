@@ -9,6 +9,11 @@ from __future__ import annotations
 
 from fractions import Fraction
 
+import numpy as np
+
+from spexlens.core.masks import FloatArray
+from spexlens.core.spectrum import FourierSpectrum, keep_probabilities
+from spexlens.core.supports import Supports
 from spexlens.indices.coalitions import Coalition, Coalitions, Effects
 
 
@@ -51,3 +56,22 @@ def faithful_banzhaf_defined(game: Coalitions, order: int) -> Effects:
     {(): -0.25, (0,): 0.5, (1,): 0.5}
     """
     return game.best_fit(order, lambda size: 1.0)
+
+
+def weighted_banzhaf(
+    spectrum: FourierSpectrum, order: int | None
+) -> tuple[Supports, FloatArray, FloatArray | None]:
+    """Read WBII: the mean discrete derivative over masks at the spectrum's own keep probability.
+
+    `WBII(T) = F(T) prod_{i in T} -1 / sqrt(p_i (1 - p_i))`: one coefficient an effect, and as
+    certain as that. At p = 1/2 it is BII. Marichal and Mathonet 2011, Weighted Banzhaf power and
+    interaction indexes through weighted approximations of games.
+    """
+    chosen = spectrum if order is None else spectrum.up_to_order(order)
+    chosen = chosen.select(chosen.supports.orders() > 0)
+    keep = keep_probabilities(spectrum.p, spectrum.n)
+    slopes, factors = -1 / np.sqrt(keep * (1 - keep)), np.ones(len(chosen))
+    for group, part in chosen.supports.slices():
+        factors[part] = slopes[group].prod(axis=1)
+    errors = None if chosen.std_errors is None else chosen.std_errors * np.abs(factors)
+    return chosen.supports, chosen.coefficients * factors, errors

@@ -20,9 +20,10 @@ from math import comb
 
 import numpy as np
 
+from spexlens.core.arguments import whole
 from spexlens.core.interactions import Interactions
 from spexlens.core.masks import FloatArray, IntArray
-from spexlens.core.spectrum import FourierSpectrum
+from spexlens.core.spectrum import FourierSpectrum, as_spectrum
 from spexlens.core.supports import Supports
 from spexlens.core.tables import Table
 from spexlens.errors import InvalidInputError, UnknownNameError
@@ -31,6 +32,7 @@ from spexlens.indices.banzhaf import (
     banzhaf_interaction_defined,
     faithful_banzhaf,
     faithful_banzhaf_defined,
+    weighted_banzhaf,
 )
 from spexlens.indices.coalitions import Definition
 from spexlens.indices.coefficients import (
@@ -40,6 +42,15 @@ from spexlens.indices.coefficients import (
     moebius_defined,
 )
 from spexlens.indices.influence import influence, influence_defined
+from spexlens.indices.measures import (
+    banzhaf_measure,
+    faithful_banzhaf_measure,
+    faithful_shapley_measure,
+    k_shapley_measure,
+    moebius_measure,
+    shapley_measure,
+    shapley_taylor_measure,
+)
 from spexlens.indices.shapley import (
     faithful_shapley,
     faithful_shapley_defined,
@@ -50,6 +61,7 @@ from spexlens.indices.shapley import (
     shapley_taylor,
     shapley_taylor_defined,
 )
+from spexlens.transforms.diagonal import Measure
 from spexlens.transforms.moebius import SubsetMap, rebase_map, spread_to_subsets
 
 SetWeight = Callable[[int, int, int], Fraction]
@@ -72,6 +84,9 @@ class Index:
         `(coalitions, order) -> effects`, over all 2^n coalitions: what the row is tested against.
     weight : callable, optional
         `(t, s, order) -> Fraction`, in the basis that `basis` names.
+    measure : callable, optional
+        `(t, order) -> Measure`: the same for a set of t players as a functional on the diagonal
+        (`indices.measures`), with which it is read from a posterior without truncation.
     read : callable, optional
         `(spectrum, order) -> (sets, effects, errors)` instead, for an index that stays in the
         spectrum's own basis, whatever its p.
@@ -96,6 +111,7 @@ class Index:
     formula: str
     definition: Definition
     weight: SetWeight | None = None
+    measure: Callable[[int, int], Measure] | None = None
     read: Callable[[FourierSpectrum, int | None], Effect] | None = None
     basis: str = "moebius"
     default_order: int | None = 2
@@ -117,6 +133,11 @@ class Index:
         """Its name in full."""
         return self.full_name
 
+    @property
+    def counts_empty_alone(self) -> bool:
+        """Whether the effect of the empty set is the empty value, whatever else there is."""
+        return self.has_empty and self.basis == "moebius"
+
 
 INDICES: Table[Index] = Table("index", (
     Index(
@@ -125,51 +146,61 @@ INDICES: Table[Index] = Table("index", (
     ),
     Index(
         "Moebius", "Moebius transform", "Grabisch 2000",
-        r"m(T) = (-2)^t \sum_{S \supseteq T} F(S)", moebius_defined, identity, default_order=None,
+        r"m(T) = (-2)^t \sum_{S \supseteq T} F(S)", moebius_defined, identity,
+        moebius_measure, default_order=None,
         has_empty=True, in_shapiq=True,
     ),
     Index(
         "SV", "Shapley value", "Shapley 1953", r"\sum_{S \ni i} m(S) / s",
-        shapley_interaction_defined, shapley_interaction, default_order=1, max_order=1,
+        shapley_interaction_defined, shapley_interaction,
+        shapley_measure, default_order=1, max_order=1,
         efficient=True, in_shapiq=True,
     ),
     Index(
         "BV", "Banzhaf value", "Banzhaf 1965",
         r"\sum_{S \ni i} m(S) / 2^{s-1} = -2 F(\{i\})", banzhaf_interaction_defined,
-        banzhaf_interaction, default_order=1, max_order=1, in_shapiq=True,
+        banzhaf_interaction, banzhaf_measure, default_order=1, max_order=1, in_shapiq=True,
     ),
     Index(
         "BII", "Banzhaf interaction index", "Grabisch & Roubens 1999",
         r"\sum_{S \supseteq T} m(S) / 2^{s-t} = (-2)^t F(T)", banzhaf_interaction_defined,
-        banzhaf_interaction, in_shapiq=True,
+        banzhaf_interaction, banzhaf_measure, in_shapiq=True,
     ),
     Index(
         "SII", "Shapley interaction index", "Grabisch & Roubens 1999",
         r"\sum_{S \supseteq T} m(S) / (s - t + 1)", shapley_interaction_defined,
-        shapley_interaction, in_shapiq=True,
+        shapley_interaction, shapley_measure, in_shapiq=True,
     ),
     Index(
         "k-SII", "k-Shapley values", "Bordt & von Luxburg 2023",
         r"\sum_{j \le l - t} B_j \sum_{\lvert R \rvert = j} \text{SII}(T \cup R)",
-        k_shapley_interaction_defined, k_shapley_interaction, has_empty=True, efficient=True,
+        k_shapley_interaction_defined, k_shapley_interaction,
+        k_shapley_measure, has_empty=True, efficient=True,
         in_shapiq=True,
     ),
     Index(
         "STII", "Shapley Taylor interaction index", "Sundararajan et al. 2020",
         r"m(T) \text{ for } t < l; \; \sum_{S \supseteq T} m(S) / \binom{s}{l} \text{ for } t = l",
-        shapley_taylor_defined, shapley_taylor, has_empty=True, efficient=True, in_shapiq=True,
+        shapley_taylor_defined, shapley_taylor, shapley_taylor_measure, has_empty=True,
+        efficient=True, in_shapiq=True,
     ),
     Index(
         "FSII", "Faithful Shapley interaction index", "Tsai et al. 2023",
         r"m(T) + (-1)^{l-t} \frac{t}{l+t} \binom{l}{t} \sum_{S \supset T,\, s > l} "
         r"\frac{\binom{s-1}{l}}{\binom{s+l-1}{l+t}} m(S)",
-        faithful_shapley_defined, faithful_shapley, has_empty=True, efficient=True,
+        faithful_shapley_defined, faithful_shapley,
+        faithful_shapley_measure, has_empty=True, efficient=True,
         in_shapiq=True,
     ),
     Index(
         "FBII", "Faithful Banzhaf interaction index", "Tsai et al. 2023",
         r"(-2)^t \sum_{S \supseteq T,\, s \le l} F(S)", faithful_banzhaf_defined, faithful_banzhaf,
-        basis="fourier", has_empty=True, in_shapiq=True,
+        faithful_banzhaf_measure, basis="fourier", has_empty=True, in_shapiq=True,
+    ),
+    Index(
+        "WBII", "Weighted Banzhaf interaction index", "Marichal & Mathonet 2011",
+        r"F_p(T) \prod_{i \in T} \frac{-1}{\sqrt{p_i (1 - p_i)}}", banzhaf_interaction_defined,
+        read=weighted_banzhaf, basis="fourier",
     ),
     Index(
         "Influence", "Influence", "O'Donnell 2014", r"\sum_{S \ni i} F(S)^2", influence_defined,
@@ -181,7 +212,7 @@ INDICES: Table[Index] = Table("index", (
 
 def find_index(name: str) -> Index:
     """Find the row of a name in any case; `Mobius` and `Möbius` are understood too."""
-    key = name.lower().replace("ö", "oe")
+    key = str(name).lower().replace("ö", "oe")
     key = "moebius" if key == "mobius" else key
     for row in INDICES.values():
         if row.name.lower() == key:
@@ -189,9 +220,21 @@ def find_index(name: str) -> Index:
     raise UnknownNameError("index", name, INDICES)
 
 
+def default_index(p: float | FloatArray) -> str:
+    """Name the index that masks at keep probability p know best, for when none is asked for.
+
+    FBII at p = 1/2, whose best fit is over such masks. At another p WBII: the mean effect over
+    masks like those that were measured, in units of the score.
+
+    >>> default_index(0.5), default_index(0.9)
+    ('FBII', 'WBII')
+    """
+    return "FBII" if np.all(np.asarray(p) == 0.5) else "WBII"
+
+
 def compute_index(
     spectrum: FourierSpectrum,
-    name: str,
+    name: str | None = None,
     order: int | None = None,
     players: tuple[str, ...] | None = None,
 ) -> Interactions:
@@ -201,10 +244,10 @@ def compute_index(
     ----------
     spectrum : FourierSpectrum
         For p other than 1/2 the function is first rewritten exactly at p = 1/2, because the
-        indices are properties of the function, not of the design. Fourier and Influence are the
-        two that are relative to p, and stay in the spectrum's own basis.
-    name : str
-        A key of `INDICES`, in any case.
+        indices are properties of the function, not of the design. Fourier, WBII and Influence are
+        those that are relative to p, and stay in the spectrum's own basis.
+    name : str, optional
+        A key of `INDICES`, in any case; by default `default_index` of the spectrum's p.
     order : int, optional
         Highest order to return; for k-SII, STII, FSII and FBII also the order of the approximation
         that defines them. Default 2 for interaction indices, 1 for values, all for Fourier and
@@ -222,7 +265,7 @@ def compute_index(
     >>> compute_index(FourierSpectrum.from_dict(both, n=2), "SV").to_dict()
     {(0,): 0.5, (1,): 0.5}
     """
-    row = find_index(name)
+    row = find_index(default_index(as_spectrum(spectrum).p) if name is None else name)
     order = _checked_order(row, order)
     names = spectrum.players if players is None else players
     found = _linear(spectrum, row, order) if row.read is None else row.read(spectrum, order)
@@ -275,8 +318,7 @@ def _fourier_weight(weight: SetWeight, basis: str, t: int, s: int, order: int) -
 def _checked_order(row: Index, order: int | None) -> int | None:
     if order is None:
         return row.default_order
-    if order < 1:
-        raise InvalidInputError(f"order = {order} given; needed at least 1.")
+    order = whole("order", order)
     if row.max_order is not None and order > row.max_order:
         raise InvalidInputError(
             f"order = {order} given, but {row.name} ({row.full_name}) is defined for single "

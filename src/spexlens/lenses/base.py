@@ -2,13 +2,13 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any, Protocol, runtime_checkable
 
 import numpy as np
 
-from spexlens.core.game import Described, Identified, Noted, Priced, identity_of
+from spexlens.core.game import Described, Identified, Noted, Priced, Refusing, identity_of
 from spexlens.core.interventions import Interventions, Needs
 from spexlens.core.masks import BoolArray, FloatArray, IntArray, as_masks
 from spexlens.errors import InvalidInputError
@@ -26,7 +26,7 @@ class Lens(Protocol):
         ...
 
     def intervene(self, masks: BoolArray, /) -> Interventions:
-        """The m ablations that the masks `(m, n)` ask for."""
+        """Make the m ablations that the masks `(m, n)` ask for."""
         ...
 
 
@@ -40,11 +40,20 @@ class Subject(Protocol):
         ...
 
     def evaluate(self, interventions: Interventions, /) -> FloatArray:
-        """Values `(m,)`, or `(m, q)` with the score in column 0."""
+        """Measure values `(m,)`, or `(m, q)` with the score in column 0."""
         ...
 
     def describe(self, interventions: Interventions, /) -> dict[str, Any]:
-        """What running the interventions would take (model, score, tokens), running nothing."""
+        """Tell what running the interventions would take (model, score, sizes); run nothing."""
+        ...
+
+
+@runtime_checkable
+class StreamingSubject(Protocol):
+    """A subject whose values come in one after another, each of them paid for."""
+
+    def stream(self, interventions: Interventions, /) -> Iterator[tuple[IntArray, FloatArray]]:
+        """Yield row numbers of ablations and their values, as they come in."""
         ...
 
 
@@ -53,7 +62,7 @@ class CountsTokens(Protocol):
     """A subject that can tell the tokens of ablations before it runs them."""
 
     def tokens(self, interventions: Interventions, /) -> IntArray:
-        """Tokens `(m,)`."""
+        """Count tokens `(m,)`."""
         ...
 
 
@@ -64,6 +73,16 @@ class Sited(Protocol):
     @property
     def sites(self) -> Sequence[Any] | None:
         """One a column of the gates; None where it cannot say."""
+        ...
+
+
+@runtime_checkable
+class Joined(Protocol):
+    """A lens whose players are those of several lenses."""
+
+    @property
+    def blocks(self) -> Mapping[str, range]:
+        """Which player numbers are whose."""
         ...
 
 
@@ -89,33 +108,47 @@ class LensGame:
         return self.lens.players
 
     def __call__(self, masks: BoolArray) -> FloatArray:
-        """Values of `masks` `(m, n)`."""
+        """Measure the values of `masks` `(m, n)`."""
         return self.subject.evaluate(self._intervene(masks))
 
+    def stream(self, masks: BoolArray, /) -> Iterator[tuple[IntArray, FloatArray]]:
+        """Yield row numbers of `masks` and their values, as the subject gives them: `Streaming`."""
+        interventions = self._intervene(masks)
+        if isinstance(self.subject, StreamingSubject):
+            yield from self.subject.stream(interventions)
+        else:
+            yield np.arange(interventions.count), self.subject.evaluate(interventions)
+
+    @property
+    def skips_refused(self) -> bool:
+        """Whether NaN is a mask that the subject refused, to be left out."""
+        return isinstance(self.subject, Refusing) and self.subject.skips_refused
+
     def identity(self) -> dict[str, Any]:
-        """What the lens and the subject say of themselves; an error where one says nothing."""
+        """Gather what lens and subject say of themselves; an error where one says nothing."""
         return {"lens": identity_of(self.lens), "subject": identity_of(self.subject)}
 
     def tokens(self, masks: BoolArray) -> IntArray | None:
-        """Tokens `(m,)` of `masks` `(m, n)`; None where the subject cannot count them."""
+        """Count the tokens `(m,)` of `masks` `(m, n)`; None where the subject cannot count them."""
         if not isinstance(self.subject, CountsTokens):
             return None
         return self.subject.tokens(self._intervene(masks))
 
     def price(self, tokens: int) -> str:
-        """What so many tokens cost, where the subject knows a price; else ""."""
+        """Tell what so many tokens cost, where the subject knows a price; else ""."""
         return self.subject.price(tokens) if isinstance(self.subject, Priced) else ""
 
     def spent(self) -> str:
-        """What the subject has been paid so far, where it has a price; else ""."""
+        """Tell what the subject has been paid so far, where it has a price; else ""."""
         return self.subject.spent() if isinstance(self.subject, Priced) else ""
 
     def notes(self) -> tuple[str, ...]:
-        """What the subject says to doubt about its values so far."""
-        return self.subject.notes() if isinstance(self.subject, Noted) else ()
+        """Tell what the lens and the subject say to doubt about the values so far."""
+        parts = (self.lens, self.subject)
+        return tuple(note for part in parts if isinstance(part, Noted) for note in part.notes())
 
     def describe(self, budget: int | None = None) -> dict[str, Any]:
-        """Players, and the cost of one full evaluation and of a run, before any call is made.
+        """Tell the players, and the cost of a full evaluation and of a run, before any call.
 
         Parameters
         ----------
@@ -125,14 +158,23 @@ class LensGame:
         Returns
         -------
         dict
-            `players`, what the subject tells of one full, unablated evaluation (`tokens` among
-            it, for a language model), what the `lens` tells of itself, and with a budget
-            `ablations` and `tokens_in_all`: the mean of a few random masks at keep probability
-            1/2, times the ablations.
+            `players`, what the subject tells of one full, unablated evaluation, its `tokens` where
+            the subject counts them, what the `lens` tells of itself, its `notes` where there is
+            something to doubt, under `lenses` the players of each, as (first, end), where there are
+            several, and with a budget `ablations` and `tokens_in_all`: the mean of a few random
+            masks at keep probability 1/2, times the ablations.
         """
         n = len(self.players)
-        full = self.subject.describe(self._intervene(np.ones((1, n), dtype=bool)))
-        plan = {"players": n, **full, "lens": _facts(self.lens)}
+        full = np.ones((1, n), dtype=bool)
+        plan = {"players": n, **self.subject.describe(self._intervene(full))}
+        if (tokens := self.tokens(full)) is not None:
+            plan["tokens"] = int(tokens[0])
+        plan["lens"] = _facts(self.lens)
+        if isinstance(self.lens, Noted) and (notes := self.lens.notes()):
+            plan["notes"] = list(notes)
+        if isinstance(self.lens, Joined):
+            blocks = self.lens.blocks.items()
+            plan["lenses"] = {name: [block.start, block.stop] for name, block in blocks}
         if budget is not None:
             plan["ablations"] = budget
             sample = np.random.default_rng(0).random((_SAMPLE, n)) < 0.5

@@ -24,17 +24,17 @@ Picture = NDArray[np.float32]
 
 
 def grey(picture: Picture) -> Picture:
-    """Middle grey everywhere."""
+    """Paint middle grey everywhere."""
     return np.full_like(picture, 0.5)
 
 
 def mean_colour(picture: Picture) -> Picture:
-    """The picture's own mean colour everywhere."""
+    """Paint the picture's own mean colour everywhere."""
     return np.broadcast_to(picture.mean(axis=(0, 1)), picture.shape).astype(np.float32)
 
 
 def blur(picture: Picture) -> Picture:
-    """The picture without its detail: a Gaussian of a twelfth of its width."""
+    """Blur all detail away: a Gaussian of a twelfth of the picture's width."""
     from scipy.ndimage import gaussian_filter
 
     width = picture.shape[1] / 12
@@ -50,7 +50,7 @@ BACKGROUNDS: dict[str, Callable[[Picture], Picture]] = {
 
 
 def grid(height: int, width: int, rows: int, columns: int) -> IntArray:
-    """Numbers of the patches of a regular grid, `(height, width)`, from 0 by rows.
+    """Cut into the patches of a regular grid, numbered `(height, width)` from 0 by rows.
 
     >>> grid(2, 4, 1, 2).tolist()
     [[0, 0, 1, 1], [0, 0, 1, 1]]
@@ -66,7 +66,7 @@ def grid(height: int, width: int, rows: int, columns: int) -> IntArray:
 
 
 def superpixels(picture: ArrayLike, count: int) -> IntArray:
-    """Numbers of about `count` regions of like colour, `(height, width)` (SLIC).
+    """Cut into about `count` regions of like colour, numbered `(height, width)` (SLIC).
 
     Source: Achanta et al., SLIC superpixels compared to state-of-the-art superpixel methods, 2012;
     the implementation is scikit-image's.
@@ -137,11 +137,11 @@ class ImageLens:
         )
 
     def intervene(self, masks: BoolArray, /) -> Interventions:
-        """The pictures with absent regions painted over, one for each of the masks `(m, n)`."""
+        """Paint over the absent regions: one picture for each of the masks `(m, n)`."""
         return Interventions(pictures=self.paint(masks))
 
     def paint(self, masks: BoolArray) -> Picture:
-        """The ablated pictures `(m, height, width, 3)` of masks `(m, n)`."""
+        """Paint the ablated pictures `(m, height, width, 3)` of masks `(m, n)`."""
         masks = as_masks(masks, int(self.regions.max()) + 1)
         behind = BACKGROUNDS[self.absent](self.picture)
         shown = np.hstack([masks, np.ones((len(masks), 1), dtype=bool)])[:, self.regions]
@@ -149,7 +149,7 @@ class ImageLens:
         return painted
 
     def identity(self) -> dict[str, Any]:
-        """Hashes of picture and regions, and the background."""
+        """Hash picture and regions, and the background."""
         return {
             "lens": "image",
             "picture": _sha256(self.picture),
@@ -180,16 +180,16 @@ class ScoredImage:
         return Needs({"pictures": (self.model.size, self.model.size, 3)})
 
     def evaluate(self, interventions: Interventions, /) -> FloatArray:
-        """The margin `(m,)` of every picture."""
+        """Measure the margin `(m,)` of every picture."""
         (pictures,) = self.needs.take(interventions, self)
         return self.score.values(self.model.class_logits(pictures))
 
     def describe(self, interventions: Interventions, /) -> dict[str, Any]:
-        """Model and score; nothing is run."""
+        """Tell model and score; nothing is run."""
         return {"model": self.model.name, "score": self.score.description}
 
     def identity(self) -> dict[str, Any]:
-        """What the model and the score say of themselves."""
+        """Gather what the model and the score say of themselves."""
         return {"model": identity_of(self.model), **self.score.identity()}
 
 
@@ -202,7 +202,7 @@ def image_game(
     against: str | None = None,
     absent: str = "blur",
 ) -> LensGame:
-    """The game of painting over regions of a picture: how far a class is ahead.
+    """Make the game of painting over regions of a picture: how far a class is ahead.
 
     Parameters
     ----------
@@ -232,7 +232,7 @@ def image_game(
 
 
 def as_picture(picture: ArrayLike) -> Picture:
-    """A picture `(height, width, 3)` of bytes or of floats in 0 … 1 as floats in 0 … 1."""
+    """Read a picture `(height, width, 3)` of bytes, or of floats in 0 … 1, as floats in 0 … 1."""
     array = np.asarray(picture)
     if array.ndim != 3 or array.shape[2] != 3 or array.dtype.kind not in "uf":
         raise InvalidInputError(

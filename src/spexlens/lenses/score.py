@@ -41,11 +41,11 @@ class ResolvedScore(Protocol[Read, Values_co]):
         ...
 
     def values(self, *read: Read.args, **named: Read.kwargs) -> Values_co:
-        """The values of what is read; larger is more of what was asked for."""
+        """Compute the values of what is read; larger is more of what was asked for."""
         ...
 
     def identity(self) -> dict[str, Any]:
-        """What its values depend on beside the model, as JSON."""
+        """Tell what its values depend on beside the model, as JSON."""
         ...
 
 
@@ -54,7 +54,7 @@ class Score(Protocol[Given, Resolved_co]):
     """What to read off a model, in words."""
 
     def resolve(self, *given: Given.args, **named: Given.kwargs) -> Resolved_co:
-        """The same in the model's terms; `InvalidInputError` where it cannot be read."""
+        """Find the score in the model's terms; `InvalidInputError` where it cannot be read."""
         ...
 
 

@@ -15,12 +15,12 @@ from spexlens.lenses.training.scores import TRAINING_SCORES
 _ANSWERS, _RESPONSE = "answers", "response"
 
 
-def _next_token(positive: str, negative: str, *, top_tokens: int = 20) -> NextTokenLogOdds:
+def _next_token(positive: str, negative: str, *, top_tokens: int | None = None) -> NextTokenLogOdds:
     return NextTokenLogOdds(positive, negative, top_tokens)
 
 
-def _share(positive: str, negative: str, *, samples: int = 10) -> Samples:
-    return answer_share(positive, samples)
+def _share(positive: str, negative: str, *, samples: int = 10, answer_tokens: int = 8) -> Samples:
+    return answer_share(positive, samples, max_tokens=answer_tokens)
 
 
 PROMPT_SCORES: Table[NamedScore] = Table("score", (
@@ -43,7 +43,7 @@ ENDPOINT_SCORES: Table[NamedScore] = Table("score", (
     ),
     NamedScore(
         "share", "share of samples that begin with the first answer", _share, _ANSWERS,
-        ("samples",),
+        ("samples", "answer_tokens"),
     ),
 ))  # fmt: skip
 """Of a text that a model behind an endpoint reads."""

@@ -18,35 +18,35 @@ class LanguageModel(Protocol):
         ...
 
     def encode(self, text: str, /, *, special_tokens: bool = True) -> list[int]:
-        """Token ids of `text`, with the special tokens the tokenizer adds to a prompt."""
+        """Give the token ids of `text`, with the special tokens the tokenizer adds to a prompt."""
         ...
 
     def token_text(self, token_id: int, /) -> str:
-        """The text one token stands for."""
+        """Tell the text one token stands for."""
         ...
 
     def count_tokens(self, prompts: Sequence[str], /) -> IntArray:
-        """Number of tokens of every prompt, `(m,)`; an error for one that cannot be run."""
+        """Count the tokens of every prompt, `(m,)`; an error for one that cannot be run."""
         ...
 
     def next_token_logits(self, prompts: Sequence[str], token_ids: Sequence[int], /) -> FloatArray:
-        """Logits `(m, k)` of k tokens as the next one after each of m prompts."""
+        """Compute logits `(m, k)` of k tokens as the next one after each of m prompts."""
         ...
 
     def next_token_log_probabilities(
         self, prompts: Sequence[str], token_ids: Sequence[int], /
     ) -> FloatArray:
-        """Natural-log probabilities `(m, k)` of k tokens as the next one after m prompts."""
+        """Compute natural-log probabilities `(m, k)` of k tokens as the next after m prompts."""
         ...
 
     def continuation_log_probabilities(
         self, prompts: Sequence[str], continuation_ids: Sequence[int], /
     ) -> FloatArray:
-        """Natural-log probabilities `(m, t)` of a continuation's tokens after each of m prompts."""
+        """Compute natural-log probabilities `(m, t)` of a continuation's tokens after m prompts."""
         ...
 
     def generate(self, prompts: Sequence[str], max_new_tokens: int, /) -> list[str]:
-        """The greedy continuation of each of m prompts, new text alone."""
+        """Write the greedy continuation of each of m prompts, new text alone."""
         ...
 
 
@@ -70,13 +70,23 @@ class Classifier(Protocol):
         ...
 
     def count_tokens(self, texts: Sequence[str], /) -> IntArray:
-        """Tokens `(m,)` of texts; an error for one that is too long."""
+        """Count tokens `(m,)` of texts; an error for one that is too long."""
         ...
 
     def class_logits(self, texts: Sequence[str], /) -> FloatArray:
-        """Logits `(m, k)`."""
+        """Compute logits `(m, k)`."""
         ...
 
     def identity(self) -> dict[str, Any]:
-        """What its logits depend on, as JSON."""
+        """Tell what its logits depend on, as JSON."""
+        ...
+
+
+@runtime_checkable
+class SeveralClasses(Protocol):
+    """A classifier that can say whether its outputs are alternatives."""
+
+    @property
+    def several_classes(self) -> bool:
+        """Whether a text can have several of its classes at once, or its outputs are numbers."""
         ...

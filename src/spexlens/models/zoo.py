@@ -12,7 +12,7 @@ if TYPE_CHECKING:
 def load_model(
     name_or_path: str | Path, *, dtype: str = "float32", device: str = "cpu"
 ) -> CausalLM:
-    """The model and tokenizer of a known name, a folder or a hub name, ready to score.
+    """Load the model and tokenizer of a known name, a folder or a hub name, ready to score.
 
     Parameters
     ----------

@@ -18,7 +18,7 @@ _LABEL_LENGTH = 36
 
 
 def axes_or_new(ax: Axes | None, width: float, height: float) -> Axes:
-    """The given axes, or new ones in a new figure of the given size in inches.
+    """Take the given axes, or new ones in a new figure of the given size in inches.
 
     In a notebook, and where pyplot is in use, the new figure is one of pyplot's: it is shown.
     """
@@ -39,12 +39,12 @@ def axes_or_new(ax: Axes | None, width: float, height: float) -> Axes:
 
 
 def colour(effect: float) -> str:
-    """Blue for positive, vermilion for negative."""
+    """Choose blue for positive, vermilion for negative."""
     return POSITIVE if effect >= 0 else NEGATIVE
 
 
 def is_dark() -> bool:
-    """Whether matplotlib's style in use writes light on dark."""
+    """Tell whether matplotlib's style in use writes light on dark."""
     from matplotlib import rcParams
     from matplotlib.colors import to_rgb
 
@@ -52,29 +52,29 @@ def is_dark() -> bool:
 
 
 def ink() -> str:
-    """Of rules, whiskers and small labels."""
+    """Choose the colour of rules, whiskers and small labels."""
     return "#c4c8ce" if is_dark() else "#444444"
 
 
 def ground() -> str:
-    """What lines and labels stand out from."""
+    """Choose the colour that lines and labels stand out from."""
     return "#101214" if is_dark() else "#ffffff"
 
 
 def shade() -> str:
-    """Of bands and of what is no player."""
+    """Choose the colour of bands and of what is no player."""
     return "#3c4046" if is_dark() else "#dddddd"
 
 
 def diverging() -> Colormap:
-    """Vermilion through the ground to blue."""
+    """Make the map from vermilion through the ground to blue."""
     from matplotlib.colors import LinearSegmentedColormap
 
     return LinearSegmentedColormap.from_list("effects", [NEGATIVE, ground(), POSITIVE])
 
 
 def clip(label: str, length: int = _LABEL_LENGTH) -> str:
-    """A label on one line, short enough to stand beside a plot, that can be drawn.
+    """Cut a label to one line, short enough to stand beside a plot, that can be drawn.
 
     `$` is not read as mathematics.
     """

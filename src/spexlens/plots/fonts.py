@@ -18,14 +18,14 @@ _UNSEEN = ("Cf", "Mn")  # categories of joiners and variation selectors
 
 
 def font_family() -> list[str]:
-    """The user's fonts, then the installed ones that hold other scripts and symbols."""
+    """List the user's fonts, then the installed ones that hold other scripts and symbols."""
     from matplotlib import rcParams
 
     return [*rcParams["font.family"], *fallback_fonts(_installed_fonts())]
 
 
 def fallback_fonts(installed: frozenset[str]) -> tuple[str, ...]:
-    """Those of the fonts for other scripts that are among the installed ones.
+    """List those of the fonts for other scripts that are among the installed ones.
 
     >>> fallback_fonts(frozenset({"DejaVu Sans", "Noto Emoji", "Noto Sans CJK SC"}))
     ('Noto Sans CJK SC', 'Noto Emoji')
@@ -34,7 +34,7 @@ def fallback_fonts(installed: frozenset[str]) -> tuple[str, ...]:
 
 
 def drawable(text: str) -> str:
-    """The text with characters that no font has as their codes, instead of as empty boxes.
+    """Write the characters that no font has as their codes, instead of as empty boxes.
 
     >>> drawable("fine, \\ue123\\ue124!")
     'fine, U+E123 E124!'
@@ -54,7 +54,7 @@ def drawable(text: str) -> str:
 
 
 def without_glyph(text: str) -> frozenset[str]:
-    """The characters of a text that none of the fonts can draw."""
+    """List the characters of a text that none of the fonts can draw."""
     fonts = tuple(font_family())
     return frozenset(c for c in set(text) if not c.isspace() and not _has_glyph(c, fonts))
 

@@ -97,7 +97,7 @@ def _outward(player: int, joint: Interactions, place: Place) -> FloatArray:
 
 
 def _layout(joint: Interactions) -> Place:
-    """A place for each player, and for each set of three or more."""
+    """Find a place for each player, and for each set of three or more."""
     try:
         import networkx as nx
     except ImportError as error:

@@ -83,7 +83,7 @@ def _free_box(
     centre: FloatArray, radius: float, extent: tuple[float, float], outward: FloatArray,
     taken: FloatArray, frame: FloatArray, scale: float,
 ) -> FloatArray | None:  # fmt: skip
-    """The nearest box (x0, y0, x1, y1) of this extent beside the point that lies on no other."""
+    """Find the nearest box (x0, y0, x1, y1) of this extent by the point that lies on no other."""
     half = np.array(extent) / 2
     lengths = np.hypot(*_DIRECTIONS.T)
     directions = _DIRECTIONS[np.argsort(-(_DIRECTIONS @ outward) / lengths, kind="stable")]
@@ -99,7 +99,7 @@ def _free_box(
 
 
 def _leader(axes: Axes, centre: FloatArray, box: FloatArray, radius: float, scale: float) -> None:
-    """A thin line to a label that stands away from its point."""
+    """Draw a thin line to a label that stands away from its point."""
     nearest = np.clip(centre, box[:2], box[2:])
     if np.hypot(*(nearest - centre)) < radius + 8 * scale:
         return

@@ -25,8 +25,8 @@ INTERACTIONS = "interactions"
 
 
 def of_interactions(explanation: Explanation) -> tuple[Any, ...]:
-    """What a plot of any interactions is drawn with."""
-    return (explanation.interactions("FBII"),)
+    """Gather what a plot of any interactions is drawn with."""
+    return (explanation.interactions(),)
 
 
 @dataclass(frozen=True)

@@ -130,7 +130,7 @@ def _arc(axes: Axes, at: FloatArray, height: float, style: dict[str, Any]) -> No
 
 
 def _bracket(axes: Axes, at: FloatArray, height: float, top: float, style: dict[str, Any]) -> None:
-    """Posts at the members up to a beam; members on other lines are reached from the beam."""
+    """Draw posts at the members up to a beam; members on other lines are reached from the beam."""
     rows = np.unique(at[:, 1])[::-1]
     line = rows[len(rows) // 2]
     here = at[:, 1] == line

@@ -6,6 +6,7 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
+from spexlens.core.arguments import whole
 from spexlens.core.interactions import Z90, Interactions
 from spexlens.plots.axes import axes_or_new, clip, colour, ink, shade
 from spexlens.plots.fonts import font_family
@@ -35,7 +36,8 @@ def upset(
     matplotlib Axes
         Holding two others: `axes.child_axes` are the dots' and the bars'.
     """
-    chosen = interactions.select(interactions.supports.orders() >= min_order).top(k)
+    least = whole("min_order", min_order)
+    chosen = interactions.select(interactions.supports.orders() >= least).top(k)
     players = sorted({player for members in chosen for player in members})
     row = {player: number for number, player in enumerate(players)}
     height, bars_height = 0.26 * max(len(players), 3), 1.7
@@ -44,6 +46,9 @@ def upset(
     share = height / (height + bars_height)
     dots = axes.inset_axes((0, 0, 1, share - 0.01))
     bars = axes.inset_axes((0, share + 0.01, 1, 0.99 - share), sharex=dots)
+    if not chosen:
+        told = f"no sets of {min_order} or more players"
+        axes.text(0.5, 0.5, told, ha="center", va="center", color=ink(), transform=axes.transAxes)
     labels = interactions.labels()
     columns = np.arange(len(chosen))
     for number in range(0, len(players), 2):

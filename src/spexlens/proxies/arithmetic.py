@@ -20,7 +20,7 @@ class Arithmetic(Protocol):
     """Double-precision arrays and the factorisations of symmetric matrices."""
 
     def array(self, values: Any) -> Any:
-        """`values` as an array of this kind; a copy only where it must be."""
+        """Make `values` an array of this kind; a copy only where it must be."""
         ...
 
     def numpy(self, array: Any) -> FloatArray:
@@ -28,23 +28,23 @@ class Arithmetic(Protocol):
         ...
 
     def exponential(self, array: Any) -> Any:
-        """`exp(array)`; the argument may be overwritten."""
+        """Compute `exp(array)`; the argument may be overwritten."""
         ...
 
     def finite(self, array: Any) -> bool:
-        """Whether all entries are."""
+        """Tell whether all entries are finite."""
         ...
 
     def factor(self, matrix: Any) -> Any:
-        """Lower Cholesky factor, None where there is none; the argument may be overwritten."""
+        """Compute the lower Cholesky factor, None if there is none; `matrix` may be overwritten."""
         ...
 
     def solve(self, factor: Any, right: Any) -> Any:
-        """`C^-1 right` from the factor of C."""
+        """Compute `C^-1 right` from the factor of C."""
         ...
 
     def half_solve(self, factor: Any, right: Any) -> Any:
-        """`L^-1 right` for the factor L."""
+        """Compute `L^-1 right` for the factor L."""
         ...
 
     def half_inverse(self, factor: Any) -> Any:
@@ -65,28 +65,28 @@ class NumpyArithmetic:
         return np.asarray(array)
 
     def exponential(self, array: Any) -> Any:
-        """In place."""
+        """Work in place."""
         return np.exp(array, out=array)
 
     def finite(self, array: Any) -> bool:
-        """Whether all entries are."""
+        """Tell whether all entries are finite."""
         return bool(np.isfinite(array).all())
 
     def factor(self, matrix: Any) -> Any:
-        """`dpotrf`, in place: LAPACK counts by columns, and a symmetric matrix is its transpose."""
+        """Call `dpotrf` in place: LAPACK counts by columns, and the matrix is symmetric."""
         factor, failed = scipy.linalg.lapack.dpotrf(matrix.T, lower=1, clean=1, overwrite_a=1)
         return None if failed else factor
 
     def solve(self, factor: Any, right: Any) -> Any:
-        """`dpotrs`."""
+        """Call `dpotrs`."""
         return scipy.linalg.lapack.dpotrs(factor, right, lower=1)[0]
 
     def half_solve(self, factor: Any, right: Any) -> Any:
-        """`dtrtrs`."""
+        """Call `dtrtrs`."""
         return scipy.linalg.solve_triangular(factor, right, lower=True)
 
     def half_inverse(self, factor: Any) -> Any:
-        """`dpotri` gives one triangle: with a halved diagonal, that is half."""
+        """Call `dpotri`, which gives one triangle: with a halved diagonal, that is half."""
         inverse, _ = scipy.linalg.lapack.dpotri(factor, lower=1, overwrite_c=1)
         inverse[np.diag_indices_from(inverse)] *= 0.5
         return inverse
@@ -123,30 +123,30 @@ class TorchArithmetic:
         return np.asarray(array.detach().cpu().numpy())
 
     def exponential(self, array: Any) -> Any:
-        """In place."""
+        """Work in place."""
         return array.exp_()
 
     def finite(self, array: Any) -> bool:
-        """Whether all entries are."""
+        """Tell whether all entries are finite."""
         return bool(_torch().isfinite(array).all())
 
     def factor(self, matrix: Any) -> Any:
-        """`cholesky_ex`, which does not raise."""
+        """Call `cholesky_ex`, which does not raise."""
         factor, failed = _torch().linalg.cholesky_ex(matrix)
         return None if bool(failed) else factor
 
     def solve(self, factor: Any, right: Any) -> Any:
-        """`cholesky_solve`, for a vector too."""
+        """Call `cholesky_solve`, for a vector too."""
         columns = right if right.ndim == 2 else right[:, None]
         solution = _torch().cholesky_solve(columns, factor)
         return solution if right.ndim == 2 else solution[:, 0]
 
     def half_solve(self, factor: Any, right: Any) -> Any:
-        """`solve_triangular`."""
+        """Call `solve_triangular`."""
         return _torch().linalg.solve_triangular(factor, right, upper=False)
 
     def half_inverse(self, factor: Any) -> Any:
-        """`cholesky_inverse`, halved."""
+        """Call `cholesky_inverse`, halved."""
         return 0.5 * _torch().cholesky_inverse(factor)
 
 

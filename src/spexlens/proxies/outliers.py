@@ -29,9 +29,10 @@ def tame_outliers(values: FloatArray) -> tuple[FloatArray, str]:
     outputs = np.where(far, drawn, outputs)
     if not far[:, 0].any():
         return outputs, ""
-    extreme = values.reshape(len(values), -1)[far[:, 0], 0]
+    distance = np.abs(values.reshape(len(values), -1)[far[:, 0], 0] - middle[0]).max()
     return outputs, (
-        f"{int(far[:, 0].sum())} of {len(outputs)} values are outliers (the largest is "
-        f"{extreme[np.argmax(np.abs(extreme))]:g}, the median {middle[0]:g}); they were drawn in "
-        "to the furthest of the others. Check the value function at these masks."
+        f"{int(far[:, 0].sum())} of {len(outputs)} values are outliers (the furthest is "
+        f"{distance / (high - low)[0]:.0f} times as far from the median as the quartiles are from "
+        "each other); they were drawn in to the furthest of the others. Check the value function "
+        "at these masks."
     )

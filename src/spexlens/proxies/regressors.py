@@ -8,7 +8,7 @@ answers. `pair_scores` is the guide's simpler reading: every pair's deviation fr
 from __future__ import annotations
 
 from collections.abc import Callable
-from typing import Any
+from typing import Any, Protocol, runtime_checkable
 
 import numpy as np
 
@@ -28,11 +28,24 @@ _PAIR_FACTORS = (1.0, 2.0)
 Predict = Callable[[BoolArray], FloatArray]
 
 
+@runtime_checkable
+class Regressor(Protocol):
+    """What is asked of a proxy: scikit-learn's interface of a regressor."""
+
+    def fit(self, X: Any, y: Any, /) -> Any:
+        """Fit."""
+        ...
+
+    def predict(self, X: Any, /) -> Any:
+        """Predict."""
+        ...
+
+
 def fit_regressor(regressor: Any, masks: BoolArray, values: FloatArray) -> Any:
     """Fit a clone of `regressor`, on masks as 0/1 columns."""
     from sklearn.base import clone
 
-    if not hasattr(regressor, "fit") or not hasattr(regressor, "predict"):
+    if not isinstance(regressor, Regressor):
         raise InvalidInputError(
             f"proxy {regressor!r} has no fit and predict; needed a scikit-learn regressor."
         )

@@ -93,7 +93,7 @@ class Chart:
 
 
 def fidelity_chart(fidelity: Fidelity) -> Chart | None:
-    """R2 of the explanation and of the linear one with their intervals; None where undefined."""
+    """Draw R2 of the explanation and the linear one with their intervals; None where undefined."""
     if math.isnan(fidelity.r2):
         return None
     found = (
@@ -116,7 +116,7 @@ def fidelity_chart(fidelity: Fidelity) -> Chart | None:
 
 
 def learning_chart(curve: LearningCurve | None) -> Chart | None:
-    """R2 against ablations with its interval, and the linear R2; None without judged steps."""
+    """Draw R2 against ablations with its interval, and the linear R2; None without judged steps."""
     steps = [] if curve is None else [s for s in curve.steps if not math.isnan(s.r2)]
     if not steps:
         return None
@@ -142,7 +142,7 @@ def learning_chart(curve: LearningCurve | None) -> Chart | None:
 
 
 def energy_chart(spectrum: FourierSpectrum) -> Chart | None:
-    """Share of the recovered variance that every order carries; None where there is none."""
+    """Draw the share of the variance that every order carries; None where there is none."""
     energy = spectrum.energy_by_order()[1:]
     if not energy.sum() > 0:
         return None
@@ -164,7 +164,7 @@ def energy_chart(spectrum: FourierSpectrum) -> Chart | None:
 
 
 def lens_energy_chart(parts: Sequence[LensEnergy]) -> Chart | None:
-    """Share of the recovered variance of sets within each lens and across; None without any."""
+    """Draw the share of variance of sets within each lens and across; None without any."""
     if not parts or math.isnan(parts[0].share):
         return None
     x = _Axis.over([0.0, 1.0], _X)
@@ -198,7 +198,7 @@ def lens_energy_chart(parts: Sequence[LensEnergy]) -> Chart | None:
 
 
 def removal_chart(curves: Mapping[str, Sequence[tuple[int, float]]] | None) -> Chart | None:
-    """Value against removed players, a line for each way of choosing them; None without points."""
+    """Draw value against removed players, a line a way of choosing them; None without points."""
     named = [(clipped(k, _NAME_LENGTH), [*v]) for k, v in (curves or {}).items() if len(v)]
     if not named:
         return None

@@ -25,17 +25,19 @@ _DIGITS = 8
 
 
 def default_views(explanation: Explanation) -> tuple[Interactions, ...]:
-    """FBII of order 2 and to the highest order found (4 at most), and the Fourier coefficients.
+    """List the index asked for, if any, the usual one to the highest order found, and Fourier.
 
     Order 2, what an explanation prints, stands first unless larger sets carry a twentieth of the
     recovered variance.
     """
-    pairs, fourier = explanation.interactions("FBII"), explanation.interactions("Fourier")
+    pairs, fourier = explanation.pairs(), explanation.interactions("Fourier")
+    if explanation.asked is not None:
+        return explanation.asked, pairs, fourier
     energy = explanation.spectrum.energy_by_order()
     highest = min(len(energy) - 1, _HIGHEST_ORDER)
     if highest <= 2:
         return pairs, fourier
-    larger = explanation.interactions("FBII", highest)
+    larger = explanation.interactions(pairs.index, highest)
     if energy[3:].sum() > _WORTH_SHOWING * energy[1:].sum():
         return larger, pairs, fourier
     return pairs, larger, fourier
@@ -47,7 +49,7 @@ def page_data(
     layout: Mapping[str, Any],
     lenses: Mapping[str, Any] | None = None,
 ) -> dict[str, Any]:
-    """Everything the page's script works with, as plain values."""
+    """Gather everything the page's script works with, as plain values."""
     present, values = explanation.masks.sum(axis=1), score_column(explanation.values)
     return {
         "players": [clipped(name) for name in explanation.players],
@@ -66,7 +68,7 @@ def page_data(
 
 
 def view_data(interactions: Interactions, most: int = SETS_SHOWN) -> dict[str, Any]:
-    """All single effects and the `most` strongest larger sets, strongest first."""
+    """Gather all single effects and the `most` strongest larger sets, strongest first."""
     orders = interactions.supports.orders()
     larger = np.flatnonzero(orders >= 2)
     strongest = larger[np.argsort(-np.abs(interactions.effects[larger]), kind="stable")]
@@ -85,13 +87,13 @@ def view_data(interactions: Interactions, most: int = SETS_SHOWN) -> dict[str, A
 
 
 def view_name(interactions: Interactions) -> str:
-    """The index, and the highest order that occurs under it."""
+    """Name the index, and the highest order that occurs under it."""
     highest = int(interactions.supports.orders().max(initial=0))
     return f"{interactions.index}, order {'1' if highest <= 1 else f'1 to {highest}'}"
 
 
 def spectrum_data(spectrum: FourierSpectrum) -> dict[str, Any]:
-    """The `TERMS_SHOWN` largest terms, flat by order, and the basis of every player."""
+    """Gather the `TERMS_SHOWN` largest terms, flat by order, and the basis of every player."""
     shown = spectrum if len(spectrum) <= TERMS_SHOWN else spectrum.truncate(TERMS_SHOWN - 1)
     basis = fourier_basis(np.array([[True], [False]]).repeat(spectrum.n, axis=1), spectrum.p)
     energy, kept = (float(part.energy_by_order()[1:].sum()) for part in (spectrum, shown))
@@ -112,7 +114,7 @@ def spectrum_data(spectrum: FourierSpectrum) -> dict[str, Any]:
 
 
 def residual_spread(explanation: Explanation) -> float | None:
-    """Root mean squared error of predictions of the masks that fidelity was judged on.
+    """Compute the root mean squared error of predictions of the masks that fidelity was judged on.
 
     From `R2 = 1 - MSE / variance`, both over those masks. None where R2 is undefined.
     """
@@ -124,7 +126,7 @@ def residual_spread(explanation: Explanation) -> float | None:
 
 
 def to_script_json(data: Any) -> str:
-    """JSON that cannot end a `<script>` element, whatever the strings in it hold."""
+    """Write JSON that cannot end a `<script>` element, whatever the strings in it hold."""
     text = json.dumps(data, ensure_ascii=False, allow_nan=False, separators=(",", ":"))
     for character in "<>&\u2028\u2029":
         text = text.replace(character, f"\\u{ord(character):04x}")
@@ -132,5 +134,5 @@ def to_script_json(data: Any) -> str:
 
 
 def rounded(values: FloatArray) -> list[float]:
-    """Eight significant digits: a page shows four, and predictions add thousands of terms."""
+    """Keep eight significant digits: a page shows four, and predictions add thousands of terms."""
     return [float(f"{value:.{_DIGITS}g}") for value in values.tolist()]

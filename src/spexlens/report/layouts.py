@@ -27,7 +27,7 @@ def choose_layout(
     items: Sequence[str] | None = None,
     lenses: Mapping[str, range] | None = None,
 ) -> dict[str, Any]:
-    """The layout that fits what is known of the players.
+    """Choose the layout that fits what is known of the players.
 
     Parameters
     ----------
@@ -84,7 +84,7 @@ def choose_layout(
 def recorded_prompt(
     manifest: Mapping[str, Any], players: Sequence[str]
 ) -> tuple[str, list[tuple[int, int]]] | tuple[None, None]:
-    """The prompt that a run's manifest tells of its lens, and where in it the players stand.
+    """Find the prompt that a run's manifest tells of its lens, and where in it the players stand.
 
     Looked for is `manifest["game"]["lens"]`, or its `pieces`, with a `text`, one of `spans` a
     player, and perhaps a `template` with `{text}`; nothing where they are missing, or are not those
@@ -116,7 +116,7 @@ def recorded_prompt(
 
 
 def clipped(text: str, length: int = NAME_LENGTH) -> str:
-    """`text` as UTF-8 can hold it, cut after `length` characters with a count of the rest."""
+    """Write `text` as UTF-8 can hold it, cut after `length` characters with a count of the rest."""
     text = text.encode("utf-8", "replace").decode("utf-8")
     if len(text) <= length:
         return text
@@ -124,7 +124,7 @@ def clipped(text: str, length: int = NAME_LENGTH) -> str:
 
 
 def _gaps(text: str, spans: Sequence[tuple[int, int]], n: int) -> list[str]:
-    """The n + 1 stretches of text before, between and after the players."""
+    """Give the n + 1 stretches of text before, between and after the players."""
     edges = [0, *(edge for span in spans for edge in span), len(text)]
     if len(spans) != n or any(a > b for a, b in pairwise(edges)):
         raise InvalidInputError(

@@ -7,11 +7,14 @@ from dataclasses import dataclass
 from itertools import combinations
 from typing import TYPE_CHECKING, Any
 
-import numpy as np
-
-from spexlens.core.cross_lens import LensEnergy, across, as_blocks, energy_by_lenses
+from spexlens.core.cross_lens import (
+    LensEnergy,
+    across,
+    as_blocks,
+    energy_by_lenses,
+    total_effects,
+)
 from spexlens.core.interactions import Interactions
-from spexlens.core.masks import FloatArray
 from spexlens.errors import InvalidInputError
 from spexlens.report.data import rounded, view_data
 
@@ -30,7 +33,7 @@ class LensSection:
     data : dict
         For the page's script.
     crossing : Interactions
-        FBII of order 2, pairs across lenses alone.
+        Of the default index, pairs across lenses alone.
     energy : tuple of LensEnergy
     """
 
@@ -40,8 +43,8 @@ class LensSection:
 
     @staticmethod
     def of(explanation: Explanation, blocks: Mapping[str, range]) -> LensSection:
-        """The section of an explanation whose players are those of several lenses."""
-        pairs = explanation.interactions("FBII")
+        """Make the section of an explanation whose players are those of several lenses."""
+        pairs = explanation.pairs()
         return LensSection(
             lenses_data(pairs, blocks),
             across(pairs, blocks),
@@ -50,7 +53,7 @@ class LensSection:
 
 
 def recorded_lenses(manifest: Mapping[str, Any], n: int) -> dict[str, range] | None:
-    """The lenses that a run's manifest tells of, and which of the n players each has.
+    """Find the lenses that a run's manifest tells of, and which of the n players each has.
 
     None where it tells of none, or where they do not hold each player once.
 
@@ -72,7 +75,7 @@ def recorded_lenses(manifest: Mapping[str, Any], n: int) -> dict[str, range] | N
 
 
 def lenses_data(interactions: Interactions, blocks: Mapping[str, range]) -> dict[str, Any]:
-    """The `PAIRS_SHOWN` strongest pairs of every two lenses, those with the strongest first."""
+    """List the `PAIRS_SHOWN` strongest pairs of every two lenses, the strongest lenses first."""
     sides = []
     for left, right in combinations(blocks, 2):
         crossing = across(interactions, blocks, (left, right))
@@ -82,19 +85,5 @@ def lenses_data(interactions: Interactions, blocks: Mapping[str, range]) -> dict
         "names": list(blocks),
         "blocks": [[block.start, block.stop] for block in blocks.values()],
         "sides": sorted(sides, key=lambda side: -max(map(abs, side["effects"]), default=0.0)),
-        "does": rounded(full_input_effects(interactions)),
+        "does": rounded(total_effects(interactions)),
     }
-
-
-def full_input_effects(interactions: Interactions) -> FloatArray:
-    """What every player does in the full input, `(n,)`: the sum of all effects it is part of.
-
-    It is what `spexlens.core.cross_lens.paths` compares a pair's effect with.
-
-    >>> full_input_effects(Interactions.from_dict({(0,): 1.0, (0, 1): -3.0}, "FBII", "ab")).tolist()
-    [-2.0, -3.0]
-    """
-    done = np.zeros(interactions.supports.n)
-    for group, part in interactions.supports.slices():
-        np.add.at(done, group, interactions.effects[part][:, None])
-    return done

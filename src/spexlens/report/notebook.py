@@ -12,7 +12,7 @@ if TYPE_CHECKING:
 
 
 def fragment(explanation: Explanation) -> str:
-    """A short piece of HTML; the whole picture is in `Explanation.report`."""
+    """Write a short piece of HTML; the whole picture is in `Explanation.report`."""
     notes = "".join(f"<li>{escape(note)}</li>" for note in explanation.notes)
     return (
         f"<div><p><strong>{len(explanation.players)} players, {explanation.calls} ablations, "

@@ -51,7 +51,7 @@ def page(
     items: Sequence[str] | None = None,
     removal: Mapping[str, Sequence[tuple[int, float]]] | None = None,
 ) -> str:
-    """The whole page as HTML text; `Explanation.report` tells the arguments."""
+    """Write the whole page as HTML text; `Explanation.report` tells the arguments."""
     if text is None and spans is None and items is None:
         text, spans = recorded_prompt(explanation.manifest, explanation.players)
     blocks = recorded_lenses(explanation.manifest, len(explanation.players))
@@ -90,7 +90,7 @@ def page(
 
 
 def verdict(explanation: Explanation) -> str:
-    """One sentence on whether the explanation can be trusted, and whether interactions matter."""
+    """Say in one sentence whether to trust the explanation, and whether interactions matter."""
     fidelity = explanation.fidelity
     if math.isnan(fidelity.r2):
         return f"There is nothing to explain: {fidelity.method}."
@@ -103,13 +103,13 @@ def verdict(explanation: Explanation) -> str:
 
 
 def percent(share: float) -> str:
-    """A share of variance for people: whole percents, a tenth near 100; 0 % where negative."""
+    """Write a share of variance for people: whole percents, a tenth near 100; 0 % if negative."""
     digits = 1 if 0.995 <= share < 1 else 0
     return f"{100 * max(share, 0.0):.{digits}f} %"
 
 
 def run_facts(explanation: Explanation) -> list[tuple[str, str]]:
-    """What the explanation itself knows of its run, as names and values."""
+    """Tell what the explanation itself knows of its run, as names and values."""
     facts = {
         "players": len(explanation.players),
         "ablations": f"{explanation.calls} of a budget of {explanation.budget}",
@@ -126,7 +126,7 @@ def run_facts(explanation: Explanation) -> list[tuple[str, str]]:
 
 
 def keep_text(p: float | FloatArray) -> str:
-    """A keep probability, or how many players have which.
+    """Tell the keep probability, or how many players have which.
 
     >>> keep_text(0.5), keep_text(np.array([0.5, 0.5, 0.9]))
     ('0.5', '0.5 of 2 players, 0.9 of 1')
@@ -139,7 +139,7 @@ def keep_text(p: float | FloatArray) -> str:
 
 
 def manifest_facts(manifest: Mapping[str, Any], prefix: str = "") -> list[tuple[str, str]]:
-    """A nested mapping as names and values; the names of inner ones tell where they stand.
+    """Flatten a nested mapping to names and values; the names of inner ones tell where they stand.
 
     >>> manifest_facts({"versions": {"numpy": "2.4.6"}, "game": {"spans": [0] * 20}})
     [('versions · numpy', '2.4.6'), ('game · spans', '20 entries')]
@@ -155,7 +155,7 @@ def manifest_facts(manifest: Mapping[str, Any], prefix: str = "") -> list[tuple[
 
 
 def shown(value: object) -> str:
-    """A fact's value for people: four digits of a number, short lists in full."""
+    """Write a fact's value for people: four digits of a number, short lists in full."""
     if value is None:
         return "not measured"
     if isinstance(value, float):
@@ -166,7 +166,7 @@ def shown(value: object) -> str:
 
 
 def _effect_rows(strongest: Interactions) -> list[dict[str, Any]]:
-    """What the table shows before, or without, the script."""
+    """Write what the table shows before, or without, the script."""
     lower, upper, doubtful = strongest.lower, strongest.upper, strongest.holds_zero
     rows = []
     for row, (players, effect) in zip(strongest.ranking(), strongest.items(), strict=True):
@@ -209,6 +209,6 @@ def _script() -> str:
 
 
 def _hash(text: str) -> str:
-    """The source that a content security policy allows this text by."""
+    """Name the source that a content security policy allows this text by."""
     digest = hashlib.sha256(text.encode("utf-8")).digest()
     return "sha256-" + base64.b64encode(digest).decode("ascii")

@@ -17,10 +17,11 @@ import numpy as np
 
 from spexlens.ablation.evaluate import Progress, evaluate
 from spexlens.ablation.store import Store
+from spexlens.core.arguments import whole
 from spexlens.core.bootstrap import bootstrap
 from spexlens.core.game import Game, score_column
 from spexlens.core.masks import BoolArray, FloatArray, Rng, as_generator, masks_from_sets
-from spexlens.core.spectrum import FourierSpectrum
+from spexlens.core.spectrum import FourierSpectrum, as_spectrum
 from spexlens.errors import InvalidInputError
 from spexlens.explanation.result import Explanation
 
@@ -29,6 +30,7 @@ if TYPE_CHECKING:
 
 _ENUMERATED = 20_000  # up to so many sets of k players, all are tried
 _RESAMPLES = 2_000
+_ROUNDING = 1e-12  # of the effects' size: no improvement
 _PENALTIES = np.logspace(-1, 5, 25)
 SHARES = (0.9, 0.8, 0.7, 0.6, 0.5, 0.4, 0.3)
 
@@ -77,9 +79,8 @@ def best_kept_set(spectrum: FourierSpectrum, keep: int) -> KeptSet:
     >>> best_kept_set(explain(game, 8).spectrum, 2).players
     (0, 2)
     """
-    n = spectrum.n
-    if not 0 <= keep <= n:
-        raise InvalidInputError(f"keep = {keep} given; needed 0 … {n} of {n} players.")
+    n = as_spectrum(spectrum).n
+    keep = whole("keep", keep, 0, n)
     if math.comb(n, keep) <= _ENUMERATED:
         masks = masks_from_sets(combinations(range(n), keep), n)
         values = spectrum(masks)
@@ -112,6 +113,7 @@ def _stepwise(spectrum: FourierSpectrum, keep: int, mask: BoolArray) -> BoolArra
 def _swapped(spectrum: FourierSpectrum, mask: BoolArray) -> tuple[BoolArray, float]:
     """`mask` improved by swaps; each end of the swap is the best, given the other."""
     value = float(spectrum(mask[None, :])[0])
+    spread = float(np.abs(spectrum.coefficients[spectrum.supports.orders() > 0]).sum())
     while mask.any() and not mask.all():
         options = []
         for adding in (True, False):
@@ -120,7 +122,7 @@ def _swapped(spectrum: FourierSpectrum, mask: BoolArray) -> tuple[BoolArray, flo
             second, better = _best_flip(spectrum, between, not adding)
             options.append((better, _flipped(between, second)))
         best = max(options, key=lambda option: option[0])
-        if best[0] <= value + 1e-12 * max(1.0, abs(value)):
+        if best[0] - value <= _ROUNDING * spread:
             break
         value, mask = best
     return mask, value

@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, Protocol, runtime_checkable
 
 import numpy as np
 
-from spexlens.ablation.evaluate import BATCH_SIZE, evaluate
+from spexlens.ablation.evaluate import BATCH_SIZE, evaluate, measure
 from spexlens.ablation.store import Store
 from spexlens.algorithms.influential_sets import best_sets, flipped, influential_set
 from spexlens.core.game import Game, score_column
@@ -30,7 +31,8 @@ class Curve:
     sets, linear_sets : tuple of tuple of int
         The players of every size, by interactions and by the order-1 part alone.
     values, linear_values : float array (sizes,)
-        What was measured without them (removal), or with them alone (insertion).
+        What was measured without them (removal), or with them alone (insertion); NaN where the
+        game refused the mask.
     full, empty : float
         Measured with all players, and with none.
     """
@@ -57,11 +59,19 @@ class Curve:
     def lines(self) -> dict[str, list[tuple[int, float]]]:
         """Return points (players, value) by ranking, for `Explanation.report` and the plot.
 
+        A mask that the game refused has none.
+
         >>> Curve("removal", (1,), ((0,),), ((1,),), np.ones(1), np.zeros(1), 3.0, 0.0).lines()
         {'by interactions': [(0, 3.0), (1, 1.0)], 'by single effects': [(0, 3.0), (1, 0.0)]}
         """
         return {
-            name: [(0, self.start), *zip(self.sizes, values.tolist(), strict=True)]
+            name: [
+                (size, value)
+                for size, value in zip(
+                    (0, *self.sizes), (self.start, *values.tolist()), strict=True
+                )
+                if not math.isnan(value)
+            ]
             for name, values in (
                 ("by interactions", self.values),
                 ("by single effects", self.linear_values),
@@ -131,8 +141,8 @@ def measured_curve(
     base = np.full(n, direction == "removal")
     ends = np.array([np.ones(n, dtype=bool), np.zeros(n, dtype=bool)])
     masks = np.vstack([ends, flipped(base, chosen), flipped(base, alone)])
-    measured = evaluate(game, masks, store=store, batch_size=batch_size)
-    values = measured.reshape(len(masks), -1)[:, column]
+    measured = measure(game, masks, store=store, batch_size=batch_size)
+    values = measured.values.reshape(len(masks), -1)[:, column]
     full, empty, rest = float(values[0]), float(values[1]), values[2:]
     return Curve(
         direction, tuple(map(int, sizes)), tuple(chosen), tuple(alone),
@@ -171,7 +181,7 @@ def flips(
     *,
     store: Store | None = None,
 ) -> tuple[Flip, ...]:
-    """Small sets of players without which the answer is another one, verified by ablations.
+    """Find small sets of players without which the answer is another one, verified by ablations.
 
     For every size, the sets that the spectrum predicts to move the value the furthest towards the
     threshold are measured; those that really cross it are returned, the smallest first. At most
@@ -211,11 +221,11 @@ def flips(
         sets = best_sets(explanation.spectrum, size, everything[0], sign, tries)
         masks = flipped(everything[0], sets)
         predicted = explanation.predict(masks)
-        after = score_column(evaluate(game, masks, store=store))
+        after = score_column(measure(game, masks, store=store).values)  # NaN: refused, no flip
         texts = edited_texts(game, masks)
         for row, players in enumerate(sets):
             smaller = any(set(flip.players) < set(players) for flip in found)
-            if smaller or sign * (after[row] - threshold) <= 0:
+            if smaller or not sign * (after[row] - threshold) > 0:
                 continue
             names = tuple(game.players[i] for i in players)
             text = None if texts is None else texts[row]

@@ -14,6 +14,7 @@ from spexlens.algorithms.greedy import (
     take_best,
 )
 from spexlens.algorithms.minimal_sets import MinimalSet
+from spexlens.core.arguments import whole
 from spexlens.core.game import Game, player_names, score_column
 from spexlens.core.masks import masks_from_sets
 from spexlens.errors import InvalidInputError
@@ -77,7 +78,7 @@ def greedy(
     batch_size: int = BATCH_SIZE,
     progress: Progress | None = None,
 ) -> GreedySelection:
-    """Greedy SPEX: a set of players grown by deviation from additivity, every step measured.
+    """Grow a set of players by deviation from additivity, every step measured: greedy SPEX.
 
     Parameters
     ----------
@@ -117,7 +118,7 @@ def greedy(
     n = len(names)
     state = start(n, size, direction, objective, base=0.0)
     calls = greedy_calls(n, size)
-    if budget is not None and calls > budget:
+    if budget is not None and calls > whole("budget", budget):
         raise InvalidInputError(
             f"budget = {budget} given; greedy selection of {size} among {n} players needs {calls} "
             "ablations. Select fewer, or use spexlens.explain, whose cost does not grow so."

@@ -9,6 +9,7 @@ import numpy as np
 
 from spexlens.algorithms.base import MIN_MASKS, Algorithm, Design
 from spexlens.algorithms.table import find_algorithm
+from spexlens.core.arguments import whole
 from spexlens.core.interactions import Interactions
 from spexlens.core.masks import FloatArray, Rng, as_generator, read_only
 from spexlens.errors import InvalidInputError
@@ -48,7 +49,7 @@ class Stability:
 def stability(
     explanation: Explanation,
     top: int = 10,
-    index: str = "FBII",
+    index: str | None = None,
     order: int | None = None,
     *,
     resamples: int = 20,
@@ -92,10 +93,11 @@ def stability(
             f"algorithm {chosen.name!r} cannot be refitted to half of its ablations; pass "
             "algorithm='kernelspex', or another that takes any masks."
         )
-    if top < 1 or resamples < 2 or resamples % 2 or len(explanation.masks) < 2 * MIN_MASKS:
+    whole("top", top)
+    if whole("resamples", resamples, 2) % 2 or len(explanation.masks) < 2 * MIN_MASKS:
         raise InvalidInputError(
-            f"top = {top}, resamples = {resamples} of {len(explanation.masks)} ablations given; "
-            f"needed at least 1, an even number, and {2 * MIN_MASKS}."
+            f"resamples = {resamples} of {len(explanation.masks)} ablations given; needed an even "
+            f"number, and {2 * MIN_MASKS} ablations."
         )
     generator = as_generator(rng)
     strongest = explanation.interactions(index, order).top(top)

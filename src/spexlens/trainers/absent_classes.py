@@ -14,7 +14,7 @@ from spexlens.core.masks import FloatArray, IntArray
 
 
 def fill_absent(logits: FloatArray, counts: IntArray) -> FloatArray:
-    """Logits with those of absent classes set by Laplace's rule.
+    """Set the logits of absent classes by Laplace's rule.
 
     Parameters
     ----------

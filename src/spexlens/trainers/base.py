@@ -97,13 +97,13 @@ class TrainingData:
         return len(self.features)
 
     def codes(self) -> IntArray:
-        """Class number of every example, `(N,)`; an error where the labels are no classes."""
+        """Read the class number of every example, `(N,)`; an error where labels are no classes."""
         self._check_classes()
         codes: IntArray = np.searchsorted(self.classes, self.labels)
         return codes
 
     def test_codes(self) -> IntArray:
-        """Class number of every test point, `(q,)`."""
+        """Read the class number of every test point, `(q,)`."""
         self._check_classes()
         known = np.isin(self.test_labels, self.classes)
         if not known.all():
@@ -115,14 +115,14 @@ class TrainingData:
         return codes
 
     def class_counts(self, subsets: BoolArray) -> IntArray:
-        """How many examples of every class each of the subsets `(m, N)` keeps, `(m, c)`."""
+        """Count how many examples of every class each of the subsets `(m, N)` keeps, `(m, c)`."""
         one_hot = self.codes()[:, None] == np.arange(len(self.classes))
         kept = subsets.astype(np.float32) @ one_hot.astype(np.float32)
         counts: IntArray = np.rint(kept).astype(np.int64)
         return counts
 
     def targets(self, task: Task) -> FloatArray:
-        """Regression targets `(N, 1)`; for classes, +1 and -1, one column each (one for two)."""
+        """Give regression targets `(N, 1)`; for classes +1 and -1, a column each (one for two)."""
         if task == "classification":
             codes = self.codes()
             columns = [1] if len(self.classes) == 2 else range(len(self.classes))
@@ -131,12 +131,12 @@ class TrainingData:
         return self.labels.astype(np.float64)[:, None]
 
     def test_targets(self) -> FloatArray:
-        """Labels of the test points as real numbers, `(q,)`."""
+        """Give labels of the test points as real numbers, `(q,)`."""
         self._check_numbers(self.test_labels)
         return self.test_labels.astype(np.float64)
 
     def identity(self) -> dict[str, str]:
-        """Hash of all features and labels, for a store's key."""
+        """Hash all features and labels, for a store's key."""
         digest = hashlib.sha256()
         for array in (self.features, self.labels, self.test_features, self.test_labels):
             digest.update(f"{array.dtype}{array.shape}".encode())
@@ -184,7 +184,7 @@ class Retrainer(Protocol):
     """A trainer with its data: trains on subsets."""
 
     def train(self, subsets: BoolArray, seed: int, /) -> Trained:
-        """Models trained on each of the subsets `(m, N)`; `seed` is for trainers that need one."""
+        """Train models on each of the subsets `(m, N)`; `seed` is for trainers that need one."""
         ...
 
 
@@ -206,7 +206,7 @@ class Trainer(Protocol):
         ...
 
     def identity(self) -> dict[str, Any]:
-        """JSON-able facts that decide a fit, for a store's key."""
+        """Give JSON-able facts that decide a fit, for a store's key."""
         ...
 
 
@@ -216,14 +216,14 @@ def as_subsets(subsets: Any, count: int) -> BoolArray:
 
 
 def check_positive(**values: float) -> None:
-    """An error that names the first hyper-parameter that is not a positive number."""
+    """Raise an error that names the first hyper-parameter that is not a positive number."""
     for name, value in values.items():
         if not value > 0:
             raise InvalidInputError(f"{name} = {value} given; needed a number above 0.")
 
 
 def both_columns(decisions: FloatArray) -> FloatArray:
-    """A single column `(m, q, 1)` for the second of two classes as two columns `(m, q, 2)`."""
+    """Write a column `(m, q, 1)` for the second of two classes as two columns `(m, q, 2)`."""
     if decisions.shape[2] > 1:
         return decisions
     return np.concatenate([-decisions, decisions], axis=2)

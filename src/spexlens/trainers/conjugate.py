@@ -146,7 +146,7 @@ class _Run:
 
     @staticmethod
     def begin(loss: SoftmaxLoss, subsets: BoolArray, start: FloatArray) -> _Run:
-        """All models at their start."""
+        """Start all models."""
         m, begin = len(subsets), start.astype(np.float32)
         masks = subsets.astype(np.float32)[:, None, :]
         observed = loss.targets.astype(np.float32) * masks
@@ -171,7 +171,7 @@ class _Run:
         )
 
     def take(self, chosen: BoolArray) -> _Run:
-        """Some of the models."""
+        """Take some of the models."""
         arrays = {item.name: getattr(self, item.name)[chosen] for item in fields(self)[2:]}
         return _Run(self.loss, self.room, **arrays)
 

@@ -37,13 +37,13 @@ class DesignMatrix:
 
     @staticmethod
     def of(features: NDArray[Any]) -> DesignMatrix:
-        """Without a basis; held in memory, unless it is memory-mapped."""
+        """Take features without a basis; held in memory, unless it is memory-mapped."""
         mapped = isinstance(features, np.memmap)
         held = {} if mapped else _both_precisions(_with_constant(features, np.float64))
         return DesignMatrix(features, features.shape[1] + 1, held)
 
     def in_basis(self, basis: FloatArray) -> DesignMatrix:
-        """A matrix without a basis, times `basis` `(d + 1, D)`."""
+        """Multiply a matrix without a basis by `basis` `(d + 1, D)`."""
         columns = basis.shape[1]
         if self.held:
             held = _both_precisions(self.held[np.float64] @ basis)
@@ -56,7 +56,7 @@ class DesignMatrix:
         return len(self.features)
 
     def forward(self, parameters: NDArray[Any], out: NDArray[Any] | None = None) -> NDArray[Any]:
-        """Linear scores `(…, N)` of parameters `(…, D)`, in the parameters' precision."""
+        """Compute linear scores `(…, N)` of parameters `(…, D)`, in the parameters' precision."""
         flat = parameters.reshape(-1, self.columns)
         if self.basis is not None:
             flat = flat @ self.basis.T.astype(flat.dtype)
@@ -67,7 +67,7 @@ class DesignMatrix:
         return scores
 
     def backward(self, weights: NDArray[Any]) -> NDArray[Any]:
-        """The transpose: sums over examples `(…, D)` of the rows, weighted by `(…, N)`."""
+        """Apply the transpose: sum the rows over the examples, weighted by `(…, N)`: `(…, D)`."""
         flat = weights.reshape(-1, self.rows)
         parts = (flat[:, rows] @ block for rows, block in self._blocks(weights.dtype.type))
         total = next(parts)
@@ -79,7 +79,7 @@ class DesignMatrix:
         return shaped
 
     def grams(self, weights: FloatArray) -> FloatArray:
-        """`X^T diag(w) X` for each row w of weights `(g, N)`: `(g, D, D)`, in one reading."""
+        """Compute `X^T diag(w) X` for each row w of weights, in one reading: `(g, D, D)`."""
         size = self.features.shape[1] + 1 if self.basis is not None else self.columns
         totals = np.zeros((len(weights), size, size))
         for rows, block in self._blocks(np.float64):
@@ -98,7 +98,7 @@ class DesignMatrix:
 
 
 def row_space(features: NDArray[Any], test_features: FloatArray) -> tuple[NDArray[Any], FloatArray]:
-    """Both sets of features in a basis of the span of the training examples, where that is smaller.
+    """Write both sets of features in a basis of the training examples' span where that is smaller.
 
     A penalised linear model has its weights in that span, so its predictions stay the same.
     """

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import warnings
 from dataclasses import dataclass
-from typing import Any, Protocol
+from typing import Any, Protocol, runtime_checkable
 
 import numpy as np
 from numpy.typing import NDArray
@@ -21,6 +21,7 @@ _METHODS: dict[OutputKind, str] = {
 }
 
 
+@runtime_checkable
 class SklearnEstimator(Protocol):
     """What is asked of an estimator besides its method for the outputs."""
 
@@ -29,7 +30,7 @@ class SklearnEstimator(Protocol):
         ...
 
     def get_params(self, deep: bool = True) -> dict[str, Any]:
-        """Hyper-parameters by name."""
+        """Give the hyper-parameters by name."""
         ...
 
 
@@ -74,7 +75,7 @@ class Estimator:
     ) -> None:
         from sklearn.base import is_regressor
 
-        if isinstance(estimator, type) or not callable(getattr(estimator, "get_params", None)):
+        if isinstance(estimator, type) or not isinstance(estimator, SklearnEstimator):
             raise InvalidInputError(
                 f"estimator = {estimator!r} given; needed an instance with scikit-learn's "
                 "interface, such as LogisticRegression()."
@@ -105,7 +106,7 @@ class Estimator:
         return EstimatorRetrainer(self, data, labels)
 
     def identity(self) -> dict[str, Any]:
-        """Class and hyper-parameters, nested ones too."""
+        """Tell the class and hyper-parameters, nested ones too."""
         kind = type(self.estimator)
         parameters = {
             name: value if isinstance(value, bool | int | float | str | None) else repr(value)
@@ -125,7 +126,7 @@ class Estimator:
     def fit_one(
         self, features: NDArray[Any], labels: NDArray[Any], test: FloatArray, seed: int
     ) -> tuple[NDArray[Any], bool]:
-        """Outputs of one clone fitted to the given examples, and whether it converged."""
+        """Fit one clone to the given examples: its outputs, and whether it converged."""
         from sklearn.base import clone
         from sklearn.exceptions import ConvergenceWarning
 
@@ -153,7 +154,7 @@ class EstimatorRetrainer:
     labels: NDArray[Any]
 
     def train(self, subsets: BoolArray, seed: int) -> Trained:
-        """One fit for each of the subsets `(m, N)` that holds two classes."""
+        """Fit once for each of the subsets `(m, N)` that holds two classes."""
         from sklearn.utils.parallel import Parallel, delayed
 
         subsets = as_subsets(subsets, self.data.count)
@@ -191,7 +192,7 @@ class EstimatorRetrainer:
 
 
 def _columns(part: NDArray[Any], classes: int) -> FloatArray:
-    """Outputs of one fit with a column a class; a two-class decision `(q,)` becomes two."""
+    """Give the outputs of one fit a column a class; a two-class decision `(q,)` becomes two."""
     if part.ndim == 2:
         return part
     return part[:, None] if classes == 1 else np.column_stack([-part, part])

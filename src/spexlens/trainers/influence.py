@@ -66,7 +66,7 @@ class Influence:
         return InfluenceRetrainer.of(self, self.trainer.centred(data, 1.0, gap))
 
     def identity(self) -> dict[str, Any]:
-        """Name, order, and what is approximated."""
+        """Tell name, order, and what is approximated."""
         return {**self.trainer.identity(), "trainer": "influence", "order": self.order}
 
 
@@ -103,7 +103,7 @@ class InfluenceRetrainer:
         return replace(prepared, effects=prepared.single_effects())
 
     def single_effects(self) -> FloatArray:
-        """What leaving each example out adds to the k scores of the q test points, `(N, q, k)`."""
+        """Approximate what leaving each example out adds to all points' scores, `(N, q, k)`."""
         loss = self.retrainer.loss
         q, k = len(self.retrainer.test_design), loss.columns
         directions = np.zeros((q, k, k, loss.design.columns))

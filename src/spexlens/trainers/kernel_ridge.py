@@ -78,7 +78,7 @@ class KernelRidge:
         return KernelRidgeRetrainer(self, gram, across, data.targets(self.task))
 
     def identity(self) -> dict[str, Any]:
-        """Name and hyper-parameters."""
+        """Tell name and hyper-parameters."""
         return {"trainer": "kernel_ridge", **asdict(self)}
 
     def _kernel(self, left: FloatArray, right: FloatArray) -> FloatArray:
@@ -101,7 +101,7 @@ class KernelRidgeRetrainer:
     targets: FloatArray
 
     def train(self, subsets: BoolArray, seed: int = 0) -> Trained:
-        """Solutions of all subsets `(m, N)`. The seed is not used.
+        """Solve for all subsets `(m, N)`. The seed is not used.
 
         One Cholesky factor a subset, of the kept examples only: for half of them that is an eighth
         of the work of a stack of masked matrices, and the factor dwarfs the loop around it.

@@ -104,7 +104,7 @@ class Logistic:
         return _whitened(self, data, loss, loss.at(centre, everything), share, test)
 
     def identity(self) -> dict[str, Any]:
-        """Name and hyper-parameters."""
+        """Tell name and hyper-parameters."""
         return {"trainer": "logistic", **asdict(self)}
 
 
@@ -137,7 +137,7 @@ class LogisticRetrainer:
     test_design: FloatArray
 
     def train(self, subsets: BoolArray, seed: int = 0) -> Trained:
-        """Optima of all subsets `(m, N)`; outputs are logits. The seed is not used."""
+        """Find the optima of all subsets `(m, N)`; outputs are logits. The seed is not used."""
         subsets = as_subsets(subsets, self.data.count)
         outputs = np.empty((len(subsets), len(self.test_design), max(2, self.loss.columns)))
         converged = np.empty(len(subsets), dtype=bool)
@@ -186,7 +186,7 @@ class LogisticRetrainer:
         return slopes
 
     def has_optimum(self, counts: IntArray) -> BoolArray:
-        """Which subsets do, by their examples of every class `(m, c)`.
+        """Tell which subsets do, by their examples of every class `(m, c)`.
 
         With one class or none, a free intercept has none; Laplace's rule decides alone.
         """
@@ -194,17 +194,17 @@ class LogisticRetrainer:
         return several | (self.trainer.intercept == "penalised")
 
     def logits(self, parameters: FloatArray, counts: IntArray) -> FloatArray:
-        """Logits `(m, q, c)` of parameters `(m, k, D)`; counts `(m, c)` tell absent classes."""
+        """Compute logits `(m, q, c)` of parameters `(m, k, D)`; absent classes have counts of 0."""
         scores = np.einsum("mkd,qd->mqk", parameters, self.test_design, optimize=True)
         return self.completed(scores, counts)
 
     def completed(self, scores: FloatArray, counts: IntArray) -> FloatArray:
-        """Logits `(m, q, c)` of linear scores `(m, q, k)`: a column a class, absent ones filled."""
+        """Make logits `(m, q, c)` of scores `(m, q, k)`: a column a class, absent ones filled."""
         logits = both_columns(scores / 2) if self.loss.columns == 1 else scores
         return fill_absent(logits, counts) if self.trainer.intercept == "free" else logits
 
     def _start(self, counts: IntArray) -> FloatArray:
-        """The centre; a class without examples starts where it is going."""
+        """Start at the centre; a class without examples starts where it is going."""
         absent = counts == 0
         if self.loss.columns == 1 or self.trainer.intercept == "penalised" or not absent.any():
             return self.centre[None]

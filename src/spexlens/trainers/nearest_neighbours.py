@@ -66,7 +66,7 @@ class NearestNeighbours:
         return NearestNeighboursRetrainer(self, order, votes)
 
     def identity(self) -> dict[str, Any]:
-        """Name and hyper-parameters."""
+        """Tell name and hyper-parameters."""
         return {"trainer": "nearest_neighbours", **asdict(self)}
 
 
@@ -79,7 +79,7 @@ class NearestNeighboursRetrainer:
     votes: FloatArray
 
     def train(self, subsets: BoolArray, seed: int = 0) -> Trained:
-        """Votes on all test points for all subsets `(m, N)`. The seed is not used."""
+        """Count the votes on all test points for all subsets `(m, N)`. The seed is not used."""
         subsets = as_subsets(subsets, len(self.votes))
         outputs = np.empty((len(subsets), len(self.order), self.votes.shape[1]))
         size = max(1, _CHUNK_NUMBERS // len(self.votes))

@@ -99,7 +99,7 @@ class Network:
         )
 
     def identity(self) -> dict[str, Any]:
-        """Name and hyper-parameters, but for the device."""
+        """Tell name and hyper-parameters, but for the device."""
         facts = asdict(self)
         del facts["device"]
         return {"trainer": "network", **facts, "hidden": list(self.hidden)}
@@ -116,7 +116,7 @@ class NetworkRetrainer:
     classes: int
 
     def train(self, subsets: BoolArray, seed: int) -> Trained:
-        """Networks trained on all subsets `(m, N)`; `converged` says whether outputs are finite."""
+        """Train networks on all subsets `(m, N)`; `converged` says whether outputs are finite."""
         subsets = as_subsets(subsets, len(self.features))
         outputs = np.empty((len(subsets), len(self.test), self.classes))
         widest = max((*self.trainer.hidden, self.classes))
@@ -129,7 +129,7 @@ class NetworkRetrainer:
         return Trained(outputs, finite)
 
     def initial(self, seed: int) -> Parameters:
-        """Initial parameters of one network, uniform as in `torch.nn.Linear`."""
+        """Draw initial parameters of one network, uniform as in `torch.nn.Linear`."""
         import torch
 
         generator = torch.Generator().manual_seed(seed)
@@ -143,7 +143,7 @@ class NetworkRetrainer:
         return parameters
 
     def forward(self, parameters: Parameters, features: torch.Tensor) -> torch.Tensor:
-        """Outputs `(N, c)` of one network."""
+        """Compute the outputs `(N, c)` of one network."""
         import torch
 
         layers = len(self.trainer.hidden) + 1
@@ -154,7 +154,7 @@ class NetworkRetrainer:
         return features
 
     def losses(self, parameters: Parameters) -> torch.Tensor:
-        """Loss of every example `(N,)` under one network, without the penalty."""
+        """Compute the loss of every example `(N,)` under one network, without the penalty."""
         import torch
 
         outputs = self.forward(parameters, self.features)
@@ -163,7 +163,7 @@ class NetworkRetrainer:
         return torch.nn.functional.cross_entropy(outputs, self.labels, reduction="none")
 
     def fit(self, subsets: BoolArray, seed: int) -> Parameters:
-        """Trained parameters, stacked: each `(m, …)`."""
+        """Train all networks: parameters stacked, each `(m, …)`."""
         import torch
 
         masks = torch.from_numpy(subsets.astype(np.float32)).to(self.trainer.device)

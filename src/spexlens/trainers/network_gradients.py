@@ -44,7 +44,7 @@ class AdditiveEffects:
 def gauss_newton_effects(
     network: Network, data: TrainingData, seed: int = 0, damping: float = 1e-3
 ) -> AdditiveEffects:
-    """Influence of single examples with the Gauss-Newton matrix in place of the Hessian.
+    """Compute the influence of single examples, Gauss-Newton in place of the Hessian.
 
     Parameters
     ----------
@@ -86,7 +86,7 @@ def gauss_newton_effects(
 def trak_network_effects(
     network: Network, data: TrainingData, seeds: tuple[int, ...] = (0,), size: int = 256
 ) -> AdditiveEffects:
-    """TRAK on a network, averaged over networks trained from several seeds.
+    """Compute TRAK on a network, averaged over networks trained from several seeds.
 
     Parameters
     ----------
@@ -145,7 +145,7 @@ class _FullFit:
         return _FullFit(retrainer, flat, unflatten, chosen.to(network.device))
 
     def read(self, vector: torch.Tensor, point: torch.Tensor, label: torch.Tensor) -> torch.Tensor:
-        """Log-odds of a label at one point, or the prediction."""
+        """Read the log-odds of a label at one point, or the prediction."""
         import torch
 
         out = self.retrainer.forward(self.unflatten(vector), point[None])[0]
@@ -156,7 +156,7 @@ class _FullFit:
         return (out * own).sum() - others.logsumexp(dim=0)
 
     def read_gradients(self, points: torch.Tensor, labels: torch.Tensor) -> torch.Tensor:
-        """Gradients `(n, P)` of `read` at every point."""
+        """Compute the gradients `(n, P)` of `read` at every point."""
         import torch
 
         gradient = torch.func.vmap(torch.func.grad(self.read), in_dims=(None, 0, 0))
@@ -164,7 +164,7 @@ class _FullFit:
         return gradients
 
     def loss_gradients(self) -> torch.Tensor:
-        """Gradients `(N, P)` of the loss of every training example."""
+        """Compute the gradients `(N, P)` of the loss of every training example."""
         import torch
 
         def losses(vector: torch.Tensor) -> torch.Tensor:
@@ -174,7 +174,7 @@ class _FullFit:
         return gradients
 
     def full(self) -> FloatArray:
-        """`read` at the test points, `(q,)`."""
+        """Give `read` at the test points, `(q,)`."""
         import torch
 
         read = torch.func.vmap(self.read, in_dims=(None, 0, 0))

@@ -98,7 +98,7 @@ def minimise(
 def newton_direction(
     loss: SoftmaxLoss, masks: FloatArray, point: Point, gradient: FloatArray, precondition: Map
 ) -> FloatArray:
-    """About minus the inverse Hessian times the gradient, `(m, k, D)`, in single precision."""
+    """Solve for about minus the inverse Hessian times the gradient, `(m, k, D)`, in float32."""
     size = np.abs(gradient).max(axis=(1, 2))
     scale = np.where(size > 0, size, 1)[:, None, None]
     accuracy = np.clip(np.sqrt(size / loss.design.rows), 1e-2, 0.1)
@@ -159,7 +159,7 @@ def _search(
 
 
 def preconditioner(inverses: FloatArray | None, dtype: type) -> Map:
-    """The map that applies blocks `(b, d, d)` to parameters `(m, k, D)`, b d = k D.
+    """Make the map that applies blocks `(b, d, d)` to parameters `(m, k, D)`, b d = k D.
 
     With one block for each column of parameters, or one for all; None is no change.
     """

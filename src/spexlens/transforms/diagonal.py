@@ -9,25 +9,23 @@ integral over q,
     I_T = integral D_T g(q) mu_t(dq),        integral q^r mu_t(dq) = w(t, t + r),
 
 w being its weights in the Moebius basis (`indices`). Here a signed measure mu is a set of nodes and
-weights: Gauss-Legendre nodes under a polynomial density, and atoms, whose derivatives are taken by
-central differences (a polynomial of n players has them outside of 0 … 1 too).
+weights: Gauss-Legendre nodes under a polynomial density, and atoms, whose derivatives are those of
+the polynomial through nearby points (h has values outside of 0 … 1 too).
 """
 
 from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass
+from math import factorial
 
 import numpy as np
 
 from spexlens.core.masks import FloatArray, read_only
 
 _NODES = 32
-_STEP = 1e-3  # of central differences
-_STENCILS = {  # offsets in steps, and weights, of the first derivatives; errors O(step^4)
-    1: ((-2, -1, 1, 2), (1 / 12, -2 / 3, 2 / 3, -1 / 12)),
-    2: ((-2, -1, 0, 1, 2), (-1 / 12, 4 / 3, -5 / 2, 4 / 3, -1 / 12)),
-}
+_RADIUS = 0.01  # within which a derivative is taken: a hundred players make h change over 1 / 100
+_POINTS = 9  # of the polynomial whose derivative it is
 
 
 @dataclass(frozen=True, eq=False)
@@ -59,6 +57,14 @@ class Measure:
         """Integrate q^r: the index's Moebius weight of r further players."""
         return float(self.weights @ self.nodes**r)
 
+    def mass(self, k: int, others: int) -> float:
+        """Integrate `q^k (1 - q)^(others - k)`: the weight of each coalition of k others.
+
+        >>> round(density([1.0]).mass(1, 2), 9)  # Shapley: 1! 1! / 3!
+        0.166666667
+        """
+        return float(self.weights @ (self.nodes**k * (1 - self.nodes) ** (others - k)))
+
 
 def density(coefficients: Sequence[float]) -> Measure:
     """Make the measure with density `sum_k coefficients_k q^k` on 0 … 1.
@@ -72,12 +78,15 @@ def density(coefficients: Sequence[float]) -> Measure:
 
 
 def atom(q: float, derivative: int = 0) -> Measure:
-    """Put all mass at q: `h(q)`, or a derivative of h there, 0 … 2.
+    """Put all mass at q: `h(q)`, or a derivative of h there, up to the eighth.
 
     >>> round(atom(0.5, derivative=1).moment(2), 9)
     1.0
     """
     if derivative == 0:
         return Measure(np.array([q]), np.array([1.0]))
-    offsets, weights = (np.array(values) for values in _STENCILS[derivative])
-    return Measure(q + _STEP * offsets, weights / _STEP**derivative)
+    at = np.cos(np.pi * (np.arange(_POINTS) + 0.5) / _POINTS)
+    powers = np.linalg.inv(np.vander(at, increasing=True))  # values -> coefficients
+    return Measure(
+        q + _RADIUS * at, factorial(derivative) / _RADIUS**derivative * powers[derivative]
+    )

@@ -50,8 +50,9 @@ class SubsetMap:
 
     def std_errors(self, std_errors: FloatArray) -> FloatArray:
         """Propagate independent standard errors `(K,)` of the weights to the result, `(L,)`."""
-        variance = np.asarray(self.matrix.power(2) @ std_errors**2, dtype=np.float64)
-        return np.sqrt(variance)
+        size = std_errors.max(initial=0.0) or 1.0  # squares of very large ones would overflow
+        variance = np.asarray(self.matrix.power(2) @ (std_errors / size) ** 2, dtype=np.float64)
+        return size * np.sqrt(variance)
 
     def after(self, first: SubsetMap) -> SubsetMap:
         """Compose: this map applied to the result of `first`."""

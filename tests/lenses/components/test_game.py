@@ -83,10 +83,10 @@ def test_columns_are_the_questions_behind_their_mean():
 
 
 def test_the_plan_is_told_before_a_run():
-    game = component_game(lm(), QUESTIONS, ["L1.H0", "L1.MLP"], replacement="mean", rescale=True)
+    game = component_game(lm(), QUESTIONS, ["L1.H0", "L1.MLP"], absent="mean", rescale=True)
     plan = game.describe(budget=10)
     assert game.players == ("L1.H0", "L1.MLP")
-    assert plan["replacement"] == "mean, rescaled"
+    assert plan["absent"] == "mean, rescaled"
     assert (plan["players"], plan["prompts"], plan["tokens"], plan["tokens_in_all"]) == (
         2,
         2,
@@ -105,21 +105,27 @@ def test_the_fingerprint_follows_what_values_depend_on():
         key(questions=QUESTIONS[:1]),
         key(sites="kv"),
         key(score="kl"),
-        key(replacement="mean"),
-        key(replacement="mean", references=["good film"]),
+        key(absent="mean"),
+        key(absent="mean", references=["good film"]),
         key(rescale=True),
     ]
     assert len({key(), *others}) == 7
 
 
+def test_values_stored_before_absent_was_the_word_are_found_again():
+    told = component_game(lm(), QUESTIONS, absent="mean", rescale=True).identity()["subject"]
+    assert set(told) == {"model", "questions", "score", "replacement"}
+    assert (told["replacement"]["kind"], told["replacement"]["rescale"]) == ("mean", True)
+
+
 def test_resampling_takes_the_questions_own_references():
     asked = [Question("the film was", "good", ("bad",), reference="the plot was")]
-    game = component_game(lm(), asked, "layers", replacement="resample")
+    game = component_game(lm(), asked, "layers", absent="resample")
     assert game(np.zeros((1, 2), dtype=bool)).shape == (1, 2)
     with pytest.raises(InvalidInputError, match="no reference prompt"):
-        component_game(lm(), QUESTIONS, replacement="resample")
+        component_game(lm(), QUESTIONS, absent="resample")
     with pytest.raises(InvalidInputError, match="3 tokens and its reference 2"):
-        component_game(lm(), asked, replacement="resample", references=["good film"])
+        component_game(lm(), asked, absent="resample", references=["good film"])
 
 
 @pytest.mark.parametrize(
@@ -139,8 +145,8 @@ def test_sites_that_do_not_fit_are_told(chosen, told):
 
 
 def test_other_arguments_that_do_not_fit_are_told():
-    with pytest.raises(UnknownNameError, match="replacement 'median'"):
-        component_game(lm(), QUESTIONS, replacement="median")
+    with pytest.raises(UnknownNameError, match="value of absent 'median'"):
+        component_game(lm(), QUESTIONS, absent="median")
     with pytest.raises(UnknownNameError, match="score 'f1'"):
         component_game(lm(), QUESTIONS, score="f1")
     with pytest.raises(InvalidInputError, match="needed a CausalLM or an Encoder"):

@@ -20,7 +20,7 @@ WEIGHTS = np.random.default_rng(0).normal(size=32)
 def test_margins_are_signed_by_the_labels():
     encoder = tiny_encoder()
     score = ProbeScore(WEIGHTS, 0.5, LABELS)
-    game = component_game(encoder, TEXTS, "heads", score=score, replacement="mean")
+    game = component_game(encoder, TEXTS, "heads", score=score, absent="mean")
     values = game(np.array([[True] * 8, [False] * 8]))
     with torch.no_grad():
         outputs = [
@@ -32,7 +32,7 @@ def test_margins_are_signed_by_the_labels():
     np.testing.assert_allclose(values[0, 1:], expected, atol=1e-4)
     assert not np.allclose(values[1], values[0], atol=0.01)
     right = component_game(
-        encoder, TEXTS, score=ProbeScore(WEIGHTS, 0.5, LABELS, accuracy=True), replacement="mean"
+        encoder, TEXTS, score=ProbeScore(WEIGHTS, 0.5, LABELS, accuracy=True), absent="mean"
     )
     assert np.array_equal(right(np.ones((1, 8), dtype=bool))[0, 1:], expected > 0)
 

@@ -1,14 +1,23 @@
 """The game of a text on an endpoint: on a small server with faults, and on llama.cpp's own."""
 
 import json
+import pickle
+from dataclasses import replace
 
 import numpy as np
 import pytest
 
 import spexlens as sx
+from spexlens.ablation.evaluate import evaluate, measure
 from spexlens.core.interventions import Interventions
 from spexlens.core.masks import all_masks, sample_masks
-from spexlens.errors import AblationError, EndpointError, InvalidInputError, SpexlensWarning
+from spexlens.errors import (
+    AblationError,
+    EndpointError,
+    InvalidInputError,
+    RefusedPromptError,
+    SpexlensWarning,
+)
 from spexlens.lenses.base import LensGame
 from spexlens.lenses.endpoint.game import endpoint_game
 from spexlens.lenses.endpoint.response import EchoedLogProbability
@@ -19,7 +28,9 @@ from spexlens.lenses.text.prompt import PromptLens
 from spexlens.models.endpoint.client import Endpoint
 from spexlens.models.endpoint.retry import RetryPolicy
 from tests.endpoint_server import (
+    REFUSALS,
     ChosenServer,
+    error,
     llama_server,
     next_word_log_probabilities,
     tokens_of,
@@ -112,6 +123,104 @@ def test_a_reply_that_cannot_be_scored_names_its_prompt_and_keeps_the_others():
         assert len(game.subject._kept) == 7
 
 
+# -- refused prompts -------------------------------------------------------------------------------
+
+
+def filtering(answer, word="bad"):
+    """A server that refuses prompts with a word."""
+    return ChosenServer(
+        lambda number, body: answer if word in body["prompt"].split() else word_model(body)
+    )
+
+
+WORDY = "a good film of the year"
+
+
+def wordy_game(server, text=WORDY, score=None, **given):
+    endpoint = Endpoint(server.url, "tiny", key_variable=None, retries=RetryPolicy(2, 0.01))
+    score = score or NextTokenLogOdds(*ANSWERS)
+    subject = EndpointSubject.prepare(endpoint, score, "a good film", **given)
+    return LensGame(PromptLens(text), subject)
+
+
+@pytest.mark.parametrize("vendor", REFUSALS)
+def test_answers_are_stored_as_they_come_before_a_refusal(tmp_path, vendor):
+    store = sx.Store(tmp_path / "values.db")
+    with filtering(REFUSALS[vendor], "year") as server:
+        game = wordy_game(server)
+        for engine in ("local", "threads"):
+            with pytest.raises(AblationError, match=r"on_refusal='skip'") as told:
+                evaluate(game, all_masks(6), store=store, engine=engine)
+            assert isinstance(told.value.__cause__, RefusedPromptError)
+        prompts = [body["prompt"].split() for body in server.bodies[1:]]
+    answered = [" ".join(words) for words in prompts if "year" not in words]
+    stored = store.games()[0].count if store.games() else 0
+    assert stored == len(answered) == len(set(answered)) > 0
+
+
+@pytest.mark.parametrize("score", [None, answer_share("good", 2, max_tokens=1)])
+@pytest.mark.parametrize("vendor", REFUSALS)
+def test_refused_prompts_have_no_value_and_are_counted(vendor, score):
+    masks = all_masks(4)
+    with filtering(REFUSALS[vendor]) as server:
+        game = wordy_game(server, "a bad film today", score, on_refusal="skip")
+        measured = measure(game, masks, batch_size=6)
+    assert (np.isnan(measured.values) == masks[:, 1]).all()
+    assert (measured.calls, measured.refused, game.subject.record().refused) == (16, 8, 8)
+    assert "8 prompts brought no value, the first: the endpoint" in game.notes()[0]
+
+
+def test_an_explanation_does_without_refused_prompts(tmp_path):
+    store = sx.Store(tmp_path / "values.db")
+    with filtering(REFUSALS["Azure"]) as server:
+        game = wordy_game(server, "a bad film of the year", on_refusal="skip")
+        explanation = sx.explain(game, 40, "lasso", rng=0, store=store)
+    refused = game.subject.record().refused
+    assert not explanation.masks[:, 1].any()
+    assert explanation.calls == 40
+    assert store.games()[0].count == 40 - refused < 30
+    notes = " ".join(explanation.notes)
+    assert f"{refused} of 40 masks were refused and left out" in notes
+    assert f"{refused} prompts brought no value" in notes
+
+
+def test_a_reply_that_cannot_be_scored_is_left_out_too():
+    def answer(number, body):
+        status, content = word_model(body)
+        if "bad" in body["prompt"].split():
+            content["choices"][0]["logprobs"] = None
+        return status, content
+
+    with ChosenServer(answer) as server:
+        game = wordy_game(server, "a bad film of the year", on_refusal="skip", details=True)
+        values = game(all_masks(6))
+    assert (np.isnan(values) == all_masks(6)[:, [1]]).all()
+    assert "holds no log-probabilities" in game.notes()[0]
+
+
+@pytest.mark.parametrize("status", [401, 403, 404, 405, 500])
+def test_what_is_wrong_with_every_prompt_is_no_refusal(status):
+    with filtering((status, error("no such key"))) as server:
+        game = wordy_game(server, "a bad film of the year", on_refusal="skip")
+        with pytest.raises(EndpointError, match=str(status)) as told:
+            game(all_masks(6))
+    assert not isinstance(told.value, RefusedPromptError)
+    assert game.subject.record().refused == 0
+
+
+def test_the_full_prompt_must_be_answered():
+    with filtering(REFUSALS["Azure"]) as server, pytest.raises(RefusedPromptError, match="policy"):
+        endpoint_game(
+            server.url, "tiny", TEXT, answers=ANSWERS, key_variable=None, on_refusal="skip"
+        )
+
+
+def test_errors_of_an_endpoint_travel_between_processes():
+    sent = RefusedPromptError("refused", "a bad film", 400)
+    came = pickle.loads(pickle.dumps(sent))
+    assert (str(came), came.prompt, came.status) == ("refused", "a bad film", 400)
+
+
 # -- what is told ----------------------------------------------------------------------------------
 
 
@@ -170,8 +279,9 @@ def test_describe_estimates_without_a_request():
 def test_the_cost_of_samples_counts_every_one():
     with ChosenServer() as server:
         subject = subject_of(server, Samples(len, "length", 5, max_tokens=2), prices=(0.0, 1e6))
-        plan = subject.describe(Interventions(inputs=(TEXT,)))
-    assert plan["tokens"] == 3 + 5 * 2  # the prompt once, as the server gives all choices together
+        full = Interventions(inputs=(TEXT,))
+        plan, tokens = subject.describe(full), subject.tokens(full)
+    assert tokens == 3 + 5 * 2  # the prompt once, as the server gives all choices together
     assert plan["cost"] == pytest.approx(10)
 
 
@@ -215,6 +325,7 @@ def test_identity_is_json_and_differs_with_what_values_depend_on():
         ({"answers": ANSWERS, "template": "Review:"}, "exactly once"),
         ({"answers": ANSWERS, "segmenter": "chapters"}, "known: words"),
         ({"answers": ANSWERS, "system": "Be brief."}, "chat=True"),
+        ({"answers": ANSWERS, "on_refusal": "ignore"}, "known: raise, skip"),
     ],
 )
 def test_arguments_are_checked_before_the_first_request(given, message):
@@ -260,6 +371,33 @@ def test_llama_cpp_agrees_with_the_same_model_in_transformers(llama, smollm2):
     assert np.abs(values - expected).max() < 0.5  # llama.cpp rounds activations to 8 bits
     assert np.ptp(expected) > 1
     assert game.subject.record().bounded == 0
+
+
+@pytest.mark.real_model
+def test_no_wrong_log_odds_of_llama_cpp_is_unmarked(llama):
+    lens = PromptLens(REVIEW, TEMPLATE)
+    masks = np.vstack([np.ones(10), np.random.default_rng(0).random((5, 10)) < 0.5]).astype(bool)
+
+    def readings(score):
+        replies = dict(llama.run([score.requests(text)[0] for text in prompts]))
+        return [score.values([replies[row]]) for row in range(len(masks))]
+
+    prompts = lens.intervene(masks).inputs
+    score = NextTokenLogOdds("positive", "negative")
+    truth = readings(replace(score, top=49152))  # the whole vocabulary
+    resolved = score.resolve(llama, lens.prompt)
+    assert resolved.top == 500
+    for reading, true in zip(readings(resolved), truth, strict=True):
+        assert reading.value == pytest.approx(true.value, abs=0.01)
+        assert not reading.bounded
+    wrong = 0
+    for top in (5, 20, 50):
+        for reading, true in zip(readings(replace(score, top=top)), truth, strict=True):
+            off = abs(reading.value - true.value) > 0.05
+            wrong += off
+            assert not off or reading.bounded or reading.partial
+            assert reading.low - 0.01 <= true.value <= reading.high + 0.01
+    assert wrong > 3
 
 
 @pytest.mark.real_model

@@ -4,6 +4,8 @@ import math
 
 import numpy as np
 import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
 
 from spexlens.errors import EndpointError, InvalidInputError, SpexlensWarning
 from spexlens.lenses.endpoint.response import EchoedLogProbability, last_tokens, right_echo
@@ -15,6 +17,7 @@ from spexlens.models.endpoint.retry import RetryPolicy
 from tests.endpoint_server import (
     WORDS,
     ChosenServer,
+    error,
     next_word_log_probabilities,
     tokens_of,
     word_model,
@@ -71,6 +74,96 @@ def test_a_bound_is_never_below_the_truth(top):
     own = math.log(sum(math.exp(truth[word]) for word in variants))
     reading = NextTokenLogOdds(first, "absent").values([reply])
     assert own - reading.value >= truth[ranked[top]] - 1e-9
+
+
+def exact_log_odds(table, positive, negative):
+    """Over all of a table, without a limit on the tokens returned."""
+    masses = [
+        sum(p for text, p in table.items() if text.strip().casefold() == answer)
+        for answer in (positive, negative)
+    ]
+    return math.log(masses[0] / masses[1])
+
+
+@settings(max_examples=200)
+@given(
+    st.lists(st.floats(0.001, 1), min_size=12, max_size=12),
+    st.integers(2, 12),
+    st.sampled_from([1.0, 0.7]),
+)
+def test_the_value_lies_between_its_bounds_and_is_marked_where_it_is_off(weights, top, mass):
+    """Whatever spellings fall out of the tokens returned, and however many others there are."""
+    spellings = [" yes", "yes", " Yes", "Yes", " YES", " no", "no", " No", "NO", " a", " b", " c"]
+    table = {
+        text: mass * weight / sum(weights) for text, weight in zip(spellings, weights, strict=True)
+    }
+    returned = dict(sorted(table.items(), key=lambda item: -item[1])[:top])
+    reading = NextTokenLogOdds("yes", "no", top=top).values([reply_of(returned)])
+    truth = exact_log_odds(table, "yes", "no")
+    assert reading.low - 1e-9 <= truth <= reading.high + 1e-9
+    if abs(reading.value - truth) > 0.1:
+        assert reading.bounded or reading.partial
+    if math.isfinite(reading.low) and math.isfinite(reading.high):
+        assert reading.low - 1e-9 <= reading.value <= reading.high + 1e-9
+        assert not reading.bounded
+    else:
+        assert reading.bounded
+    if top == 12 and mass == 1:
+        assert (reading.bounded, reading.partial) == (0, 0)
+        assert reading.value == pytest.approx(truth)
+
+
+def test_one_token_alone_has_no_other_spelling():
+    score = NextTokenLogOdds(" yes", " no", exact=True)
+    reading = score.values([reply_of({" yes": 0.1, " no": 0.1, "Yes": 0.1})])
+    assert (reading.partial, reading.low, reading.high) == (0, reading.value, reading.value)
+
+
+LIMITS = {
+    "OpenAI": "Invalid value for 'top_logprobs': must be less than or equal to {}.",
+    "completions": "{1} is greater than the maximum of {0} - 'logprobs'",
+    "vLLM": "Requested sample logprobs of {1}, which is greater than max allowed: {0}",
+    "pydantic": "body.top_logprobs: Input should be less than or equal to {}",
+}
+
+
+@pytest.mark.parametrize("vendor", LIMITS)
+@pytest.mark.parametrize(("limit", "found"), [(5, 5), (8, 5), (20, 20), (100, 20), (500, 500)])
+def test_as_many_tokens_are_asked_for_as_the_server_gives(vendor, limit, found):
+    def answer(number, body):
+        if body["logprobs"] > limit:
+            return 400, error(LIMITS[vendor].format(limit, body["logprobs"]))
+        return word_model(body)
+
+    with ChosenServer(answer) as server:
+        endpoint = endpoint_of(server)
+        score = NextTokenLogOdds("positive", "film").resolve(endpoint, "a film")
+        assert len(server.bodies) == 1 + [500, 20, 5].index(found)
+        if limit < 500:
+            with pytest.raises(EndpointError, match=f"--top-tokens {limit}"):
+                NextTokenLogOdds("positive", "film", top=limit + 1).resolve(endpoint, "a film")
+    assert score.top == score.identity()["top"] == found
+    assert score.requests("a film")[0].top == found
+
+
+@pytest.mark.parametrize("limit", [0, 2])
+def test_a_server_that_gives_hardly_any_is_told_so(limit):
+    told = (400, error("logprobs are not supported, at most 2"))
+    with (
+        ChosenServer(lambda n, body: told if body["logprobs"] > limit else word_model(body)) as s,
+        pytest.raises(EndpointError, match="a score of samples"),
+    ):
+        NextTokenLogOdds("good", "bad").resolve(endpoint_of(s), "a film")
+    assert len(s.bodies) == 3
+
+
+def test_another_refusal_is_not_asked_about_again():
+    with (
+        ChosenServer(lambda number, body: (400, error("no such model"))) as server,
+        pytest.raises(EndpointError, match="no such model"),
+    ):
+        NextTokenLogOdds("good", "bad").resolve(endpoint_of(server), "a film")
+    assert len(server.bodies) == 1
 
 
 def test_a_token_beyond_those_asked_for_is_left_out():
@@ -179,9 +272,9 @@ def test_what_begins_with_an_answer(text, begins):
 def test_a_seed_or_settings_without_noise_are_told():
     with pytest.raises(InvalidInputError, match="seed"):
         answer_share("yes").resolve(Endpoint("http://localhost/v1", "m", options={"seed": 1}), "a")
-    for given in ({"count": 1}, {"temperature": 0.0}, {"max_tokens": 0}):
+    for wrong in ({"count": 1}, {"temperature": 0.0}, {"max_tokens": 0}):
         with pytest.raises(InvalidInputError, match="at least 2 samples"):
-            answer_share("yes", **given)
+            answer_share("yes", **wrong)
 
 
 # -- log-probability of a response -----------------------------------------------------------------
@@ -221,12 +314,129 @@ def test_a_server_that_is_always_sure_is_not_believed():
         right_echo(endpoint_of(server))
 
 
+def failing(field, fault=(500, ""), **served):
+    return ChosenServer(lambda n, body: fault if field in body else word_model(body, **served))
+
+
+@pytest.mark.parametrize("fault", [(500, ""), (503, {"error": "busy"}), "cut"])
+def test_a_server_that_fails_at_one_field_is_asked_through_the_other(fault):
+    with failing("echo", fault, prompt_logprobs="right") as server:
+        endpoint = Endpoint(
+            server.url, "tiny", key_variable=None, concurrency=1,
+            retries=RetryPolicy(attempts=8, first_wait=0.01),
+        )  # fmt: skip
+        assert right_echo(endpoint) == "prompt_logprobs"
+    assert 2 <= sum("echo" in body for body in server.bodies) <= 4  # not 8 each
+
+
 def test_a_failing_server_is_no_verdict_on_its_echo():
-    with (
-        ChosenServer(lambda n, body: (500, "") if body.get("echo") else word_model(body)) as server,
-        pytest.raises(EndpointError, match="500"),
-    ):
+    with failing("echo") as server, pytest.raises(EndpointError, match="500") as told:
         right_echo(endpoint_of(server))
+    assert "prompt_logprobs: refused with status 400" in told.value.__notes__[0]
+
+
+# -- forms of log-probabilities --------------------------------------------------------------------
+
+TABLE = {" good": -0.4, " bad": -1.6, " film": -3.0, " a": -4.2}
+
+
+def entries(table):
+    return [{"token": text, "logprob": number, "bytes": None} for text, number in table.items()]
+
+
+def with_content(table):
+    return {"content": [{"token": " good", "logprob": -0.4, "top_logprobs": entries(table)}]}
+
+
+def parallel(table, top=None):
+    return {"tokens": [" good"], "token_logprobs": [-0.4], "top_logprobs": [top or table]}
+
+
+FORMS = {
+    "chat": with_content(TABLE),
+    "chat and more": {**with_content(TABLE), "refusal": None, "reasoning_content": None},
+    "completion": parallel(TABLE),
+    "completion of entries": parallel(TABLE, entries(TABLE)),
+    "both, one null": {**parallel(TABLE), "content": None},
+    "an offset": {**parallel(TABLE), "text_offset": [6]},
+    "a null": parallel({**TABLE, " the": None}),
+    "a null in a chat": with_content({" the": None, **TABLE}),
+    "a missing number": parallel(TABLE, [*entries(TABLE), {"token": " the"}]),
+    "minus infinity": parallel({**TABLE, " the": -math.inf}),
+    "no number": with_content({**TABLE, " the": math.nan}),
+    "impossible": with_content({**TABLE, " the": -9999.0}),
+    "rounded up": with_content({**TABLE, " the": -9999.0, " good": -0.4}),
+    "integers": None,
+}
+
+
+@pytest.mark.parametrize("usage", [None, {}, {"prompt_tokens": None}, {"prompt_tokens": 2}])
+@pytest.mark.parametrize("form", FORMS)
+def test_every_form_of_log_probabilities_gives_the_same_value(form, usage):
+    logs = FORMS[form] or with_content({" good": -1, " bad": -3, " film": -9})
+    expected = 2.0 if FORMS[form] is None else 1.2
+    choice = {"text": " good", "logprobs": logs}
+    with ChosenServer(lambda n, body: (200, {"choices": [choice], "usage": usage})) as server:
+        endpoint = endpoint_of(server)
+        score = NextTokenLogOdds("good", "bad").resolve(endpoint, "a film")
+        reading = score.values([endpoint.ask(*score.requests("a film"))])
+    assert reading.value == pytest.approx(expected)
+    assert reading.bounded == 0
+
+
+@pytest.mark.parametrize(
+    "table",
+    [
+        {" good": 0.7, " bad": 0.2, " film": 0.1},  # probabilities
+        {" good": 0.0009, " bad": 0.0002, " film": 0.0001},
+        {" good": 70.0, " bad": 20.0},  # per cent
+        {" good": 0.0, " bad": 0.0, " film": 0.0},  # a field that is filled with something
+        {" good": 0.4, " bad": 1.6},  # with the sign turned
+    ],
+)
+def test_numbers_that_are_no_log_probabilities_are_told(table):
+    for logs in (with_content(table), parallel(table)):
+        choice = {"text": " good", "logprobs": logs}
+        with (
+            ChosenServer(lambda n, body, c=choice: (200, {"choices": [c]})) as server,
+            pytest.raises(InvalidInputError, match=r"log-probabilit.*samples"),
+        ):
+            NextTokenLogOdds("good", "bad").resolve(endpoint_of(server), "a film")
+
+
+@pytest.mark.parametrize("kind", [math.exp, abs])
+def test_an_echo_of_other_numbers_is_not_believed(kind):
+    def answer(number, body):
+        status, content = word_model({**body, "request": number}, "right", "right")
+        if status == 200:
+            logs = content["choices"][0]["logprobs"]
+            told = [None if x is None else kind(x) for x in logs["token_logprobs"]]
+            logs["token_logprobs"] = told
+            for entry in content["choices"][0].get("prompt_logprobs") or ():
+                for token in (entry or {}).values():
+                    token["logprob"] = kind(token["logprob"])
+        return status, content
+
+    with ChosenServer(answer) as server, pytest.raises(InvalidInputError, match="as a log-prob"):
+        right_echo(endpoint_of(server))
+
+
+@pytest.mark.parametrize("through", ["echo", "prompt_logprobs"])
+@pytest.mark.parametrize("usage", [None, {}, {"completion_tokens": None}])
+def test_an_echo_is_believed_whether_or_not_its_tokens_are_counted(through, usage):
+    served = {"echo": "refused", "prompt_logprobs": "refused", through: "right"}
+
+    def answer(number, body):
+        status, content = word_model({**body, "request": number}, **served)
+        return status, {**content, "usage": usage} if status == 200 else content
+
+    with ChosenServer(answer) as server:
+        endpoint = endpoint_of(server)
+        score = EchoedLogProbability(" good film").resolve(endpoint, "a bad")
+        reading = score.values([endpoint.ask(*score.requests("a bad"))])
+    assert score.echo == through
+    expected = next_word_log_probabilities(" bad")[" good"]
+    assert reading.value == pytest.approx(expected + next_word_log_probabilities(" good")[" film"])
 
 
 @pytest.mark.parametrize("through", ["echo", "prompt_logprobs"])

@@ -55,9 +55,9 @@ def random_masks(n, count=12, seed=0):
     return np.random.default_rng(seed).random((count, n)) < 0.7
 
 
-@pytest.mark.parametrize("replacement", ["zero", "mean"])
-def test_a_prompt_under_gates_equals_the_component_lens_on_that_prompt(replacement):
-    lm, game = prompts_and_heads(replacement=replacement)
+@pytest.mark.parametrize("absent", ["zero", "mean"])
+def test_a_prompt_under_gates_equals_the_component_lens_on_that_prompt(absent):
+    lm, game = prompts_and_heads(absent=absent)
     masks = random_masks(len(game.players))
     prompts = game.lens.intervene(masks).inputs
     full = lm.encode(game.lens.lenses["words"].prompt)
@@ -69,8 +69,8 @@ def test_a_prompt_under_gates_equals_the_component_lens_on_that_prompt(replaceme
 
     for mask, prompt, value in zip(masks, prompts, game(masks), strict=True):
         runner = gated_runner(
-            lm.passes, game.subject.runner.sites, [lm.encode(prompt)], replacement=replacement,
-            references=[full] if replacement == "mean" else None,
+            lm.passes, game.subject.runner.sites, [lm.encode(prompt)], absent=absent,
+            references=[full] if absent == "mean" else None,
         )  # fmt: skip
         alone = runner.run(mask[None, 5:].astype(float), last)[0, 0, 0]
         assert value == pytest.approx(alone, abs=2e-4)
@@ -83,9 +83,11 @@ def test_a_store_knows_a_joint_game(tmp_path):
     distinct = len(np.unique(masks, axis=0))
     first = sx.measure(prompts_and_heads()[1], masks, store=store)
     again = sx.measure(prompts_and_heads()[1], masks, store=store)
-    other = sx.measure(prompts_and_heads(replacement="mean")[1], masks, store=store)
+    other = sx.measure(prompts_and_heads(absent="mean")[1], masks, store=store)
     assert (first.calls, again.calls, other.calls) == (distinct, 0, distinct)
     assert np.array_equal(first.values, again.values)
+    told = prompts_and_heads(absent="mean")[1].subject.identity()
+    assert told["replacement"]["kind"] == "mean"  # the key of values stored before `absent`
 
 
 @pytest.mark.parametrize("score", ["margin", "log_odds", "probability", "loss"])
@@ -185,7 +187,7 @@ def test_what_does_not_fit_a_reader_is_told():
     encoder = _encoder(0)
     heads = sites.heads(encoder.model)
     with pytest.raises(sx.InvalidInputError, match="no reference texts"):
-        EncoderFeatures.of(encoder, heads, replacement="mean")
+        EncoderFeatures.of(encoder, heads, absent="mean")
     gated = reader(EncoderFeatures.of(encoder, heads))
     lenses = {"data": TrainingLens.of_examples(8), "heads": ComponentLens(heads[::-1])}
     with pytest.raises(sx.InvalidInputError, match="different sites"):

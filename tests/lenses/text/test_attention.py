@@ -54,6 +54,16 @@ def test_models_that_look_back_or_count_otherwise_are_refused(architecture):
         prompt_game(tiny(architecture), "not good", TEMPLATE, answers=("yes", "no"), absent="hide")
 
 
+def test_special_tokens_that_are_not_run_are_not_counted():
+    written = CausalLM(tiny_model(), tiny_tokenizer(before=("<s>",), after=(".",)), name="tiny")
+    template = f"<s> {TEMPLATE}"
+    values = [
+        prompt_game(lm, "not good", template, answers=("yes", "no"), absent="hide")(all_masks(2))
+        for lm in (tiny(), written, written.as_written())
+    ]
+    np.testing.assert_allclose(values[1:], [values[0]] * 2, atol=1e-5)
+
+
 def test_a_hidden_token_still_sees_itself():
     game = prompt_game(tiny(), "film", "Review: {text}", answers=("yes", "no"), absent="hide")
     values = game(all_masks(1))

@@ -13,7 +13,7 @@ from spexlens.lenses.text.game import prompt_game
 from spexlens.models.pretrained.causal_lm import CausalLM
 from spexlens.models.pretrained.classifier import SequenceClassifier, fit_probe
 from spexlens.models.pretrained.encoder import Encoder, embeddings
-from tests.tiny_models import VOCABULARY, tiny_model, tiny_tokenizer
+from tests.tiny_models import VOCABULARY, tiny_classifier, tiny_model, tiny_tokenizer
 
 TEXTS = ("good film", "bad", "the plot was not very good , no fun", "good film")
 
@@ -132,6 +132,45 @@ def test_what_does_not_fit_is_told_before_any_pass(classifier, given, message):
     arguments = {"text": "good", "label": "good", **given}
     with pytest.raises(InvalidInputError, match=message):
         prompt_game(classifier, **arguments)
+
+
+@pytest.mark.parametrize("architecture", ["bert", "llama, other padding", "gpt2, no padding"])
+@pytest.mark.filterwarnings("ignore:.*refuses several texts:spexlens.errors.SpexlensWarning")
+def test_the_one_output_of_a_reward_model_is_the_score(architecture):
+    model = SequenceClassifier(tiny_classifier(architecture, labels=1), tiny_tokenizer(), "reward")
+    assert model.labels == ("LABEL_0",)
+    expected = [
+        float(alone(model.model, model.tokenizer, text).logits[0, 0])
+        for text in ("the film", "the not film", "the good film", "the not good film")
+    ]
+    assert np.ptp(expected) > 0.05
+    for given in ({}, {"label": "LABEL_0"}):
+        game = prompt_game(model, "not good", "the {text} film", **given)
+        np.testing.assert_allclose(game(all_masks(2)), expected, atol=1e-5)
+        assert game.describe()["score"] == "output 'LABEL_0'"
+    with pytest.raises(UnknownNameError, match="known: LABEL_0"):
+        prompt_game(model, "good", against="LABEL_1")
+    with pytest.raises(InvalidInputError, match="compared with itself"):
+        prompt_game(model, "good", against="LABEL_0")
+    if architecture == "bert":
+        hiding = prompt_game(model, "not good", "the {text} film", absent="hide")
+        assert hiding(np.ones((1, 2), dtype=bool))[0] == pytest.approx(expected[-1], abs=1e-5)
+
+
+@pytest.mark.parametrize("kind", ["multi_label_classification", "regression"])
+def test_outputs_that_are_no_alternatives_are_not_held_against_each_other(tokenizer, kind):
+    several = config()
+    several.problem_type = kind
+    with torch.random.fork_rng():
+        torch.manual_seed(0)
+        model = SequenceClassifier(BertForSequenceClassification(several), tokenizer, "tiny")
+    logits = model.class_logits(["good film"])[0]
+    full = np.ones((1, 2), dtype=bool)
+    game = prompt_game(model, "good film", label="good")
+    assert game(full)[0] == pytest.approx(logits[1], abs=1e-6)
+    assert game.describe()["score"] == "output 'good'"
+    other = prompt_game(model, "good film", label="good", against="bad")
+    assert other(full)[0] == pytest.approx(logits[1] - logits[0], abs=1e-6)
 
 
 def test_a_classifier_is_asked_for_a_class_and_a_language_model_for_answers(classifier):

@@ -139,11 +139,8 @@ def test_the_subject_scores_inputs_and_describes_without_running(tiny):
     logits = tiny.next_token_logits(PROMPTS, [3, 4])
     np.testing.assert_allclose(subject.evaluate(interventions), logits @ [2.0, -0.5])
     never_run = ScoredLM(CausalLM(_Unrunnable(), tiny.tokenizer, "tiny"), score)
-    assert never_run.describe(interventions) == {
-        "model": "tiny",
-        "score": "2 a - b/2",
-        "tokens": 7 + 6 + 1,
-    }
+    assert never_run.describe(interventions) == {"model": "tiny", "score": "2 a - b/2"}
+    assert never_run.tokens(interventions).tolist() == [7, 6, 1]
 
 
 class _Unrunnable:
@@ -159,3 +156,11 @@ def test_interventions_it_cannot_run_are_an_error(tiny, others):
     subject = ScoredLM(tiny, TokenScore((3,), (1.0,), False, "a"))
     with pytest.raises(InvalidInputError, match=r"gates on components.*; ScoredLM runs"):
         subject.evaluate(Interventions(**others))
+
+
+def test_a_tokenizer_that_closes_texts_is_no_reason_to_warn(recwarn):
+    closing = CausalLM(tiny_model(), tiny_tokenizer(before=("<s>",), after=(".",)), name="tiny")
+    assert answer_tokens(closing, "the film was", "very good") == tuple(
+        map(VOCABULARY.index, ("very", "good"))
+    )
+    assert not recwarn.list

@@ -15,11 +15,12 @@ from spexlens.errors import (
     EndpointError,
     EndpointUnavailableError,
     InvalidInputError,
+    RefusedPromptError,
     TransientError,
 )
 from spexlens.models.endpoint.client import Endpoint, Request
 from spexlens.models.endpoint.retry import Pace, RetryPolicy
-from tests.endpoint_server import ChosenServer, word_model
+from tests.endpoint_server import ChosenServer, error, word_model
 
 KEY = "sk-Zq7Xw9Kv3Jm5"
 QUICK = RetryPolicy(attempts=4, first_wait=0.01)
@@ -57,6 +58,90 @@ def test_options_add_and_take_out_fields():
     body = Endpoint("http://localhost/v1", "m", options=options).body(Request("Hi"))
     assert "max_tokens" not in body
     assert body["max_completion_tokens"] == 1
+
+
+def test_two_names_of_one_limit_are_never_sent_together():
+    body = Endpoint("http://localhost/v1", "m", options={"max_completion_tokens": 9}).body(
+        Request("Hi")
+    )
+    assert body["max_completion_tokens"] == 9
+    assert "max_tokens" not in body
+
+
+WANTED = {
+    "limit": (
+        lambda body: "max_tokens" in body,
+        error(
+            "Unsupported parameter: 'max_tokens' is not supported with this model. Use "
+            "'max_completion_tokens' instead.", param="max_tokens", code="unsupported_parameter",
+        ),
+    ),
+    "temperature": (
+        lambda body: body.get("temperature", 1) != 1 or "temperature" in body,
+        error(
+            "Unsupported value: 'temperature' does not support 0.0 with this model. Only the "
+            "default (1) value is supported.", param="temperature", code="unsupported_value",
+        ),
+    ),
+}  # fmt: skip
+"""Which bodies newer models refuse, and in which words."""
+
+
+def wanting(*names, status=400):
+    def answer(number, body):
+        for name in names:
+            refuses, told = WANTED[name]
+            if refuses(body):
+                return status, told
+        length = body.get("max_completion_tokens", body.get("max_tokens"))
+        return word_model({"temperature": 1, **body, "max_tokens": length, "request": number})
+
+    return ChosenServer(answer)
+
+
+@pytest.mark.parametrize("status", [400, 422])
+@pytest.mark.parametrize(
+    "names", [["limit"], ["temperature"], ["limit", "temperature"], ["temperature", "limit"]]
+)
+@pytest.mark.parametrize("wanted", [Request("a", top=3), Request("a", 4, temperature=1.0)])
+def test_a_server_is_asked_as_it_wants_to_be_after_it_said_so_once(names, status, wanted):
+    with wanting(*names, status=status) as server:
+        endpoint = endpoint_of(server, concurrency=1)
+        list(endpoint.run([wanted] * 5))
+    assert len(server.bodies) == 5 + len(names)
+    assert endpoint.usage.requests == 5
+    expected = {"limit": {"max_completion_tokens": wanted.max_tokens}, "temperature": {}}
+    last = server.bodies[-1]
+    for name in names:
+        assert expected[name].items() <= last.items()
+        assert not WANTED[name][0](last)
+    assert endpoint.identity() == endpoint_of(server).identity()
+
+
+def test_threads_that_are_refused_together_all_learn():
+    with wanting("limit") as server:
+        assert len(list(endpoint_of(server, concurrency=8).run([Request("a")] * 16))) == 16
+    assert len(server.bodies) <= 16 + 8
+
+
+def test_a_temperature_that_matters_is_not_changed():
+    with wanting("temperature") as server:
+        endpoint = endpoint_of(server)
+        with pytest.raises(EndpointError, match="temperature"):
+            endpoint.ask(Request("a", temperature=0.7))
+        endpoint.ask(Request("a", temperature=1.0))
+        with pytest.raises(EndpointError, match="temperature"):
+            endpoint.ask(Request("a", temperature=0.7))
+        chosen = endpoint_of(server, options={"temperature": 0.5})
+        with pytest.raises(EndpointError, match="temperature"):
+            chosen.ask(Request("a", top=3))
+
+
+def test_a_server_that_is_never_content_is_an_error():
+    never = lambda number, body: (400, error("use max_completion_tokens"))  # noqa: E731
+    with ChosenServer(never) as server, pytest.raises(EndpointError, match="max_completion"):
+        endpoint_of(server).ask(Request("a"))
+    assert len(server.bodies) == 2
 
 
 def test_replies_come_with_their_position_and_are_counted():
@@ -122,6 +207,88 @@ def test_a_fault_that_passes_is_tried_again(fault):
     assert len(reply.alternatives) == 2
 
 
+PASSING_ERRORS = [
+    error("Provider returned error", code=502, metadata={"provider_name": "x"}),
+    error("Rate limit reached", type="tokens", code="rate_limit_exceeded"),
+    error("The server is overloaded", type="server_error", code=None),
+    error("busy", code="503"),
+    {"error": "model is loading"},
+    {"choices": [], "error": {"message": "upstream died", "type": "InternalServerError"}},
+    {"choices": [{"finish_reason": "error", "error": {"code": 502, "message": "cut"}}]},
+    {"object": "error", "message": "engine died", "type": "InternalServerError", "code": 500},
+    {"detail": "try again"},
+]
+LASTING_ERRORS = [
+    (error("flagged", type="invalid_request_error", code="content_filter"), RefusedPromptError),
+    (error("too long", code="context_length_exceeded"), RefusedPromptError),
+    (error("no such prompt", code=400), RefusedPromptError),
+    ({"object": "error", "message": "bad", "type": "BadRequestError", "code": 400},
+     RefusedPromptError),
+    (error("no key", code=401), EndpointError),
+    (error("Incorrect API key", type="invalid_request_error", code="invalid_api_key"),
+     EndpointError),
+    (error("pay first", type="insufficient_quota", code="insufficient_quota"), EndpointError),
+    (error("no such model", code="model_not_found"), EndpointError),
+]  # fmt: skip
+"""Errors that some servers send with status 200."""
+
+
+@pytest.mark.parametrize("content", PASSING_ERRORS)
+def test_an_error_in_an_answer_of_200_is_tried_again_and_told(content):
+    with faults((200, content), (200, content)) as server:
+        assert len(endpoint_of(server).ask(Request("a", top=2)).alternatives) == 2
+    assert len(server.bodies) == 3
+    told = content.get("error") or content.get("detail") or content.get("message")
+    told = told or content["choices"][0]["error"]
+    told = told["message"] if isinstance(told, dict) else told
+    with (
+        ChosenServer(lambda number, body: (200, content)) as server,
+        pytest.raises(EndpointUnavailableError, match=f"200 OK with an error in it.*{told}"),
+    ):
+        endpoint_of(server).ask(Request("a"))
+
+
+@pytest.mark.parametrize(("content", "kind"), LASTING_ERRORS)
+def test_an_error_in_an_answer_of_200_that_will_not_pass_is_told_at_once(content, kind):
+    with (
+        ChosenServer(lambda number, body: (200, content)) as server,
+        pytest.raises(kind, match="with an error in it") as told,
+    ):
+        endpoint_of(server).ask(Request("a"))
+    assert len(server.bodies) == 1
+    assert type(told.value) is kind
+
+
+@pytest.mark.parametrize(
+    ("words", "advice"),
+    [
+        ("50 is greater than the maximum of 5 - 'logprobs'", "--top-tokens 5"),
+        ("Invalid value for 'top_logprobs': must be less than or equal to 20.", "--top-tokens 20"),
+        ("Requested sample logprobs of 50, which is greater than max allowed: 20",
+         "--top-tokens 20"),
+        ("top_logprobs: Input should be less than or equal to 8", "--top-tokens 8"),
+        ("logprobs are not supported", "a score of samples"),
+    ],
+)  # fmt: skip
+def test_a_limit_of_log_probabilities_is_told_with_the_option(words, advice):
+    with (
+        ChosenServer(lambda number, body: (400, error(words))) as server,
+        pytest.raises(EndpointError, match=advice),
+    ):
+        endpoint_of(server).ask(Request("a", top=50))
+
+
+def test_fewer_attempts_can_be_enough():
+    with ChosenServer(lambda n, body: (500, "") if n else word_model(body)) as server:
+        endpoint = endpoint_of(server)
+        endpoint.ask(Request("a"))
+        for attempts in (1, 2, 9):
+            asked = len(server.bodies)
+            with pytest.raises(EndpointUnavailableError):
+                endpoint.ask(Request("a", attempts=attempts))
+            assert len(server.bodies) - asked == min(attempts, QUICK.attempts)
+
+
 def test_a_slow_answer_is_given_up_and_asked_for_again():
     def answer(number, body):
         if number == 0:
@@ -185,7 +352,15 @@ def test_a_server_that_is_not_there_is_told():
 
 
 @pytest.mark.parametrize(
-    "wrong", [{}, {"choices": []}, {"choices": [{"text": "a", "logprobs": 3}]}]
+    "wrong",
+    [
+        {},
+        {"choices": []},
+        {"choices": [{"text": "a", "logprobs": 3}]},
+        {"choices": [{}]},
+        {"model": "m", "message": {"role": "assistant", "content": "Yes"}, "done": True},
+        {"choices": [{"text": "a", "logprobs": {"tokens": ["a"], "token_logprobs": ["much"]}}]},
+    ],
 )
 def test_json_of_another_form_is_an_error_that_is_not_tried_again(wrong):
     with (

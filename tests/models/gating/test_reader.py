@@ -115,9 +115,7 @@ def test_absent_heads_become_their_mean_over_the_references():
         for ids in references:
             lm.model(input_ids=torch.tensor([ids]))
     means = {name: torch.cat(kept).mean(dim=0) for name, kept in seen.items()}
-    rows = gated_runner(
-        lm.passes, chosen, references[:1], replacement="mean", references=references
-    )
+    rows = gated_runner(lm.passes, chosen, references[:1], absent="mean", references=references)
     gates = random_gates(rows, len(PROMPTS))
     logits = lm.read_by(GatedReader(rows, gates)).next_token_logits(PROMPTS, TARGETS)
     for prompt, gate, row in zip(PROMPTS, gates, logits, strict=True):
@@ -219,7 +217,7 @@ def test_what_does_not_fit_is_told():
         lm.read_by(GatedReader(rows, np.ones((2, 5)))).next_token_logits(PROMPTS[:2], TARGETS)
     with pytest.raises(sx.InvalidInputError, match="generated text"):
         view.generate(PROMPTS[:2], 3)
-    sampled = made("llama", replacement="resample", references=[lm.encode(PROMPTS[1])])[1]
+    sampled = made("llama", absent="resample", references=[lm.encode(PROMPTS[1])])[1]
     with pytest.raises(sx.InvalidInputError, match="resample"):
         lm.read_by(GatedReader(sampled, np.ones((1, 8)))).next_token_logits(PROMPTS[:1], TARGETS)
     with pytest.raises(sx.InvalidInputError, match="batch_tokens = 0"):

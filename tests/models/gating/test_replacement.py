@@ -64,7 +64,7 @@ def test_the_identity_tells_references_apart():
         ("resample", [[3, 9, 4], [5, 6, 7]], "prompt 0 has 4 tokens and its reference 3"),
         ("resample", [[3, 9, 4, 10]], "1 reference prompts given for 2"),
         ("mean", [], "no reference prompts"),
-        ("median", [], "unknown replacement 'median'; known: zero, mean, resample"),
+        ("median", [], "unknown value of absent 'median'; known: zero, mean, resample"),
     ],
 )
 def test_references_that_do_not_fit_are_told(kind, references, told):

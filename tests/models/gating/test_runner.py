@@ -94,12 +94,12 @@ def test_resampling_everything_gives_the_reference():
         Passes((model,)),
         sites.layers(model),
         PROMPTS,
-        replacement="resample",
+        absent="resample",
         references=references,
     )
     mixed = gated_runner(
         Passes((model,)), sites.positions(model, [-1, -2, -3], layers=[0]), [PROMPTS[1]],
-        replacement="resample", references=[references[1]],
+        absent="resample", references=[references[1]],
     )  # fmt: skip
     assert not np.allclose(runner.run(np.zeros((1, 2)), last), runner.run(np.ones((1, 2)), last))
     expected = by_definition("llama", references[1], [])
@@ -109,7 +109,7 @@ def test_resampling_everything_gives_the_reference():
 def test_the_model_is_as_before_and_no_gradient_is_kept():
     model = tiny_model("gpt2")
     before = len(hooks(model))
-    runner = gated_runner(Passes((model,)), sites.heads(model), PROMPTS, replacement="mean")
+    runner = gated_runner(Passes((model,)), sites.heads(model), PROMPTS, absent="mean")
     seen = []
 
     def readout(net, ids, prompts):
@@ -149,8 +149,8 @@ def test_a_model_put_into_training_mode_later_is_refused():
     [
         ([], {}, "no prompts"),
         ([[3], []], {}, "an empty one"),
-        (PROMPTS, {"references": [[3]]}, "replacement 'zero' uses none"),
-        (PROMPTS, {"replacement": "resample"}, "0 reference prompts given for 3"),
+        (PROMPTS, {"references": [[3]]}, "absent = 'zero' uses none"),
+        (PROMPTS, {"absent": "resample"}, "0 reference prompts given for 3"),
     ],
 )
 def test_what_cannot_be_run_is_told(prompts, options, told):

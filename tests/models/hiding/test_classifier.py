@@ -83,6 +83,12 @@ def test_the_full_text_is_worth_the_same_and_the_identity_is_another():
     assert hidden.tokens(masks).tolist() == [6] * 4
 
 
+def test_a_classifier_that_shows_no_tokens_is_refused():
+    shown = HiddenFromClassifier(classifier(), np.ones((1, 6), dtype=bool))
+    with pytest.raises(InvalidInputError, match="a HiddenFromClassifier, whose attention is out"):
+        prompt_game(shown, "not good", TEMPLATE, label="good", absent="hide")
+
+
 @pytest.mark.parametrize(
     ("model", "template", "message"),
     [

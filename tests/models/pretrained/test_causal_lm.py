@@ -38,6 +38,24 @@ def one_by_one(model, tokenizer, prompts):
     return np.stack(rows)
 
 
+@pytest.mark.parametrize("after", [("<s>",), (".", "<pad>")])
+@pytest.mark.parametrize("before", [(), ("<s>",)])
+def test_prompts_are_read_at_their_own_end(before, after):
+    """Whatever a tokenizer puts behind a text, and once what it puts before it."""
+    lm = CausalLM(tiny_model(), tiny_tokenizer(before=before, after=after))
+    plain = tiny_tokenizer()
+    written = [" ".join([*before, prompt]) for prompt in PROMPTS]
+    expected = one_by_one(lm.model, plain, written)[:, TOKENS]
+    for given in (PROMPTS, written):
+        np.testing.assert_allclose(lm.next_token_logits(given, TOKENS), expected, atol=1e-4)
+        assert lm.count_tokens(given).tolist() == [len(plain(one)["input_ids"]) for one in written]
+    as_written = lm.as_written().next_token_logits(PROMPTS, TOKENS)
+    np.testing.assert_allclose(
+        as_written, one_by_one(lm.model, plain, PROMPTS)[:, TOKENS], atol=1e-4
+    )
+    assert lm.as_written().identity() != lm.identity()
+
+
 @functools.cache
 def expected_logits(architecture, prompts):
     return one_by_one(tiny_model(architecture), tiny_tokenizer(), prompts)[:, TOKENS]

@@ -3,11 +3,20 @@
 import numpy as np
 import pytest
 import torch
+import transformers
 from transformers import BertConfig, BertModel
 
 from spexlens.errors import InvalidInputError, UnknownNameError
 from spexlens.models.pretrained.causal_lm import CausalLM
-from tests.tiny_models import VOCABULARY, tiny_model, tiny_tokenizer
+from spexlens.models.pretrained.encoder import Encoder
+from tests.tiny_models import (
+    CLASSIFIERS,
+    CONFIGS,
+    POSITIONS,
+    VOCABULARY,
+    tiny_model,
+    tiny_tokenizer,
+)
 
 TOKENS = [VOCABULARY.index(word) for word in ("positive", "negative", "yes")]
 PROMPTS = ["Review: the film was very good. Sentiment:", "good", "Review: bad. Sentiment:"]
@@ -43,6 +52,54 @@ def test_load_refuses_a_model_without_a_language_model_head(tmp_path):
     tiny_tokenizer().save_pretrained(tmp_path)
     with pytest.raises(InvalidInputError, match=r"lacks .* weights"):
         CausalLM.load(tmp_path)
+
+
+def config(name):
+    return (CLASSIFIERS.get(name) or CONFIGS[name])()
+
+
+MASKED, TWO_PARTS = "its tokens see those behind them", "it is an encoder-decoder"
+OTHERS = {
+    "BertForMaskedLM": (CausalLM, "bert", MASKED),
+    "BertForPreTraining": (CausalLM, "bert", MASKED),
+    "BertLMHeadModel": (CausalLM, "bert", MASKED),
+    "RobertaForMaskedLM": (CausalLM, "roberta", MASKED),
+    "MPNetForMaskedLM": (CausalLM, "mpnet", MASKED),
+    "XLNetLMHeadModel": (CausalLM, "xlnet", MASKED),
+    "T5ForConditionalGeneration": (CausalLM, "t5", TWO_PARTS),
+    "BartForConditionalGeneration": (CausalLM, "bart", TWO_PARTS),
+    "T5EncoderModel": (CausalLM, "t5", "transformers has none of the kind t5"),
+    "T5Model": (Encoder, "t5", TWO_PARTS),
+    "BartModel": (Encoder, "bart", TWO_PARTS),
+}
+
+
+@pytest.mark.parametrize("name", OTHERS)
+def test_models_of_another_kind_are_refused_in_one_sentence(name, tmp_path):
+    kind, architecture, reason = OTHERS[name]
+    getattr(transformers, name)(config(architecture)).save_pretrained(tmp_path)
+    tiny_tokenizer().save_pretrained(tmp_path)
+    with pytest.raises(InvalidInputError, match=rf"\({name}\) is no .*: {reason}") as told:
+        kind.load(tmp_path)
+    assert len(str(told.value)) < 400
+
+
+def test_an_encoder_made_a_decoder_is_a_causal_model(tmp_path):
+    settings = config("roberta")
+    settings.is_decoder = True
+    with torch.random.fork_rng():
+        torch.manual_seed(0)
+        model = transformers.RobertaForCausalLM(settings).eval()
+    model.save_pretrained(tmp_path)
+    tiny_tokenizer().save_pretrained(tmp_path)
+    loaded = CausalLM.load(tmp_path)
+    assert loaded.max_tokens == POSITIONS - 3
+    longest = "a " * loaded.max_tokens
+    read = loaded.next_token_logits([*PROMPTS, longest], TOKENS)
+    for prompt, row in zip([*PROMPTS, longest], read, strict=True):
+        ids = torch.tensor([loaded.encode(prompt)])
+        with torch.inference_mode():
+            np.testing.assert_allclose(row, model(ids).logits[0, -1, TOKENS], atol=1e-4)
 
 
 def test_load_says_what_is_wrong(tmp_path):

@@ -4,13 +4,13 @@ from __future__ import annotations
 
 import math
 import time
-from collections.abc import Callable, Generator
+from collections.abc import Callable, Generator, Iterator
 from dataclasses import dataclass
-from typing import Any, Protocol
+from typing import Any, Protocol, runtime_checkable
 
 import numpy as np
 
-from spexlens.core.game import Game
+from spexlens.core.game import Game, Streaming
 from spexlens.core.masks import BoolArray, IntArray
 from spexlens.errors import InvalidInputError, SpexlensError, TransientError
 
@@ -20,7 +20,7 @@ Allow = Callable[[int], int]
 
 @dataclass(frozen=True, eq=False)
 class Batch:
-    """One batch that a worker has finished.
+    """A batch that a worker has finished, or the part of one that has come in.
 
     Attributes
     ----------
@@ -29,20 +29,24 @@ class Batch:
     values : object
         What the game returned for them, unchecked.
     seconds : float
-        How long the worker took.
+        How long the worker took for the whole batch; told with its last part, 0 before.
+    size : int, optional
+        Masks of the whole batch, told with its last part; `len(rows)` by default.
     """
 
     rows: IntArray
     values: Any
     seconds: float
+    size: int | None = None
 
 
 class FailedBatchError(SpexlensError):
-    """A batch that could not be measured; its cause is the error of the game.
+    """A batch that could not be measured to its end; its cause is the error of the game.
 
     Attributes
     ----------
     rows : int array (b,)
+        Those without a value.
     """
 
     def __init__(self, rows: IntArray) -> None:
@@ -50,13 +54,14 @@ class FailedBatchError(SpexlensError):
         self.rows = rows
 
 
+@runtime_checkable
 class Engine(Protocol):
     """Runs a game on masks, batch by batch."""
 
     def run(
         self, game: Game, masks: BoolArray, batch_size: int, allow: Allow = ..., /
     ) -> Generator[Batch, None, None]:
-        """Yield batches of at most `batch_size` masks as they finish, in any order.
+        """Yield batches of at most `batch_size` masks, or parts of them, as they come in.
 
         After `allow` returned 0, or a batch failed, no other starts; those under way are still
         yielded before the run ends or `FailedBatchError` is raised. Closing the generator cancels.
@@ -69,31 +74,48 @@ def everything(count: int) -> int:
     return count
 
 
-def call_game(game: Game, masks: BoolArray, retries: int, wait: float) -> tuple[Any, float]:
-    """Call the game with `masks`; return its values and the seconds it took.
-
-    A `TransientError` is tried again up to `retries` times, after `wait` seconds and twice as long
-    each time; any other error is a plain one.
-    """
-    for attempt in range(retries + 1):
-        start = time.perf_counter()
-        try:
-            return game(masks), time.perf_counter() - start
-        except TransientError:
-            if attempt == retries:
-                raise
-        time.sleep(wait * 2**attempt)
-    raise AssertionError("the last attempt returns or raises")
-
-
 def run_batch(
     game: Game, masks: BoolArray, rows: IntArray, retries: int = 3, wait: float = 1.0
-) -> Batch:
-    """Run the batch of `rows` in this process; any error of the game becomes `FailedBatchError`."""
-    try:
-        return Batch(rows, *call_game(game, masks[rows], retries, wait))
-    except Exception as error:
-        raise FailedBatchError(rows) from error
+) -> Generator[Batch, None, None]:
+    """Run the batch of `rows` in this process; yield its values as they come in.
+
+    A game that is not `Streaming` gives them all at once. After a `TransientError` what is left is
+    tried again up to `retries` times, after `wait` seconds and twice as long each time.
+
+    Raises
+    ------
+    FailedBatchError
+        For any other error of the game, with the rows that have no value.
+    """
+    left, start = rows, time.perf_counter()
+    for attempt in range(retries + 1):
+        asked = left
+        try:
+            for part, values in _parts(game, masks[asked]):
+                left = left[~np.isin(left, asked[part])]
+                if len(left):
+                    yield Batch(asked[part], values, 0.0, size=0)
+                else:
+                    yield Batch(asked[part], values, time.perf_counter() - start, len(rows))
+            if not len(left):
+                return
+            raise InvalidInputError(
+                f"the game's stream ended without values for {len(left)} of {len(rows)} masks."
+            )
+        except TransientError as error:
+            if attempt == retries:
+                raise FailedBatchError(left) from error
+        except Exception as error:
+            raise FailedBatchError(left) from error
+        time.sleep(wait * 2**attempt)
+        start += wait * 2**attempt  # no part of the work
+
+
+def _parts(game: Game, masks: BoolArray) -> Iterator[tuple[IntArray, Any]]:
+    if isinstance(game, Streaming):
+        yield from game.stream(masks)
+    else:
+        yield np.arange(len(masks)), game(masks)
 
 
 def check_retries(retries: int, wait: float) -> None:

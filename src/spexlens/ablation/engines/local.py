@@ -41,4 +41,4 @@ class Local:
         """See `Engine.run`."""
         queue = Queue(len(masks), batch_size, 1, allow)
         while len(rows := queue.take()):
-            yield run_batch(game, masks, rows, self.retries, self.wait)
+            yield from run_batch(game, masks, rows, self.retries, self.wait)

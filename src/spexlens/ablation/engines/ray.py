@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Generator
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from types import TracebackType
 from typing import Any
 
@@ -14,10 +14,10 @@ from spexlens.ablation.engines.base import (
     Batch,
     FailedBatchError,
     Queue,
-    call_game,
     check_retries,
     check_workers,
     everything,
+    run_batch,
 )
 from spexlens.core.game import Game, fingerprint
 from spexlens.core.masks import BoolArray, IntArray
@@ -159,9 +159,20 @@ class _Actor:
             self._game = self._recipe()
         return tuple(self._game.players), fingerprint(self._game) if identified else None
 
-    def measure(self, masks: BoolArray) -> tuple[Any, float]:
+    def measure(self, masks: BoolArray) -> tuple[list[Batch], BaseException | None]:
+        """Return all that came in, and the error that ended it."""
         assert self._game is not None
-        return call_game(self._game, masks, self._retries, self._wait)
+        parts: list[Batch] = []
+        try:
+            rows = np.arange(len(masks))
+            for part in run_batch(self._game, masks, rows, self._retries, self._wait):
+                parts.append(part)  # noqa: PERF402 those before an error are kept
+        except FailedBatchError as error:
+            cause = error.__cause__ or error
+            if not parts:
+                raise cause from None
+            return parts, cause
+        return parts, None
 
 
 class _Run:
@@ -188,9 +199,7 @@ class _Run:
             if not self._tasks:  # workers are there, but none may start a batch
                 break
             done, _ = self._ray.wait(list(self._tasks), num_returns=1)
-            batch = self._finished(done[0])
-            if batch is not None:
-                yield batch
+            yield from self._finished(done[0])
         if self._failure is not None:
             raise self._failure
 
@@ -211,7 +220,7 @@ class _Run:
         if len(rows):
             self._tasks[worker.actor.measure.remote(self._masks[rows])] = (worker, rows)
 
-    def _finished(self, task: Any) -> Batch | None:
+    def _finished(self, task: Any) -> list[Batch]:
         """Return what a task that has ended brought; its worker goes on."""
         worker, rows = self._tasks.pop(task)
         try:
@@ -220,13 +229,16 @@ class _Run:
             self._stop(_failed(rows, error.cause))
         except self._ray.exceptions.RayError as error:
             self._lost(worker, rows, error)
-            return None
         else:
             if worker.ready:
-                values, seconds = result
-                worker.speed = len(rows) / max(seconds, 1e-6)
+                parts, failure = result
+                if failure is None:
+                    worker.speed = len(rows) / max(parts[-1].seconds, 1e-6)
+                else:
+                    came = np.concatenate([part.rows for part in parts])
+                    self._stop(_failed(np.delete(rows, came), failure))
                 self._employ(worker)
-                return Batch(rows, values, seconds)
+                return [replace(part, rows=rows[part.rows]) for part in parts]
             worker.ready = True
             if result != self._expected:
                 self._stop(_failed(rows, InvalidInputError(
@@ -236,7 +248,7 @@ class _Run:
                     "the same recipe, with the same model and versions everywhere."
                 )))  # fmt: skip
             self._employ(worker)
-        return None
+        return []
 
     def _lost(self, worker: _Worker, rows: IntArray, error: Exception) -> None:
         """Give back the rows of a worker that died, and let another take its place."""

@@ -55,7 +55,7 @@ def find_engine(engine: str | Engine | None) -> Engine:
     if engine is None:
         return Local()
     if not isinstance(engine, str):
-        if isinstance(engine, type) or not callable(getattr(engine, "run", None)):
+        if isinstance(engine, type) or not isinstance(engine, Engine):
             raise UnknownNameError("engine", engine, ENGINES)
         return engine
     row = ENGINES.find(engine.lower())

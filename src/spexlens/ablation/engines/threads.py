@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 from collections.abc import Generator
-from concurrent.futures import FIRST_COMPLETED, Future, ThreadPoolExecutor, wait
+from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
+from queue import SimpleQueue
 
 from spexlens.ablation.engines.base import (
     Allow,
@@ -17,7 +18,7 @@ from spexlens.ablation.engines.base import (
     run_batch,
 )
 from spexlens.core.game import Game
-from spexlens.core.masks import BoolArray
+from spexlens.core.masks import BoolArray, IntArray
 
 
 @dataclass(frozen=True)
@@ -50,26 +51,38 @@ class Threads:
         """See `Engine.run`."""
         queue = Queue(len(masks), batch_size, self.workers, allow)
         failure: FailedBatchError | None = None
-        under_way: set[Future[Batch]] = set()
+        came: SimpleQueue[Batch | BaseException | None] = SimpleQueue()
+        under_way = 0
+
+        def work(rows: IntArray) -> None:
+            """Put what comes in into the queue, then None: this worker has ended."""
+            try:
+                for batch in run_batch(game, masks, rows, self.retries, self.wait):
+                    came.put(batch)
+            except BaseException as error:
+                came.put(error)
+            finally:
+                came.put(None)
+
         pool = ThreadPoolExecutor(self.workers, thread_name_prefix="spexlens")
         patient = True
         try:
             while True:
-                while len(under_way) < self.workers and len(rows := queue.take()):
-                    under_way.add(
-                        pool.submit(run_batch, game, masks, rows, self.retries, self.wait)
-                    )
+                while under_way < self.workers and len(rows := queue.take()):
+                    pool.submit(work, rows)
+                    under_way += 1
                 if not under_way:
                     break
-                done, under_way = wait(under_way, return_when=FIRST_COMPLETED)
-                for future in done:
-                    try:
-                        batch = future.result()
-                    except FailedBatchError as error:
-                        failure = failure or error
-                        queue.stop()
-                    else:
-                        yield batch
+                item = came.get()
+                if item is None:
+                    under_way -= 1
+                elif isinstance(item, Batch):
+                    yield item
+                elif isinstance(item, FailedBatchError):
+                    failure = failure or item
+                    queue.stop()
+                else:
+                    raise item
         except KeyboardInterrupt:
             patient = False
             raise

@@ -27,7 +27,7 @@ class FirstTokens:
 
     @staticmethod
     def of(model: LanguageModel, questions: Sequence[Question]) -> FirstTokens:
-        """Those of questions with answers.
+        """Find those of questions with answers.
 
         Raises
         ------

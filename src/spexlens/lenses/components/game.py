@@ -58,11 +58,11 @@ class ComponentLens:
         return tuple(site.name for site in self.sites)
 
     def intervene(self, masks: BoolArray, /) -> Interventions:
-        """Gates `(m, n)` of masks `(m, n)`: 1 where present, 0 where absent."""
+        """Make gates `(m, n)` of masks `(m, n)`: 1 where present, 0 where absent."""
         return Interventions(gates=as_masks(masks, len(self.sites)).astype(np.float64))
 
     def identity(self) -> dict[str, Any]:
-        """Where every site acts."""
+        """Tell where every site acts."""
         return {"lens": "components", "sites": [_site_facts(site) for site in self.sites]}
 
 
@@ -92,29 +92,28 @@ class GatedSubject:
         return Needs({"gates": (len(self.sites),)})
 
     def evaluate(self, interventions: Interventions, /) -> FloatArray:
-        """Values `(m, 1 + P)`: the mean over the questions, then each question's own."""
+        """Measure values `(m, 1 + P)`: the mean over the questions, then each question's own."""
         (gates,) = self.needs.take(interventions, self)
         values = self.runner.run(gates, self.score.values)[:, :, 0]
         return np.column_stack([values.mean(axis=1), values])
 
     def describe(self, interventions: Interventions, /) -> dict[str, Any]:
-        """Model, score, what absent components become, prompts and tokens; nothing is run."""
+        """Tell model, score, what absent components become, and prompts; nothing is run."""
         kind = self.runner.replacement.kind
         return {
             "model": self.model.name,
             "score": self.score.description,
-            "replacement": f"{kind}, rescaled" if self.runner.replacement.rescale else kind,
+            "absent": f"{kind}, rescaled" if self.runner.replacement.rescale else kind,
             "prompts": len(self.questions),
-            "tokens": int(self.tokens(interventions).sum()),
         }
 
     def tokens(self, interventions: Interventions, /) -> IntArray:
-        """Tokens `(m,)` of every ablation: those of all prompts."""
+        """Count the tokens `(m,)` of every ablation: those of all prompts."""
         total = sum(map(len, self.runner.sequences))
         return np.full(interventions.count, total, dtype=np.int64)
 
     def identity(self) -> dict[str, Any]:
-        """Model, questions, score, and what absent components become."""
+        """Tell model, questions, score, and what absent components become."""
         return {
             "model": identity_of(self.model),
             "questions": [[q.prompt, q.answer, list(q.wrong)] for q in self.questions],
@@ -129,12 +128,12 @@ def component_game(
     sites: str | Sequence[str] | Sequence[Site] = "heads",
     *,
     score: str | ComponentScore = "margin",
-    replacement: str = "zero",
+    absent: str = "zero",
     references: Sequence[str] | None = None,
     rescale: bool = False,
     batch_tokens: int | None = None,
 ) -> LensGame:
-    """The game of ablating components of a model that answers questions.
+    """Make the game of ablating components of a model that answers questions.
 
     The model is checked here, and that gates act on it is tested by real passes. A model with half
     of its heads is mostly broken: give `explain` a higher keep probability, such as p=0.9, or the
@@ -150,7 +149,7 @@ def component_game(
         or sites.
     score : str or ComponentScore
         A key of `COMPONENT_SCORES`, or an instance; an encoder needs a `ProbeScore`.
-    replacement : "zero", "mean" or "resample"
+    absent : "zero", "mean" or "resample"
         What an absent component gives: nothing; its mean over the references; its activation on
         the question's reference, token by token.
     references : sequence of str, optional
@@ -180,13 +179,13 @@ def component_game(
     asked = as_questions(questions)
     resolved = find_score(score).resolve(model, asked)
     lens = ComponentLens(_sites(model.model, sites))
-    if references is None and replacement == RESAMPLE:
+    if references is None and absent == RESAMPLE:
         references = _own_references(asked)
     runner = gated_runner(
         model.passes.alone(batch_tokens),
         lens.sites,
         model.token_ids([question.prompt for question in asked]),
-        replacement=replacement,
+        absent=absent,
         references=None if references is None else model.token_ids(references),
         rescale=rescale,
     )
@@ -197,7 +196,7 @@ def component_game(
 
 
 def sampling_error(values: FloatArray) -> FloatArray:
-    """Standard error `(m,)` of each ablation's mean, from values `(m, 1 + P)` of a component game.
+    """Estimate the standard error `(m,)` of each ablation's mean from values `(m, 1 + P)`.
 
     It tells how far the mean over these questions may be from that over all questions of the kind.
     Differences between two masks on the same questions are more certain than that.

@@ -49,7 +49,7 @@ class ProbeScore:
         object.__setattr__(self, "labels", read_only(labels.astype(np.int64)))
 
     def resolve(self, model: Any, questions: Sequence[Question], /) -> QuestionScore:
-        """The probe with the questions' labels; an error unless it fits the model and them."""
+        """Give the probe the questions' labels; an error unless it fits the model and them."""
         if not isinstance(model, Encoder):
             raise InvalidInputError(
                 f"a ProbeScore was given, which reads embeddings, and {model.name} is no Encoder; "

@@ -26,7 +26,7 @@ class Question:
     wrong : tuple of str
         Wrong answers to compare with; none stands for the whole vocabulary.
     reference : str, optional
-        For replacement "resample": a prompt with as many tokens.
+        For absent="resample": a prompt with as many tokens.
 
     Examples
     --------
@@ -47,7 +47,7 @@ class Question:
 
 
 def read_questions(path: str | Path) -> tuple[Question, ...]:
-    """The questions of a file with one JSON object a line.
+    """Read the questions of a file with one JSON object a line.
 
     Parameters
     ----------
@@ -101,7 +101,7 @@ def _question(entry: Any) -> Question:
 
 
 def as_questions(questions: Sequence[Question | str]) -> tuple[Question, ...]:
-    """Questions, or bare prompts, as a tuple of at least one question."""
+    """Take questions, or bare prompts, as a tuple of at least one question."""
     if isinstance(questions, str) or not len(questions):
         raise InvalidInputError(
             f"questions = {questions!r} given; needed a list of at least one Question or prompt."

@@ -18,7 +18,7 @@ except ImportError as error:
 
 
 def answer_margins(answers: FirstTokens) -> Readout:
-    """Logit of the right answer minus that of the best wrong one."""
+    """Read the logit of the right answer minus that of the best wrong one."""
 
     def readout(net: Any, ids: torch.Tensor, numbers: Sequence[int]) -> torch.Tensor:
         return _margins(answers, _last_logits(net, ids), numbers)[:, None]
@@ -27,7 +27,7 @@ def answer_margins(answers: FirstTokens) -> Readout:
 
 
 def answer_accuracy(answers: FirstTokens) -> Readout:
-    """1 where the margin is positive, else 0."""
+    """Read whether the margin is positive: 1, else 0."""
 
     def readout(net: Any, ids: torch.Tensor, numbers: Sequence[int]) -> torch.Tensor:
         return (_margins(answers, _last_logits(net, ids), numbers) > 0).float()[:, None]
@@ -36,7 +36,7 @@ def answer_accuracy(answers: FirstTokens) -> Readout:
 
 
 def answer_log_probabilities(answers: FirstTokens) -> Readout:
-    """Log-probability of the right answer, nats."""
+    """Read the log-probability of the right answer, nats."""
     tokens = torch.tensor(answers.right)
 
     def readout(net: Any, ids: torch.Tensor, numbers: Sequence[int]) -> torch.Tensor:
@@ -49,12 +49,12 @@ def answer_log_probabilities(answers: FirstTokens) -> Readout:
 def next_token_log_probabilities(
     net: Any, ids: torch.Tensor, numbers: Sequence[int]
 ) -> torch.Tensor:
-    """Log-probabilities of all next tokens, nats."""
+    """Read the log-probabilities of all next tokens, nats."""
     return _last_logits(net, ids).log_softmax(dim=-1)
 
 
 def minus_divergence(full: FloatArray) -> Readout:
-    """Minus KL(full || read), nats, from the full model's log-probabilities `(P, vocabulary)`."""
+    """Make the readout of minus KL(full || read), nats, from log-probabilities `full` `(P, V)`."""
     wanted = torch.from_numpy(full).float()
 
     def readout(net: Any, ids: torch.Tensor, numbers: Sequence[int]) -> torch.Tensor:
@@ -66,7 +66,7 @@ def minus_divergence(full: FloatArray) -> Readout:
 
 
 def text_log_probability(net: Any, ids: torch.Tensor, numbers: Sequence[int]) -> torch.Tensor:
-    """Mean log-probability of the tokens after the first, nats."""
+    """Read the mean log-probability of the tokens after the first, nats."""
     before = torch.arange(ids.shape[1] - 1, device=ids.device).expand(len(ids), -1)
     scores = outputs_at(net, ids, before).logits.log_softmax(dim=-1)
     return scores.gather(2, ids[:, 1:, None])[:, :, 0].mean(dim=1, keepdim=True)

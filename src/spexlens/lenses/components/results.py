@@ -92,7 +92,7 @@ class Edge:
 
 
 def layer_map(interactions: Interactions, sites: Sequence[Site]) -> LayerMap:
-    """Single effects and involvement in interactions, layer by layer.
+    """Map single effects and involvement in interactions, layer by layer.
 
     Parameters
     ----------
@@ -123,7 +123,7 @@ def layer_map(interactions: Interactions, sites: Sequence[Site]) -> LayerMap:
 
 
 def layer_energy(spectrum: FourierSpectrum, sites: Sequence[Site]) -> LayerEnergy:
-    """How much of the interactions' variance is within layers, and how far apart the rest is."""
+    """Split the interactions' variance: how much is within layers, how far apart the rest is."""
     layers = np.array(_layers(spectrum.n, sites))
     energy = np.zeros(int(layers.max() - layers.min()) + 1)
     for group, part in spectrum.supports.slices():
@@ -140,7 +140,7 @@ def layer_energy(spectrum: FourierSpectrum, sites: Sequence[Site]) -> LayerEnerg
 def edges(
     interactions: Interactions, sites: Sequence[Site], top: int | None = None
 ) -> tuple[Edge, ...]:
-    """The pairs, strongest first; at most `top` of them.
+    """List the pairs, strongest first; at most `top` of them.
 
     Examples
     --------
@@ -186,7 +186,7 @@ def write_edges(path: str | Path, found: Sequence[Edge]) -> Path:
 
 
 def groups(interactions: Interactions, top: int = 20) -> tuple[tuple[str, ...], ...]:
-    """Components that the `top` strongest sets of two and more join, the largest group first.
+    """List components that the `top` strongest sets of two and more join, the largest group first.
 
     Sets without effect, as an exact explanation lists them, join nothing.
 

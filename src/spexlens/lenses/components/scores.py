@@ -29,11 +29,11 @@ class ComparesWithFull(Protocol):
     """A resolved score that needs the full model's outputs before it gives values."""
 
     def reference(self, model: Any, ids: Any, numbers: Sequence[int], /) -> Any:
-        """What is read off the full model, a tensor `(b, k)`."""
+        """Read off the full model what is compared with, a tensor `(b, k)`."""
         ...
 
     def against(self, full: FloatArray, /) -> QuestionScore:
-        """The score, once the reference of every question is known, `(P, k)`."""
+        """Make the score once the reference `(P, k)` of every question is known."""
         ...
 
 
@@ -59,11 +59,11 @@ class QuestionScore:
     readout: Readout = field(repr=False)
 
     def values(self, model: Any, ids: Any, numbers: Sequence[int], /) -> Any:
-        """A tensor `(b, 1)` of token ids `(b, t)` and the numbers of their questions."""
+        """Read a tensor `(b, 1)` off token ids `(b, t)` and the numbers of their questions."""
         return self.readout(model, ids, numbers)
 
     def identity(self) -> dict[str, Any]:
-        """The facts."""
+        """Give the facts."""
         return dict(self.facts)
 
 
@@ -75,7 +75,7 @@ class AnswerMargin:
     description: ClassVar[str] = "logit(answer) - logit(best wrong answer)"
 
     def resolve(self, model: Any, questions: Sequence[Question], /) -> QuestionScore:
-        """The first tokens of all answers; an error where one is missing, or two are alike."""
+        """Find the first tokens of all answers; an error where one is missing, or two are alike."""
         from spexlens.lenses.components.readouts import answer_margins
 
         answers = _answers(self, model, questions)
@@ -123,7 +123,7 @@ class FullModelKL:
     description: ClassVar[str] = "- KL(full model || ablated model) of the next token"
 
     def resolve(self, model: Any, questions: Sequence[Question], /) -> FullModelDivergence:
-        """What compares with the full model, once that was run."""
+        """Make the score that compares with the full model, once that was run."""
         _language_model(self, model)
         return FullModelDivergence(self.description, self.name)
 
@@ -136,13 +136,13 @@ class FullModelDivergence:
     name: str
 
     def reference(self, model: Any, ids: Any, numbers: Sequence[int], /) -> Any:
-        """Log-probabilities of all next tokens, a tensor `(b, vocabulary)`."""
+        """Read log-probabilities of all next tokens, a tensor `(b, vocabulary)`."""
         from spexlens.lenses.components.readouts import next_token_log_probabilities
 
         return next_token_log_probabilities(model, ids, numbers)
 
     def against(self, full: FloatArray, /) -> QuestionScore:
-        """The score, from the full model's log-probabilities `(P, vocabulary)`."""
+        """Make the score from the full model's log-probabilities `(P, vocabulary)`."""
         from spexlens.lenses.components.readouts import minus_divergence
 
         return QuestionScore(self.description, {"score": self.name}, minus_divergence(full))
@@ -159,7 +159,7 @@ class TextLoss:
     description: ClassVar[str] = "- mean cross-entropy of the prompt's tokens"
 
     def resolve(self, model: Any, questions: Sequence[Question], /) -> QuestionScore:
-        """Itself; an error for a prompt of one token."""
+        """Check that no prompt has one token; the score is whole as it is."""
         from spexlens.lenses.components.readouts import text_log_probability
 
         for question in questions:
@@ -180,7 +180,7 @@ COMPONENT_SCORES: Table[NamedScore] = Table("score", (
 
 
 def find_score(score: str | ComponentScore) -> ComponentScore:
-    """A score by its name in `COMPONENT_SCORES`, or the given one.
+    """Find a score by its name in `COMPONENT_SCORES`, or the given one.
 
     >>> find_score("kl").description
     '- KL(full model || ablated model) of the next token'

@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
+from typing import Any
 
 from spexlens.errors import InvalidInputError
 from spexlens.lenses.base import LensGame
 from spexlens.lenses.endpoint.scores import EndpointScore, NextTokenLogOdds
-from spexlens.lenses.endpoint.subject import EndpointSubject
+from spexlens.lenses.endpoint.subject import EndpointSubject, OnRefusal
 from spexlens.lenses.text.prompt import SLOT, PromptLens
 from spexlens.models.endpoint.client import Endpoint
 
@@ -28,8 +29,10 @@ def endpoint_game(
     key_variable: str | None = "OPENAI_API_KEY",
     prices: tuple[float, float] | None = None,
     concurrency: int = 8,
+    on_refusal: OnRefusal = "raise",
+    options: Mapping[str, Any] | None = None,
 ) -> LensGame:
-    """The game of removing words from a text that a model behind an endpoint reads.
+    """Make the game of removing words from a text that a model behind an endpoint reads.
 
     A first request, on the full prompt, shows whether the score can be had and what it costs;
     `describe()` of the game then estimates without further ones. For other settings compose the
@@ -49,12 +52,14 @@ def endpoint_game(
         Score the log-odds of two answers as the next token; see `NextTokenLogOdds`.
     score : EndpointScore, optional
         Another score: `EchoedLogProbability`, `Samples`, `answer_share(…)`.
-    chat, system, key_variable, concurrency
+    chat, system, key_variable, concurrency, options
         See `Endpoint`.
     segmenter, absent, fillers
         See `PromptLens`.
     prices : (float, float), optional
         Money for a million tokens of the prompt, and of the answer.
+    on_refusal : "raise" or "skip", default "raise"
+        What becomes of a prompt that is refused for good; see `EndpointSubject`.
 
     Returns
     -------
@@ -81,6 +86,10 @@ def endpoint_game(
         score = NextTokenLogOdds(answers[0], answers[1])
     assert score is not None
     endpoint = Endpoint(
-        base_url, model, chat, system, key_variable=key_variable, concurrency=concurrency
+        base_url, model, chat, system, key_variable=key_variable, concurrency=concurrency,
+        options=options or {},
+    )  # fmt: skip
+    subject = EndpointSubject.prepare(
+        endpoint, score, lens.prompt, prices=prices, on_refusal=on_refusal
     )
-    return LensGame(lens, EndpointSubject.prepare(endpoint, score, lens.prompt, prices=prices))
+    return LensGame(lens, subject)

@@ -11,13 +11,14 @@ from dataclasses import dataclass, field, replace
 from itertools import pairwise
 from typing import Any
 
-from spexlens.errors import EndpointError, InvalidInputError
+from spexlens.errors import EndpointError, EndpointUnavailableError, InvalidInputError
 from spexlens.lenses.endpoint.scores import Reading
 from spexlens.models.endpoint.client import ECHOES, UNKNOWN_FIELD, Echo, Endpoint, Request, Usage
-from spexlens.models.endpoint.replies import Reply, Token
+from spexlens.models.endpoint.replies import Reply, Token, check_log_probabilities
 
 _OPENINGS = ("The", "Once upon a time there was a", "1, 2, 3, 5, 8,")
 _LENGTH = 8  # tokens generated after each
+_ATTEMPTS = 2  # at a field, while the server is known to answer without it
 # Nats. Servers in bfloat16 differ from themselves by about 0.1; a token and its neighbour, by far
 # more somewhere in a few dozen tokens.
 _TOLERANCE, _DISTINCT = 0.25, 1.0
@@ -53,11 +54,11 @@ class EchoedLogProbability:
         return f"log p({self.response!r})"
 
     def identity(self) -> dict[str, Any]:
-        """The response."""
+        """Tell the response."""
         return {"score": "response log-probability", "response": self.response}
 
     def resolve(self, endpoint: Endpoint, prompt: str, /) -> EchoedLogProbability:
-        """The same through the first field that the endpoint serves rightly; 6 to 10 requests.
+        """Choose the first field that the endpoint serves rightly; 6 to 10 requests.
 
         Raises
         ------
@@ -79,24 +80,25 @@ class EchoedLogProbability:
         return replace(chosen, usage=Usage().plus(reply))
 
     def requests(self, prompt: str, /) -> tuple[Request, ...]:
-        """One request for the prompt and the response together."""
+        """Make one request for the prompt and the response together."""
         return (Request(prompt + self.response, max_tokens=1, top=1, echo=self.echo),)
 
     def values(self, replies: Sequence[Reply], /) -> Reading:
-        """The log-probability of the response, nats."""
+        """Compute the log-probability of the response, nats."""
         tokens = last_tokens(replies[0], self.response)
         return Reading(sum(token.log_probability or 0.0 for token in tokens))
 
 
 def last_tokens(reply: Reply, text: str) -> tuple[Token, ...]:
-    """The echoed tokens that make up `text`, the end of what was sent.
+    """Find the echoed tokens that make up `text`, the end of what was sent.
 
-    Counted from the end, because servers differ in what they put before the prompt.
+    Counted from the end, because servers differ in what they put before the prompt. A server that
+    does not count its tokens has generated one more, or none.
 
     Raises
     ------
     ValueError
-        When there are none, or `text` begins inside a token.
+        When there are none, `text` begins inside a token, or they have no log-probabilities.
 
     Examples
     --------
@@ -105,25 +107,35 @@ def last_tokens(reply: Reply, text: str) -> tuple[Token, ...]:
     >>> [token.text for token in last_tokens(reply, " b c")]
     [' b', ' c']
     """
-    tokens = reply.tokens[: len(reply.tokens) - reply.answer_tokens]
-    joined, count = "", 0
-    while len(joined) < len(text) and count < len(tokens):
-        count += 1
-        joined = tokens[-count].text + joined
-    if joined != text:
+    ends = [
+        _end(reply.tokens[: len(reply.tokens) - generated], text)
+        for generated in dict.fromkeys((reply.answer_tokens, 1, 0))
+    ]
+    found = next((end for end in ends if "".join(token.text for token in end) == text), None)
+    if found is None:
+        joined = "".join(token.text for token in ends[0])
         raise ValueError(
             f"the reply's last tokens make {joined!r}, not {text!r}: the server does not echo, or "
             "the first word is joined with the prompt's end, which a space at the response's "
             "beginning, and none at the template's end, prevents"
         )
-    found = tokens[len(tokens) - count :]
     if any(token.log_probability is None for token in found):
         raise ValueError("the reply has no log-probability for some of the tokens")
+    check_log_probabilities(found, together=False)
     return found
 
 
+def _end(tokens: tuple[Token, ...], text: str) -> tuple[Token, ...]:
+    """Take the last tokens that are together as long as `text`, or longer."""
+    length = count = 0
+    while length < len(text) and count < len(tokens):
+        count += 1
+        length += len(tokens[-count].text)
+    return tokens[len(tokens) - count :]
+
+
 def right_echo(endpoint: Endpoint) -> Echo:
-    """The field through which an endpoint tells the log-probabilities of a prompt's own tokens.
+    """Find the field through which an endpoint tells log-probabilities of a prompt's own tokens.
 
     A few tokens are drawn after several openings, with their log-probabilities, and then sent
     as part of the prompt: the echoed log-probabilities must be the same.
@@ -132,6 +144,8 @@ def right_echo(endpoint: Endpoint) -> Echo:
     ------
     InvalidInputError
         When no field passes, with what was wrong with each.
+    EndpointUnavailableError
+        When the server failed at one, which is no verdict, and no other passes.
     """
     # The likeliest tokens are often all about as likely, and a shift would not show; drawn ones are
     # not, and at temperature 1 every server means the same by their probability.
@@ -139,14 +153,18 @@ def right_echo(endpoint: Endpoint) -> Echo:
     generated = [_written(reply.tokens) for reply in _in_order(endpoint, openings)]
     texts = ["".join(token.text for token in tokens) for tokens in generated]
     problems = []
+    failed: EndpointUnavailableError | None = None
     for echo in ECHOES:
         sent = [
-            Request(opening + text, max_tokens=1, top=1, echo=echo)
+            Request(opening + text, max_tokens=1, top=1, echo=echo, attempts=_ATTEMPTS)
             for opening, text in zip(_OPENINGS, texts, strict=True)
         ]
         try:
             replies = zip(_in_order(endpoint, sent), texts, strict=True)
             _check_echo(generated, [last_tokens(reply, text) for reply, text in replies])
+        except EndpointUnavailableError as error:  # also how servers fail at a field
+            failed = failed or error
+            problems.append(f"{echo}: failed with status {error.status}")
         except EndpointError as error:
             if error.status not in UNKNOWN_FIELD:
                 raise
@@ -155,6 +173,9 @@ def right_echo(endpoint: Endpoint) -> Echo:
             problems.append(f"{echo}: {error}")
         else:
             return echo
+    if failed is not None:
+        failed.add_note(f"No field tells the log-probabilities of a response: {problems}")
+        raise failed
     raise InvalidInputError(
         f"the endpoint {endpoint.base_url} does not tell the log-probabilities of a given response "
         f"rightly ({'; '.join(problems)}). Score the next token instead, NextTokenLogOdds(…), or "
@@ -167,7 +188,7 @@ def _in_order(endpoint: Endpoint, requests: Sequence[Request]) -> list[Reply]:
 
 
 def _written(tokens: Sequence[Token]) -> tuple[Token, ...]:
-    """The tokens before an end-of-text token, which has no text and cannot be sent again."""
+    """Keep the tokens before an end-of-text token, which has no text and cannot be sent again."""
     return tuple(token for token in tokens if token.text)
 
 

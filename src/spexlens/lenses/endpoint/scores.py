@@ -13,11 +13,20 @@ from collections.abc import Sequence
 from dataclasses import dataclass, field, replace
 from typing import Any, Protocol
 
-from spexlens.errors import InvalidInputError, SpexlensWarning
+from spexlens.errors import EndpointError, InvalidInputError, SpexlensWarning
 from spexlens.lenses.score import ResolvedScore, Score
-from spexlens.models.endpoint.client import Endpoint, Request, Usage
-from spexlens.models.endpoint.replies import Reply, Token
+from spexlens.models.endpoint.client import UNKNOWN_FIELD, Endpoint, Request, Usage
+from spexlens.models.endpoint.reasoning import may_begin_a_tag
+from spexlens.models.endpoint.replies import Reply, Token, check_log_probabilities
 
+REASONING_OFF = (
+    "turn the reasoning off by the field that the server has for it, such as "
+    "options={'chat_template_kwargs': {'enable_thinking': False}} (--option "
+    "chat_template_kwargs='{\"enable_thinking\": false}') or reasoning_effort='none'"
+)
+_SEEN = 16  # tokens that show whether an answer begins with a tag
+_TOPS = (500, 20, 5)  # tokens to ask for, until a server gives so many
+_LEAST_SHIFT = 0.05  # nats that unseen spellings must be able to add before they are told
 _LEAST_MASS = 1e-6  # log-probabilities are sent in single precision: less left over is rounding
 
 
@@ -32,11 +41,22 @@ class Reading:
         Of a value that was sampled; 0 for one that was read.
     bounded : int
         How many answers were not among the returned tokens, so that their probability was bounded.
+    partial : int
+        How many were, but so that spellings not returned could add more than 0.05 nats.
+    low, high : float
+        Between them lies a value that was read, as far as unseen answers and spellings go; infinite
+        where an answer was not seen at all. NaN for one that was sampled.
+    unanswered : int
+        How many samples held no answer (only reasoning, cut off, filtered), and were left out.
     """
 
     value: float
     standard_error: float = 0.0
     bounded: int = 0
+    unanswered: int = 0
+    partial: int = 0
+    low: float = math.nan
+    high: float = math.nan
 
 
 class ResolvedEndpointScore(ResolvedScore[[Sequence[Reply]], Reading], Protocol):
@@ -51,7 +71,7 @@ class ResolvedEndpointScore(ResolvedScore[[Sequence[Reply]], Reading], Protocol)
         ...
 
     def requests(self, prompt: str, /) -> tuple[Request, ...]:
-        """What to ask about one prompt."""
+        """Say what to ask about one prompt."""
         ...
 
 
@@ -67,17 +87,20 @@ class NextTokenLogOdds:
     space around them and upper case are taken off: " positive", "positive" and "Positive" are one.
     With `exact` it is that of the one token, white space and case included.
 
-    An answer that is not among the returned tokens is given the largest probability that it can
-    have: that of the last token returned, or what all of them leave over, if that is less. Such
-    values are counted, and told.
+    An answer that is not among the returned tokens is given the largest probability that a token
+    can have there: that of the last one returned, or what all of them leave over, if that is less.
+    One of which only some usual spellings (with and without a space, in lower case, capitals or a
+    capital) are among them is given what was seen; each of the others could add as much. Both are
+    counted, and told; `Reading.low` and `high` are the bounds.
 
     Parameters
     ----------
     positive, negative : str or sequence of str
         An answer, or several ways to say it. Each must be one token of the model: a longer answer
         never appears among the next tokens; give its beginning.
-    top : int, default 20
-        How many tokens to ask for. Hosted chats return up to 20, llama.cpp any number.
+    top : int, optional
+        How many tokens to ask for. By default `resolve` asks for 500, and for 20 or 5 where the
+        server refuses: hosted chats return up to 20, llama.cpp any number.
     exact : bool, default False
         Take no other tokens than the answers as they are written: " positive".
     usage : Usage
@@ -86,7 +109,7 @@ class NextTokenLogOdds:
 
     positive: str | Sequence[str]
     negative: str | Sequence[str]
-    top: int = 20
+    top: int | None = None
     exact: bool = False
     usage: Usage = field(default=Usage(), compare=False)
 
@@ -105,7 +128,7 @@ class NextTokenLogOdds:
                 f"{'' if self.exact else ', case and white space set aside'}; needed answers that "
                 "differ."
             )
-        if self.top < 2:
+        if self.top is not None and self.top < 2:
             raise InvalidInputError(f"top = {self.top} given; needed at least 2 tokens.")
 
     @property
@@ -114,7 +137,7 @@ class NextTokenLogOdds:
         return f"log p({_said(self.positive)}) - log p({_said(self.negative)})"
 
     def identity(self) -> dict[str, Any]:
-        """Answers and number of tokens."""
+        """Tell answers and number of tokens."""
         return {
             "score": "answer log-odds",
             "positive": sorted(self._forms(self.positive)),
@@ -124,21 +147,25 @@ class NextTokenLogOdds:
         }
 
     def resolve(self, endpoint: Endpoint, prompt: str, /) -> NextTokenLogOdds:
-        """The same, once the endpoint has returned an answer after `prompt`; one request.
+        """Ask for one answer after `prompt` and check that it can be scored; 1 to 4 requests.
 
         Raises
         ------
         InvalidInputError
-            When it returns no log-probabilities, or neither answer is among the tokens.
+            When it returns no log-probabilities, reasons before it answers, or neither answer is
+            among the tokens.
 
         Warns
         -----
         SpexlensWarning
             When one of the answers is not.
         """
-        reply = endpoint.ask(*self.requests(prompt))
+        chosen, reply = self._asked(endpoint, prompt)
+        (request,) = chosen.requests(prompt)
         try:
-            reading = self.values([reply])
+            if may_begin_a_tag(reply.texts[0]):
+                _check_no_reasoning(endpoint.ask(replace(request, max_tokens=_SEEN)))
+            reading = chosen.values([reply])
         except ValueError as error:
             raise InvalidInputError(
                 f"the endpoint cannot be scored by the probabilities of answers: {error}. Score "
@@ -155,26 +182,43 @@ class NextTokenLogOdds:
             if reading.bounded == 2:
                 raise InvalidInputError(f"{told}.")
             warnings.warn(f"{told}; until then its probability is bounded.", SpexlensWarning, 2)
-        return replace(self, usage=Usage().plus(reply))
+        return replace(chosen, usage=Usage().plus(reply))
+
+    def _asked(self, endpoint: Endpoint, prompt: str) -> tuple[NextTokenLogOdds, Reply]:
+        """Ask for as many tokens as the server gives, or as were chosen; return which, and them."""
+        for top in _TOPS if self.top is None else (self.top,):
+            chosen = replace(self, top=top)
+            try:
+                return chosen, endpoint.ask(*chosen.requests(prompt))
+            except EndpointError as error:
+                fewer = error.status in UNKNOWN_FIELD and "logprob" in str(error).lower()
+                if top in (self.top, _TOPS[-1]) or not fewer:
+                    raise
+        raise AssertionError("the last number returns or raises")
 
     def requests(self, prompt: str, /) -> tuple[Request, ...]:
-        """One request for one token."""
-        return (Request(prompt, max_tokens=1, top=self.top),)
+        """Make one request for one token."""
+        return (Request(prompt, max_tokens=1, top=self.top or _TOPS[0]),)
 
     def values(self, replies: Sequence[Reply], /) -> Reading:
-        """The log-odds of one prompt, nats."""
+        """Compute the log-odds of one prompt, nats."""
         # A server that adds the token it drew to the most likely ones returns one more than asked.
+        _check_no_reasoning(replies[0])
         tokens = replies[0].alternatives[: self.top]
         if not tokens:
             raise ValueError("the reply holds no log-probabilities of next tokens")
-        positive, bounded = self._log_probability(tokens, self.positive)
-        negative, bounded_too = self._log_probability(tokens, self.negative)
-        return Reading(positive - negative, bounded=bounded + bounded_too)
+        check_log_probabilities(tokens, together=True)
+        positive, negative = (self._seen(tokens, one) for one in (self.positive, self.negative))
+        return Reading(
+            positive.value - negative.value,
+            bounded=(positive.low == -math.inf) + (negative.low == -math.inf),
+            partial=positive.is_partial + negative.is_partial,
+            low=positive.low - negative.high,
+            high=positive.high - negative.low,
+        )
 
-    def _log_probability(
-        self, tokens: Sequence[Token], answer: str | Sequence[str]
-    ) -> tuple[float, int]:
-        """Log-probability of the answer, and 1 where it is only bounded."""
+    def _seen(self, tokens: Sequence[Token], answer: str | Sequence[str]) -> _Seen:
+        """Read the log-probability of an answer, and its bounds, off the tokens returned."""
         forms = self._forms(answer)
         probabilities = [math.exp(token.log_probability or 0.0) for token in tokens]
         found = math.fsum(
@@ -182,17 +226,51 @@ class NextTokenLogOdds:
             for token, probability in zip(tokens, probabilities, strict=True)
             if self._form(token.text) in forms
         )
-        if found > 0:
-            return math.log(found), 0
         left = max(_LEAST_MASS, 1.0 - math.fsum(probabilities))
         smallest = min(probability for probability in probabilities if probability > 0)
-        return math.log(min(left, smallest)), 1
+        unseen = self._spellings(answer) - {token.text for token in tokens}
+        most = found + min(left, len(unseen) * smallest)
+        low = math.log(found) if found else -math.inf
+        value = low if found else math.log(min(left, smallest))
+        return _Seen(value, low, math.log(most) if most else low)
+
+    def _spellings(self, answer: str | Sequence[str]) -> set[str]:
+        """List the tokens that the answer usually is, those of which one can be unseen."""
+        words = [answer] if isinstance(answer, str) else answer
+        if self.exact:
+            return set(words)
+        bare = [word.strip() for word in words]
+        cases = {
+            case for word in bare for case in (word, word.lower(), word.capitalize(), word.upper())
+        }
+        return {space + word for word in cases for space in ("", " ")}
 
     def _forms(self, answer: str | Sequence[str]) -> frozenset[str]:
         return frozenset(map(self._form, [answer] if isinstance(answer, str) else answer))
 
     def _form(self, text: str) -> str:
         return text if self.exact else text.strip().casefold()
+
+
+@dataclass(frozen=True)
+class _Seen:
+    """An answer's log-probability and its bounds; the lower one is -inf where it was not seen."""
+
+    value: float
+    low: float
+    high: float
+
+    @property
+    def is_partial(self) -> bool:
+        return _LEAST_SHIFT < self.high - self.low < math.inf
+
+
+def _check_no_reasoning(reply: Reply) -> None:
+    if reply.reasons:
+        raise ValueError(
+            "the model reasons before it answers, so that its next token is none of the answer; "
+            f"{REASONING_OFF}, or let it reason in samples that are long enough"
+        )
 
 
 def _said(answer: str | Sequence[str]) -> str:

@@ -6,18 +6,31 @@ import math
 import threading
 import warnings
 from collections import defaultdict
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, field
-from typing import Any
+from typing import Any, Literal
 
 import numpy as np
 
 from spexlens.core.interventions import Interventions, Needs
 from spexlens.core.masks import FloatArray, IntArray
-from spexlens.errors import EndpointError, InvalidInputError, SpexlensWarning
+from spexlens.errors import (
+    InvalidInputError,
+    RefusedPromptError,
+    SpexlensWarning,
+    UnknownNameError,
+)
 from spexlens.lenses.endpoint.scores import EndpointScore, Reading, ResolvedEndpointScore
 from spexlens.models.endpoint.client import Endpoint, Usage
 from spexlens.models.endpoint.replies import Reply
+
+OnRefusal = Literal["raise", "skip"]
+"""What becomes of a prompt that brings no value: it ends the run, or is left out."""
+ON_REFUSAL: tuple[OnRefusal, ...] = ("raise", "skip")
+
+_ADVICE = (
+    "on_refusal='skip' (--on-refusal skip) leaves such masks out, counts them, and fits the others."
+)
 
 
 @dataclass(frozen=True)
@@ -33,19 +46,31 @@ class Record:
     noise_variance : float
         Mean variance of the values' sampling noise; 0 where nothing is sampled. Divided by the
         variance of the values, it is the share that no explanation can account for.
+    refused : int
+        Prompts that brought no value and were left out; see `EndpointSubject`.
+    partial : int
+        Prompts of which an answer was seen in part; see `NextTokenLogOdds`.
+    shift : float
+        The most that the spellings not seen can move one of these values, nats.
+    unanswered : int
+        Samples without an answer, left out of their prompt's value; see `Samples`.
     """
 
     values: int = 0
     bounded: int = 0
     noise_variance: float = 0.0
+    refused: int = 0
+    unanswered: int = 0
+    partial: int = 0
+    shift: float = 0.0
 
 
 @dataclass(frozen=True, eq=False)
 class EndpointSubject:
     """The subject made of an endpoint and a score; made by `EndpointSubject.prepare`.
 
-    When one prompt of a batch fails, the values of the others are kept for the next attempt at the
-    batch, so that they are not paid twice.
+    When one prompt of a batch fails, the others have been given out by `stream`, and are kept for
+    the next attempt of `evaluate`, so that they are not paid twice.
 
     Parameters
     ----------
@@ -59,6 +84,10 @@ class EndpointSubject:
     details : bool, default False
         Give values `(m, 2)`: the score, and behind it its standard error for a score of samples, or
         else how many answers were bounded.
+    on_refusal : "raise" or "skip", default "raise"
+        What becomes of a prompt that the server refuses for good (by a content filter, for its
+        length), or answers without what the score reads: an error, or the value NaN, which
+        `spexlens.explain` leaves out, counts and tells.
     """
 
     endpoint: Endpoint
@@ -66,6 +95,7 @@ class EndpointSubject:
     full_prompt: str
     prices: tuple[float, float] | None = None
     details: bool = False
+    on_refusal: OnRefusal = "raise"
     _kept: dict[str, Reading] = field(init=False, repr=False, default_factory=dict)
     _tally: _Tally = field(init=False, repr=False)
 
@@ -77,6 +107,7 @@ class EndpointSubject:
                 f"prices = {self.prices!r} given; needed two, money for a million tokens of the "
                 "prompt and of the answer, such as (0.15, 0.6)."
             )
+        find_on_refusal(self.on_refusal)
         object.__setattr__(self, "_tally", _Tally())
 
     @staticmethod
@@ -87,21 +118,30 @@ class EndpointSubject:
         *,
         prices: tuple[float, float] | None = None,
         details: bool = False,
+        on_refusal: OnRefusal = "raise",
     ) -> EndpointSubject:
-        """The subject, once the endpoint has served the score on the full prompt.
+        """Make the subject, once the endpoint has served the score on the full prompt.
 
         It takes a few requests (one for `NextTokenLogOdds`), which are no part of a later budget.
         """
+        find_on_refusal(on_refusal)
         resolved = score.resolve(endpoint, full_prompt)
-        return EndpointSubject(endpoint, resolved, full_prompt, prices, details)
+        return EndpointSubject(endpoint, resolved, full_prompt, prices, details, on_refusal)
 
     @property
     def needs(self) -> Needs:
         """Edited texts."""
         return Needs({"inputs": ()})
 
+    @property
+    def skips_refused(self) -> bool:
+        """Whether NaN is the value of a prompt to leave out."""
+        return self.on_refusal == "skip"
+
     def evaluate(self, interventions: Interventions, /) -> FloatArray:
-        """The score `(m,)` after every edited input, or `(m, 2)` with `details`.
+        """Measure the score `(m,)` after every edited input, or `(m, 2)` with `details`.
+
+        NaN where a prompt was refused, with `on_refusal="skip"`.
 
         Raises
         ------
@@ -115,40 +155,71 @@ class EndpointSubject:
         """
         (prompts,) = self.needs.take(interventions, self)
         readings = {prompt: self._kept[prompt] for prompt in prompts if prompt in self._kept}
+        missing = [prompt for prompt in dict.fromkeys(prompts) if prompt not in readings]
         try:
-            self._measure([p for p in dict.fromkeys(prompts) if p not in readings], readings)
+            for prompt, reading in self._measured(missing):
+                readings[prompt] = reading  # noqa: PERF403 those before an error are kept
             self._warn_of_bounds()
         except BaseException:
             self._kept.update(readings)
             raise
-        values = np.array([readings[prompt].value for prompt in prompts])
+        return self._values([readings[prompt] for prompt in prompts])
+
+    def stream(self, interventions: Interventions, /) -> Iterator[tuple[IntArray, FloatArray]]:
+        """Yield row numbers and values of the edited inputs, as replies come in; see `evaluate`."""
+        (prompts,) = self.needs.take(interventions, self)
+        rows: dict[str, list[int]] = defaultdict(list)
+        for row, prompt in enumerate(prompts):
+            rows[prompt].append(row)
+        for prompt, reading in self._measured(list(rows)):
+            yield np.array(rows[prompt]), self._values([reading] * len(rows[prompt]))
+        self._warn_of_bounds()
+
+    def _values(self, readings: Sequence[Reading]) -> FloatArray:
+        values = np.array([reading.value for reading in readings], dtype=np.float64)
         if not self.details:
             return values
-        return np.stack([values, [_detail(readings[prompt]) for prompt in prompts]], axis=1)
+        return np.stack([values, [_detail(reading) for reading in readings]], axis=1)
 
-    def _measure(self, prompts: Sequence[str], readings: dict[str, Reading]) -> None:
-        """Add a reading of every prompt to `readings`, one by one as replies come in."""
+    def _measured(self, prompts: Sequence[str]) -> Iterator[tuple[str, Reading]]:
+        """Yield a reading of every prompt as its replies come in, errors once all are out."""
         asked = [(prompt, request) for prompt in prompts for request in self.score.requests(prompt)]
         needed = len(asked) // max(1, len(prompts))
         replies: dict[str, list[Reply]] = defaultdict(list)
-        unreadable: EndpointError | None = None
-        for number, reply in self.endpoint.run([request for _, request in asked]):
-            prompt = asked[number][0]
-            replies[prompt].append(reply)
-            if len(replies[prompt]) < needed:
-                continue
-            try:
-                readings[prompt] = self.score.values(replies.pop(prompt))
-            except ValueError as error:
-                unreadable = unreadable or EndpointError(
-                    f"the reply of {self.endpoint.model!r} to the prompt {prompt!r} cannot be "
-                    f"scored: {error}.",
-                    prompt,
-                )
-            else:
-                self._tally.add(readings[prompt])
-        if unreadable is not None:
-            raise unreadable
+        refused: dict[str, str] = {}  # what was told of it
+        failed: RefusedPromptError | None = None
+
+        def skip(number: int, error: RefusedPromptError) -> None:
+            refused.setdefault(asked[number][0], str(error))
+
+        requests = [request for _, request in asked]
+        try:
+            for number, reply in self.endpoint.run(requests, skip if self.skips_refused else None):
+                prompt = asked[number][0]
+                replies[prompt].append(reply)
+                if len(replies[prompt]) < needed:
+                    continue
+                try:
+                    reading = self.score.values(replies.pop(prompt))
+                except ValueError as error:
+                    told = (
+                        f"the reply of {self.endpoint.model!r} to the prompt {prompt!r} cannot be "
+                        f"scored: {error}."
+                    )
+                    if self.skips_refused:
+                        refused[prompt] = told
+                    else:
+                        failed = failed or RefusedPromptError(f"{told} {_ADVICE}", prompt)
+                else:
+                    self._tally.add(reading)
+                    yield prompt, reading
+        except RefusedPromptError as error:
+            raise RefusedPromptError(f"{error} {_ADVICE}", error.prompt, error.status) from error
+        if failed is not None:
+            raise failed
+        for prompt, told in refused.items():
+            self._tally.refuse(told)
+            yield prompt, _REFUSED
 
     def _warn_of_bounds(self) -> None:
         if self._tally.first_bound():
@@ -162,11 +233,34 @@ class EndpointSubject:
             )
 
     def record(self) -> Record:
-        """How many values were measured and bounded so far, and their mean noise."""
+        """Tell how many values were measured and bounded so far, and their mean noise."""
         return self._tally.record()
 
+    def notes(self) -> tuple[str, ...]:
+        """Tell what was left out: prompts, with what was told of the first, and samples."""
+        record, told = self.record(), self._tally.first_refusal
+        notes: tuple[str, ...] = ()
+        if record.refused:
+            notes += (f"{record.refused} prompts brought no value, the first: {told}",)
+        if record.unanswered:
+            notes += (
+                f"{record.unanswered} samples held no answer and were left out of the means; "
+                "raise max_tokens (--answer-tokens) if they were cut off.",
+            )
+        if record.bounded:
+            notes += (
+                f"in {record.bounded} of {record.values} prompts an answer was not among the "
+                "tokens returned: these values are bounds.",
+            )
+        if record.partial:
+            notes += (
+                f"in {record.partial} of {record.values} prompts spellings of an answer may not be "
+                f"among the tokens returned, which can move a value by up to {record.shift:.2g}.",
+            )
+        return notes
+
     def identity(self) -> dict[str, Any]:
-        """Endpoint and score, as JSON, for the key of stored values; without credentials."""
+        """Tell endpoint and score, as JSON, for the key of stored values; without credentials."""
         return {
             "subject": "endpoint",
             **self.endpoint.identity(),
@@ -177,7 +271,7 @@ class EndpointSubject:
     # -- cost ------------------------------------------------------------------------------------
 
     def tokens(self, interventions: Interventions, /) -> IntArray:
-        """Estimated tokens `(m,)` of prompts and answers; 0 where the server counts none.
+        """Estimate tokens `(m,)` of prompts and answers; 0 where the server counts none.
 
         The full prompt's were counted by the endpoint; a shorter one has its share by length.
         """
@@ -188,7 +282,7 @@ class EndpointSubject:
         return np.ceil(tokens).astype(np.int64)
 
     def describe(self, interventions: Interventions, /) -> dict[str, Any]:
-        """Endpoint, model, score, and estimates of requests, tokens and cost; nothing is sent."""
+        """Tell endpoint, model, score, and estimates of requests and cost; send nothing."""
         tokens = int(self.tokens(interventions).sum())
         cost = {} if self.prices is None else {"cost": self._estimated_cost(tokens)}
         return {
@@ -196,16 +290,15 @@ class EndpointSubject:
             "model": self.endpoint.model,
             "score": self.score.description,
             "requests": interventions.count * self.score.usage.requests,
-            "tokens": tokens,
             **cost,
         }
 
     def price(self, tokens: int, /) -> str:
-        """What so many tokens cost at the full prompt's share of answers; "" without prices."""
+        """Tell what so many tokens cost at the full prompt's share of answers; "" if unpriced."""
         return "" if self.prices is None else f"{self._estimated_cost(tokens):.4g}"
 
     def spent(self) -> str:
-        """What was paid so far, at the tokens the endpoint counted; "" without prices."""
+        """Tell what was paid so far, at the tokens the endpoint counted; "" without prices."""
         if self.prices is None:
             return ""
         return f"{_cost(self.endpoint.usage, self.prices):.4g}"
@@ -220,8 +313,10 @@ class _Tally:
     """Counts readings, from several threads."""
 
     def __init__(self) -> None:
-        self._values = self._bounded = 0
-        self._variance = 0.0
+        self._values = self._bounded = self._refused = self._unanswered = 0
+        self._partial = 0
+        self._variance = self._shift = 0.0
+        self.first_refusal = ""
         self._told = False
         self._lock = threading.Lock()
 
@@ -229,10 +324,20 @@ class _Tally:
         with self._lock:
             self._values += 1
             self._bounded += reading.bounded > 0
+            self._unanswered += reading.unanswered
+            self._partial += reading.partial > 0
+            if reading.partial and not reading.bounded:
+                away = max(reading.high - reading.value, reading.value - reading.low)
+                self._shift = max(self._shift, away)
             self._variance += reading.standard_error**2
 
+    def refuse(self, told: str) -> None:
+        with self._lock:
+            self._refused += 1
+            self.first_refusal = self.first_refusal or told
+
     def first_bound(self) -> bool:
-        """True once: when the first bounded value has been counted."""
+        """Return True once: when the first bounded value has been counted."""
         with self._lock:
             first = self._bounded > 0 and not self._told
             self._told |= first
@@ -241,7 +346,26 @@ class _Tally:
     def record(self) -> Record:
         with self._lock:
             mean = self._variance / self._values if self._values else 0.0
-            return Record(self._values, self._bounded, mean)
+            return Record(
+                self._values,
+                self._bounded,
+                mean,
+                self._refused,
+                self._unanswered,
+                self._partial,
+                self._shift,
+            )
+
+
+_REFUSED = Reading(math.nan, math.nan)
+
+
+def find_on_refusal(given: str) -> OnRefusal:
+    """Find a way to treat a refused prompt; raise for what is none."""
+    for known in ON_REFUSAL:
+        if given == known:
+            return known
+    raise UnknownNameError("on_refusal", given, ON_REFUSAL)
 
 
 def _detail(reading: Reading) -> float:

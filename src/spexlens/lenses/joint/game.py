@@ -9,7 +9,7 @@ from typing import Any
 
 import numpy as np
 
-from spexlens.core.game import Identified, identity_of
+from spexlens.core.game import Identified, Noted, identity_of
 from spexlens.core.interventions import Interventions
 from spexlens.core.masks import BoolArray, FloatArray, as_masks, read_only
 from spexlens.errors import InvalidInputError
@@ -83,16 +83,25 @@ class JointLens:
         return sited[0] if sited else None
 
     def identity(self) -> dict[str, Any]:
-        """What every lens says of itself; an error where one says nothing."""
+        """Gather what every lens says of itself; an error where one says nothing."""
         return {name: identity_of(lens) for name, lens in self.lenses.items()}
 
+    def notes(self) -> tuple[str, ...]:
+        """Tell what every lens says to doubt."""
+        return tuple(
+            note
+            for lens in self.lenses.values()
+            if isinstance(lens, Noted)
+            for note in lens.notes()
+        )
+
     def describe(self) -> dict[str, Any]:
-        """What every lens says of itself that does."""
+        """Gather what every lens says of itself that does."""
         told = self.lenses.items()
         return {name: lens.identity() for name, lens in told if isinstance(lens, Identified)}
 
     def intervene(self, masks: BoolArray, /) -> Interventions:
-        """All lenses' parts of the ablations that the masks `(m, n)` ask for."""
+        """Gather all lenses' parts of the ablations that the masks `(m, n)` ask for."""
         masks = as_masks(masks, len(self.players))
         parts: dict[str, Any] = {}
         writers: dict[str, str] = {}
@@ -128,21 +137,16 @@ class JointGame(LensGame):
     p: FloatArray
 
     def players_of(self, name: str) -> tuple[int, ...]:
-        """Player numbers of one lens."""
+        """Give the player numbers of one lens."""
         if name not in self.lens.blocks:
             raise InvalidInputError(f"no lens {name!r}; there are {', '.join(self.lens.blocks)}.")
         return tuple(self.lens.blocks[name])
-
-    def describe(self, budget: int | None = None) -> dict[str, Any]:
-        """As `LensGame.describe`, with under `lenses` the players of each, as (first, end)."""
-        blocks = {name: [block.start, block.stop] for name, block in self.lens.blocks.items()}
-        return {**super().describe(budget), "lenses": blocks}
 
 
 def joint_game(
     lenses: Mapping[str, Lens], subject: Subject, *, p: Mapping[str, float] | None = None
 ) -> JointGame:
-    """The game of ablating players of several lenses over one subject.
+    """Make the game of ablating players of several lenses over one subject.
 
     Parameters
     ----------

@@ -58,26 +58,25 @@ class GatedPrompts:
         return Needs({"inputs": (), "gates": (len(self.sites),)})
 
     def evaluate(self, interventions: Interventions, /) -> FloatArray:
-        """The score `(m,)` of every prompt under its gates."""
+        """Measure the score `(m,)` of every prompt under its gates."""
         inputs, gates = self.needs.take(interventions, self)
         return self.score.values(self.model.read_by(GatedReader(self.runner, gates)), inputs)
 
     def tokens(self, interventions: Interventions, /) -> IntArray:
-        """Tokens `(m,)` of every prompt."""
+        """Count the tokens `(m,)` of every prompt."""
         inputs, _ = self.needs.take(interventions, self)
         return self.model.count_tokens(inputs)
 
     def describe(self, interventions: Interventions, /) -> dict[str, Any]:
-        """Model, score, what absent components become, and tokens; nothing is run."""
+        """Tell model, score, and what absent components become; nothing is run."""
         return {
             "model": self.model.name,
             "score": self.score.description,
-            "replacement": self.runner.replacement.kind,
-            "tokens": int(self.tokens(interventions).sum()),
+            "absent": self.runner.replacement.kind,
         }
 
     def identity(self) -> dict[str, Any]:
-        """Model, score, and what absent components become."""
+        """Tell model, score, and what absent components become."""
         return {
             "model": identity_of(self.model),
             "score": self.score.identity(),
@@ -91,11 +90,11 @@ def gated_prompts(
     score: TextScore,
     sites: Sequence[Site],
     *,
-    replacement: str = "zero",
+    absent: str = "zero",
     references: Sequence[str] = (),
     batch_tokens: int | None = None,
 ) -> GatedPrompts:
-    """The subject of a game over the words of a prompt and the components of a model.
+    """Make the subject of a game over the words of a prompt and the components of a model.
 
     Parameters
     ----------
@@ -106,7 +105,7 @@ def gated_prompts(
         Such as `LogitDifference("positive", "negative")`.
     sites : sequence of Site
         The component lens's.
-    replacement : "zero" or "mean"
+    absent : "zero" or "mean"
         What an absent component gives: nothing, or its mean over the references.
     references : sequence of str
         For "mean"; the prompt by default.
@@ -116,14 +115,14 @@ def gated_prompts(
     Raises
     ------
     InvalidInputError
-        For a model, prompt, score, site or replacement that does not fit.
+        For a model, prompt, score, site or way of being absent that does not fit.
     """
-    refuse_resampling(replacement)
+    refuse_resampling(absent)
     runner = gated_runner(
         model.passes.alone(batch_tokens),
         sites,
         model.token_ids([prompt]),
-        replacement=replacement,
+        absent=absent,
         references=model.token_ids(references) if references else None,
     )
     return GatedPrompts(model, runner, score.resolve(model, prompt))
@@ -152,12 +151,12 @@ class EncoderFeatures:
         encoder: Encoder,
         sites: Sequence[Site],
         *,
-        replacement: str = "zero",
+        absent: str = "zero",
         references: Sequence[str] = (),
     ) -> EncoderFeatures:
-        """Features under gates on `sites`; replacement "mean" needs `references`, some texts."""
-        refuse_resampling(replacement)
-        if replacement == MEAN and not references:
+        """Make features under gates on `sites`; absent="mean" needs `references`, texts."""
+        refuse_resampling(absent)
+        if absent == MEAN and not references:
             raise InvalidInputError(
                 "no reference texts were given; needed at least one to take means over."
             )
@@ -165,13 +164,13 @@ class EncoderFeatures:
             encoder.passes,
             sites,
             encoder.token_ids([_PROBE]),
-            replacement=replacement,
+            absent=absent,
             references=encoder.token_ids(references) if references else None,
         )
         return EncoderFeatures(encoder, runner)
 
     def __call__(self, texts: Sequence[str], gates: FloatArray | None) -> FloatArray:
-        """Embeddings `(m, d)`; all gates open where None are given."""
+        """Compute embeddings `(m, d)`; all gates open where None are given."""
         if gates is None:
             gates = np.ones((len(texts), len(self.runner.sites)))
         return self.runner.run_rows(
@@ -179,7 +178,7 @@ class EncoderFeatures:
         )
 
     def identity(self) -> dict[str, Any]:
-        """The encoder's, and what absent components become."""
+        """Tell the encoder's identity, and what absent components become."""
         return {
             "encoder": identity_of(self.encoder),
             "replacement": self.runner.replacement.identity(),

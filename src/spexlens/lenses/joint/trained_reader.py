@@ -29,11 +29,11 @@ class TextFeatures(Protocol):
     """
 
     def __call__(self, texts: Sequence[str], gates: FloatArray | None, /) -> FloatArray:
-        """Features `(m, d)` of texts `(m,)` under gates `(m, sites)`."""
+        """Compute features `(m, d)` of texts `(m,)` under gates `(m, sites)`."""
         ...
 
     def identity(self) -> dict[str, Any]:
-        """What the features depend on."""
+        """Tell what the features depend on."""
         ...
 
 
@@ -98,7 +98,7 @@ class TrainedReader:
         return Needs({"subsets": (self.data.count,)}, optional)
 
     def evaluate(self, interventions: Interventions, /) -> FloatArray:
-        """The score `(m,)` of every model trained on a subset, for its reading of the text."""
+        """Measure every model trained on a subset: the score `(m,)` of its reading of the text."""
         (subsets,) = self.needs.take(interventions, self)
         readings, reading = self._readings(interventions)
         distinct, training = unique_masks(subsets)
@@ -114,11 +114,11 @@ class TrainedReader:
         return picked
 
     def notes(self) -> tuple[str, ...]:
-        """What there is to doubt about the trainings so far."""
+        """Tell what there is to doubt about the trainings so far."""
         return self.tally.notes()
 
     def describe(self, interventions: Interventions, /) -> dict[str, Any]:
-        """Trainer, score, and the examples; nothing is run."""
+        """Tell trainer, score, and the examples; nothing is run."""
         self.needs.check(interventions, self)
         scored = self._scored(self._testing(self.data.test_features))
         return {
@@ -129,7 +129,7 @@ class TrainedReader:
         }
 
     def identity(self) -> dict[str, Any]:
-        """Trainer, data, features, text, label and score."""
+        """Tell trainer, data, features, text, label and score."""
         return {
             "trainer": self.trainer.identity(),
             "data": self.data.identity(),
@@ -160,6 +160,6 @@ class TrainedReader:
         return score.resolve(self.trainer.output, data)
 
     def _testing(self, readings: FloatArray) -> TrainingData:
-        """The examples, with the readings as test points."""
+        """Replace the test points of the examples by the readings."""
         labels = np.full(len(readings), self.label)
         return replace(self.data, test_features=readings, test_labels=labels)

@@ -26,7 +26,7 @@ _WORD = re.compile(r"\w+(?:['’-]\w+)*")
 
 
 def remove(text: str, spans: Sequence[Span], keep: Any, fillers: Sequence[str] = ()) -> str:
-    """The text without the spans that are not kept; nothing stands in their place.
+    """Cut the spans that are not kept out of the text; nothing stands in their place.
 
     Neighbours that are both kept stay as they were, whatever lies between them. Where something
     was removed, one of the stretches of whitespace around it is left: the one with the most line
@@ -71,7 +71,7 @@ def remove(text: str, spans: Sequence[Span], keep: Any, fillers: Sequence[str] =
 
 
 def replace(text: str, spans: Sequence[Span], keep: Any, fillers: Sequence[str]) -> str:
-    """The text with the filler of its own in the place of every absent span.
+    """Put its own filler in the place of every absent span.
 
     >>> replace("not bad", [(0, 3), (4, 7)], [True, False], ["_", "_"])
     'not _'
@@ -85,7 +85,7 @@ def replace(text: str, spans: Sequence[Span], keep: Any, fillers: Sequence[str])
 
 
 def neutral(text: str, spans: Sequence[Span], keep: Any, fillers: Sequence[str]) -> str:
-    """The text with one filler, that of the first, in the place of every run of absent spans.
+    """Put one filler, that of the first, in the place of every run of absent spans.
 
     >>> neutral("not at all bad", [(0, 3), (4, 6), (7, 10), (11, 14)], [1, 0, 0, 1], ["…"] * 4)
     'not … bad'
@@ -122,7 +122,7 @@ class Ablation:
 
 
 def find_edit(absent: str) -> Ablate:
-    """The function that edits a text by a way of being absent.
+    """Find the function that edits a text by a way of being absent.
 
     Raises
     ------
@@ -142,7 +142,7 @@ def find_edit(absent: str) -> Ablate:
 def fillers_for(
     absent: str, text: str, spans: Sequence[Span], fillers: str | Sequence[str] | None
 ) -> tuple[str, ...]:
-    """One filler for each span: those given, or what is usual for a way of being absent.
+    """Choose one filler for each span: those given, or what is usual for a way of being absent.
 
     Parameters
     ----------
@@ -163,8 +163,8 @@ def fillers_for(
     given = usual if fillers is None else fillers
     if given is None:
         raise InvalidInputError(
-            f"absent = {absent!r} was given no fillers; needed the model's mask token: "
-            "fillers=tokenizer.mask_token."
+            f"absent = {absent!r} was given no fillers; needed the mask token of an encoder: "
+            "fillers=tokenizer.mask_token. Language models have none; absent='replace' is for them."
         )
     if callable(given):
         given = given(text, spans)
@@ -181,7 +181,7 @@ def fillers_for(
 def resampled(
     text: str, spans: Sequence[Span], corpus: str | None = None, rng: Rng = None
 ) -> tuple[str, ...]:
-    """Every span with its words exchanged for others of the same kind from a corpus.
+    """Exchange the words of every span for others of the same kind from a corpus.
 
     The kind of a word is its script and case (number, capitals, capitalised, lower case) and its
     length (to 3, to 6, more letters; any, where no other has it): a rough stand-in for a part of
@@ -246,13 +246,13 @@ def _as_row(keep: Any, spans: Sequence[Span]) -> BoolArray:
 
 
 def _runs(row: BoolArray) -> list[tuple[int, int]]:
-    """Runs of True as (first, one after the last)."""
+    """Find runs of True as (first, one after the last)."""
     edges = np.flatnonzero(np.diff(row, prepend=False, append=False)).tolist()
     return list(zip(edges[::2], edges[1::2], strict=True))
 
 
 def _joint(text: str, spans: Sequence[Span], first: int, last: int) -> str:
-    """What is left of gaps first … last once the spans between them are gone."""
+    """Join what is left of gaps first … last once the spans between them are gone."""
     ends = [0 if first == 0 else spans[first - 1][1], *(end for _, end in spans[first:last])]
     starts = [
         *(start for start, _ in spans[first:last]),

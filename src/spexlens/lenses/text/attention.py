@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
 from typing import Any
 
@@ -14,6 +14,7 @@ from spexlens.lenses.text.classifier import ScoredClassifier
 from spexlens.lenses.text.prompt import SLOT, PromptLens
 from spexlens.lenses.text.scores import ScoredLM
 from spexlens.lenses.text.segmenters import tokens
+from spexlens.lenses.text.spans import Span
 
 
 @dataclass(frozen=True)
@@ -32,15 +33,28 @@ class AttentionLens:
     owners: IntArray
 
     @staticmethod
-    def of(pieces: PromptLens, tokenizer: Any) -> AttentionLens:
-        """The lens, with every token given to the player that most of its characters belong to."""
+    def of(
+        pieces: PromptLens, tokenizer: Any, spans: Sequence[Span] | None = None
+    ) -> AttentionLens:
+        """Give every token to the player that most of its characters belong to.
+
+        Parameters
+        ----------
+        pieces : PromptLens
+        tokenizer : transformers.PreTrainedTokenizerFast
+        spans : sequence of (start, end), optional
+            Where in the full prompt its tokens stand as a model runs them; by default all that the
+            tokenizer makes.
+        """
         tokens(tokenizer)  # an error for a tokenizer that does not tell offsets
-        encoded = tokenizer(pieces.prompt, return_offsets_mapping=True, verbose=False)
+        if spans is None:
+            encoded = tokenizer(pieces.prompt, return_offsets_mapping=True, verbose=False)
+            spans = encoded["offset_mapping"]
         start = pieces.template.index(SLOT)
         player = np.full(len(pieces.prompt) + 1, -1)
         for i, (first, end) in enumerate(pieces.spans):
             player[start + first : start + end] = i
-        owners = [_most(player[first:end]) for first, end in encoded["offset_mapping"]]
+        owners = [_most(player[first:end]) for first, end in spans]
         return AttentionLens(pieces, np.array(owners, dtype=np.int64))
 
     @property
@@ -49,14 +63,14 @@ class AttentionLens:
         return self.pieces.players
 
     def intervene(self, masks: BoolArray, /) -> Interventions:
-        """The full prompt m times, and which of its tokens are visible, `(m, t)`."""
+        """Give the full prompt m times, and which of its tokens are visible, `(m, t)`."""
         masks = as_masks(masks, len(self.players))
         always = np.ones((len(masks), 1), dtype=bool)
         visible = np.hstack([masks, always])[:, self.owners]  # -1 is the last column
         return Interventions(inputs=(self.pieces.prompt,) * len(masks), visible=visible)
 
     def identity(self) -> dict[str, Any]:
-        """What the pieces say of themselves, and that they are hidden."""
+        """Tell what the pieces say of themselves, and that they are hidden."""
         return {"lens": "attention", "pieces": self.pieces.identity()}
 
 
@@ -81,25 +95,25 @@ class Attending:
         return Needs({"inputs": (), "visible": ()})
 
     def evaluate(self, interventions: Interventions, /) -> FloatArray:
-        """The score of the visible tokens, `(m,)` or `(m, q)`."""
+        """Measure the score of the visible tokens, `(m,)` or `(m, q)`."""
         texts, visible = self.needs.take(interventions, self)
         seeing = self.hide(self.subject.model, visible)
         return replace(self.subject, model=seeing).evaluate(Interventions(inputs=texts))
 
     def describe(self, interventions: Interventions, /) -> dict[str, Any]:
-        """Model, score and tokens; nothing is run."""
+        """Tell model and score; nothing is run."""
         return self.subject.describe(Interventions(inputs=interventions.inputs))
 
     def tokens(self, interventions: Interventions, /) -> IntArray:
-        """Tokens `(m,)`: hidden ones are run as well."""
+        """Count tokens `(m,)`: hidden ones are run as well."""
         return self.subject.tokens(Interventions(inputs=interventions.inputs))
 
     def identity(self) -> dict[str, Any]:
-        """What the subject says of itself, and that tokens are hidden."""
+        """Tell what the subject says of itself, and that tokens are hidden."""
         return {"subject": "hidden tokens", **self.subject.identity()}
 
 
 def _most(players: IntArray) -> int:
-    """The most frequent player of a token's characters; -1 for a token without any."""
+    """Find the most frequent player of a token's characters; -1 for a token without any."""
     named = players[players >= 0]
     return int(np.bincount(named).argmax()) if len(named) else -1

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
-from typing import Any, Protocol
+from typing import Any, Protocol, runtime_checkable
 
 import numpy as np
 
@@ -24,6 +24,7 @@ Message = Mapping[str, str]
 Pieces = tuple[Span, ...]
 
 
+@runtime_checkable
 class ChatModel(LanguageModel, Protocol):
     """A language model that shows its tokenizer, which holds the chat template."""
 
@@ -32,10 +33,17 @@ class ChatModel(LanguageModel, Protocol):
         """A transformers tokenizer with `apply_chat_template`."""
         ...
 
+    def as_written(self) -> LanguageModel:
+        """Give the same model, its prompts read as they are: it adds no special tokens to them."""
+        ...
+
 
 @dataclass(frozen=True)
 class ChatLens:
     """Takes turns out of a chat, or pieces out of some of its messages.
+
+    The texts hold the special tokens that the template writes, and want no others: they are for
+    `model.as_written()`, as `chat_game` uses it.
 
     Parameters
     ----------
@@ -103,14 +111,36 @@ class ChatLens:
         return self._rendered(list(self.messages))
 
     def intervene(self, masks: BoolArray, /) -> Interventions:
-        """The chats without the absent pieces, one for each of the masks `(m, n)`."""
+        """Write the chats without the absent pieces, one for each of the masks `(m, n)`."""
         masks = as_masks(masks, len(self.places))
         keep = np.ones((len(masks), sum(len(spans) for _, spans in self._cut)), dtype=bool)
         keep[:, list(self._free)] = masks
         return Interventions(inputs=tuple(self._ablated(row) for row in keep))
 
+    def notes(self) -> tuple[str, ...]:
+        """Find what the template writes itself where a message is absent, or has nothing left."""
+        notes = []
+        for i in dict.fromkeys(place[0] for place in self.places):
+            without, empty = (
+                None if messages is None else self._if_taken(messages)
+                for messages in (self._without(i), _replaced(self.messages, i, ""))
+            )
+            if without is None or not (own := _written(without, self.prompt)).strip():
+                continue
+            remedy = ""
+            if empty is not None:
+                own = _written(without, empty) or own
+                if self.segmenter == "turns" and not _written(empty, self.prompt).strip():
+                    remedy = f" Cut its content, by within=[{i}] and a segmenter, to send it empty."
+            notes.append(
+                f"Where message {i} ({self.messages[i]['role']}) is absent, the chat template "
+                f"writes {own.strip()!r} of its own: effects are differences to that, not to "
+                f"nothing.{remedy}"
+            )
+        return tuple(notes)
+
     def identity(self) -> dict[str, Any]:
-        """Messages, their pieces, and how they are ablated; the template is the tokenizer's."""
+        """Tell messages, pieces, and how they are ablated; the template is the tokenizer's."""
         return {
             "lens": "chat",
             "messages": [dict(message) for message in self.messages],
@@ -139,6 +169,16 @@ class ChatLens:
             return ((0, len(content)),)
         return segment(content, self.segmenter)
 
+    def _without(self, i: int) -> list[Message] | None:
+        """Leave out the i-th of the messages; None where it leaves something in its place."""
+        if self.segmenter == "turns":
+            return [message for j, message in enumerate(self.messages) if j != i]
+        spans, content = dict(self._cut)[i], self.messages[i]["content"]
+        keep = [(i, *span) not in self.places for span in spans]
+        fillers = fillers_for(self.absent, content, spans, self.fillers)
+        left = find_edit(self.absent)(content, spans, keep, fillers)
+        return None if left.strip() else _replaced(self.messages, i, left)
+
     def _ablated(self, keep: BoolArray) -> str:
         messages = [dict(message) for message in self.messages]
         gone, done = set(), 0
@@ -153,25 +193,36 @@ class ChatLens:
             messages[i]["content"] = find_edit(self.absent)(content, spans, row, fillers)
         return self._rendered([message for i, message in enumerate(messages) if i not in gone])
 
-    def _rendered(self, messages: list[Message]) -> str:
+    def _if_taken(self, messages: Sequence[Message]) -> str | None:
         try:
-            text = str(
+            return self._rendered(messages)
+        except InvalidInputError:
+            return None
+
+    def _rendered(self, messages: Sequence[Message]) -> str:
+        try:
+            return str(
                 self.tokenizer.apply_chat_template(
-                    messages, tokenize=False, add_generation_prompt=True
+                    list(messages), tokenize=False, add_generation_prompt=True
                 )
             )
         except Exception as error:  # templates raise what they like, by jinja2
+            if list(messages) == list(self.messages):
+                remedy = (
+                    "Give messages that it takes (many want user and assistant in turns, the user "
+                    "first, and some no system message), or do without the chat template."
+                )
+            elif self.segmenter == "turns":
+                remedy = (
+                    "Choose with `within` which messages may be absent, or cut their contents "
+                    "instead of whole turns."
+                )
+            else:
+                remedy = "It may want some text in every message: choose absent='replace'."
             raise InvalidInputError(
-                f"the model's chat template refuses the messages with roles "
-                f"{[message['role'] for message in messages]}: {error}. Choose with `within` which "
-                "messages may be absent, or cut their contents instead of whole turns."
+                "the model's chat template refuses the messages with roles "
+                f"{[message['role'] for message in messages]}: {error}. {remedy}"
             ) from error
-        # The tokenizer would put a second beginning-of-text token before the template's.
-        bos = getattr(self.tokenizer, "bos_token", None)
-        if bos and text.startswith(bos):
-            added = self.tokenizer("a")["input_ids"][:1] == [self.tokenizer.bos_token_id]
-            return text.removeprefix(bos) if added else text
-        return text
 
 
 def chat_game(
@@ -186,7 +237,7 @@ def chat_game(
     fillers: str | None = None,
     pinned: Sequence[int | str] = (),
 ) -> LensGame:
-    """The game of leaving turns out of a chat, or pieces out of its messages.
+    """Make the game of leaving turns out of a chat, or pieces out of its messages.
 
     Parameters
     ----------
@@ -201,14 +252,24 @@ def chat_game(
     Raises
     ------
     InvalidInputError
-        Before anything is run: for messages that the template refuses, with all of them or without
-        any of the players, and as `prompt_game`.
+        Before anything is run: for messages that the template refuses, with all of them, without
+        any of the players, or with one turn present or absent, and as `prompt_game`.
     """
+    if not isinstance(model, ChatModel):
+        raise InvalidInputError(
+            f"{type(model).__name__} shows no tokenizer, or cannot read prompts as they are "
+            "written; needed a CausalLM, whose tokenizer has a chat template."
+        )
     lens = ChatLens(model.tokenizer, messages, segmenter, within, absent, fillers, pinned)
-    nothing = lens.intervene(np.zeros((1, len(lens.places)), dtype=bool)).inputs or ()
-    model.count_tokens([lens.prompt, *nothing])  # an error for one that cannot be run
-    resolved = chosen_score(answers, score).resolve(model, lens.prompt)
-    return LensGame(lens, ScoredLM(model, resolved))
+    reading = model.as_written()
+    n = len(lens.places)
+    one = np.eye(n, dtype=bool)
+    tried = np.vstack(
+        [np.zeros((1, n), dtype=bool), *([one, ~one] if segmenter == "turns" else [])]
+    )
+    reading.count_tokens([lens.prompt, *(lens.intervene(tried).inputs or ())])  # errors come now
+    resolved = chosen_score(answers, score).resolve(reading, lens.prompt)
+    return LensGame(lens, ScoredLM(reading, resolved))
 
 
 def _content(message: Message) -> str:
@@ -217,3 +278,22 @@ def _content(message: Message) -> str:
             f'the message {message!r} was given; needed {{"role": …, "content": …}}.'
         )
     return as_text(message["content"], "content of a message")
+
+
+def _replaced(messages: Sequence[Message], i: int, content: str) -> list[Message]:
+    return [
+        {**message, "content": content} if j == i else message for j, message in enumerate(messages)
+    ]
+
+
+def _written(shorter: str, longer: str) -> str:
+    """Find what stands in one text and not in another that should hold all else of it."""
+    start = _shared(shorter, longer)
+    rest, other = shorter[start:], longer[start:]
+    return rest[: len(rest) - _shared(rest[::-1], other[::-1])]
+
+
+def _shared(one: str, other: str) -> int:
+    """Count the characters that both begin with."""
+    pairs = zip(one, other, strict=False)
+    return next((i for i, (a, b) in enumerate(pairs) if a != b), min(len(one), len(other)))

@@ -20,7 +20,8 @@ class ClassMargin:
     """Logit of one class minus that of another, or minus log-sum-exp of all others.
 
     The second is the log-odds of the class, which has no ceiling and, with two classes, equals the
-    first.
+    first. Where outputs are no alternatives (the one of a reward or regression model; those of a
+    classifier that gives several classes at once, whose logit is its log-odds), it is the output.
 
     Parameters
     ----------
@@ -32,15 +33,15 @@ class ClassMargin:
     label: str
     against: str | None = None
 
-    def resolve(self, labels: Sequence[str], /) -> LabelOdds:
-        """The columns of the classes among `labels` (k,).
+    def resolve(self, labels: Sequence[str], independent: bool = False, /) -> LabelOdds:
+        """Find the columns of the classes among `labels` (k,), alternatives unless `independent`.
 
         Raises
         ------
         UnknownNameError
             For a class that the model does not have.
         InvalidInputError
-            For a class compared with itself, or the only one.
+            For a class compared with itself.
 
         Examples
         --------
@@ -53,9 +54,9 @@ class ClassMargin:
                 raise UnknownNameError("class", label, list(labels))
         if self.against == self.label:
             raise InvalidInputError(f"the class {self.label!r} was compared with itself.")
-        if len(labels) < 2:
-            raise InvalidInputError(f"the model has the one class {self.label!r}; needed two.")
         own = list(labels).index(self.label)
+        if self.against is None and (independent or len(labels) == 1):
+            return LabelOdds(own, (), f"output {self.label!r}")
         if self.against is None:
             others, told = tuple(i for i in range(len(labels)) if i != own), "the others"
         else:
@@ -71,7 +72,7 @@ class LabelOdds:
     ----------
     column : int
     others : tuple of int
-        At least one.
+        Nothing is subtracted where there are none.
     description : str
     """
 
@@ -80,7 +81,9 @@ class LabelOdds:
     description: str
 
     def values(self, logits: FloatArray, /) -> FloatArray:
-        """Margins `(m,)` of class logits `(m, k)`."""
+        """Compute margins `(m,)` of class logits `(m, k)`."""
+        if not self.others:
+            return logits[:, self.column]
         others = logits[:, list(self.others)]
         top = others.max(axis=1)
         rest = top + np.log(np.exp(others - top[:, None]).sum(axis=1))
@@ -88,7 +91,7 @@ class LabelOdds:
         return margin
 
     def identity(self) -> dict[str, Any]:
-        """The classes; which columns they are is the model's."""
+        """Tell the classes; which columns they are is the model's."""
         return {"score": self.description}
 
 
@@ -105,23 +108,19 @@ class ScoredClassifier:
         return Needs({"inputs": ()})
 
     def evaluate(self, interventions: Interventions, /) -> FloatArray:
-        """The margin `(m,)` of every edited input."""
+        """Measure the margin `(m,)` of every edited input."""
         (inputs,) = self.needs.take(interventions, self)
         return self.score.values(self.model.class_logits(inputs))
 
     def describe(self, interventions: Interventions, /) -> dict[str, Any]:
-        """Model, score and tokens; nothing is run."""
-        return {
-            "model": self.model.name,
-            "score": self.score.description,
-            "tokens": int(self.tokens(interventions).sum()),
-        }
+        """Tell model and score; nothing is run."""
+        return {"model": self.model.name, "score": self.score.description}
 
     def tokens(self, interventions: Interventions, /) -> IntArray:
-        """Tokens `(m,)` of every edited input."""
+        """Count the tokens `(m,)` of every edited input."""
         (inputs,) = self.needs.take(interventions, self)
         return self.model.count_tokens(inputs)
 
     def identity(self) -> dict[str, Any]:
-        """What the model and the score say of themselves."""
+        """Gather what the model and the score say of themselves."""
         return {"model": identity_of(self.model), **self.score.identity()}

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from typing import Any
+from typing import TYPE_CHECKING
 
 import numpy as np
 
@@ -14,10 +14,14 @@ from spexlens.lenses.text.attention import Attending, AttentionLens
 from spexlens.lenses.text.classifier import ClassMargin, ScoredClassifier
 from spexlens.lenses.text.prompt import SLOT, PromptLens, filled
 from spexlens.lenses.text.scores import ScoredLM, TextScore
-from spexlens.lenses.text.segmenters import Segmenter
+from spexlens.lenses.text.segmenters import Segmenter, tokens
 from spexlens.lenses.text.sequence_scores import chosen_score
 from spexlens.lenses.text.spans import Span
-from spexlens.models.base import Classifier, LanguageModel
+from spexlens.models.base import Classifier, LanguageModel, SeveralClasses
+
+if TYPE_CHECKING:
+    from spexlens.models.hiding.classifier import HidingClassifier
+    from spexlens.models.pretrained.causal_lm import CausalLM
 
 
 def prompt_game(
@@ -34,7 +38,7 @@ def prompt_game(
     fillers: str | Sequence[str] | None = None,
     pinned: Sequence[int | str] = (),
 ) -> LensGame:
-    """The game of leaving words out of a text: how far a model prefers one answer, or one class.
+    """Make the game of leaving words out of a text: how far a model prefers one answer or class.
 
     Everything is checked here, before the first forward pass. To look at a part, compose it:
     `LensGame(PromptLens(…), ScoredLM(model, score.resolve(model, lens.prompt)))`.
@@ -57,7 +61,8 @@ def prompt_game(
         `spexlens.lenses.text.response_scores`, such as
         `ResponseLogProbability(" It was fine.")`. Either this or `answers`.
     label, against : str, optional
-        Of a classifier: see `ClassMargin`.
+        Of a classifier: see `ClassMargin`. The one output of a reward or regression model needs no
+        label.
     segmenter, fillers, pinned
         See `PromptLens`. The fillers of "mask" are a classifier's own mask token.
     absent : str, default "remove"
@@ -86,12 +91,16 @@ def prompt_game(
     lens = PromptLens(text, template, segmenter, edit, fillers, pinned)
     subject: ScoredLM | ScoredClassifier
     if isinstance(model, Classifier):
+        labels = model.labels
+        if label is None and len(labels) == 1:
+            (label,) = labels
         if label is None or answers is not None or score is not None:
             raise InvalidInputError(
-                f"{model.name} is a classifier; needed label=, one of {', '.join(model.labels)}, "
+                f"{model.name} is a classifier; needed label=, one of {', '.join(labels)}, "
                 "and neither answers nor a score."
             )
-        margin = ClassMargin(label, against).resolve(model.labels)
+        independent = isinstance(model, SeveralClasses) and model.several_classes
+        margin = ClassMargin(label, against).resolve(labels, independent)
         model.count_tokens([lens.prompt])  # an error for one that cannot be run
         subject = ScoredClassifier(model, margin)
     else:
@@ -107,19 +116,30 @@ def prompt_game(
 
 
 def _hiding(pieces: PromptLens, subject: ScoredLM | ScoredClassifier) -> LensGame:
-    """The game of hiding pieces from attention; the model is tried on it first."""
-    from spexlens.models.hiding.classifier import HiddenFromClassifier, check_hiding_from
+    """Make the game of hiding pieces from attention; the model is tried on it first."""
+    from spexlens.models.hiding.classifier import (
+        HiddenFromClassifier,
+        HidingClassifier,
+        check_hiding_from,
+    )
     from spexlens.models.hiding.language_model import check_hiding, hidden_from
+    from spexlens.models.pretrained.causal_lm import CausalLM
 
-    model: Any = subject.model
-    if not hasattr(model, "tokenizer"):
-        raise InvalidInputError(
-            f"{model.name} shows no tokenizer, so that the tokens of a piece are not known; needed "
-            "a model that runs here to hide pieces from its attention, or another value of absent."
-        )
-    lens = AttentionLens.of(pieces, model.tokenizer)
-    if isinstance(subject, ScoredClassifier):
+    model = subject.model
+    if isinstance(model, HidingClassifier):
+        lens = _attention(pieces, model)
         check_hiding_from(model, pieces.prompt, lens.owners >= 0)
         return LensGame(lens, Attending(subject, HiddenFromClassifier))
-    check_hiding(model)
-    return LensGame(lens, Attending(subject, hidden_from))
+    if isinstance(model, CausalLM):
+        lens = _attention(pieces, model)
+        check_hiding(model)
+        return LensGame(lens, Attending(subject, hidden_from))
+    raise InvalidInputError(
+        f"{model.name} is a {type(model).__name__}, whose attention is out of reach; needed a "
+        "CausalLM or a classifier that runs here to hide pieces from it, or another absent=."
+    )
+
+
+def _attention(pieces: PromptLens, model: CausalLM | HidingClassifier) -> AttentionLens:
+    tokens(model.tokenizer)  # an error for a tokenizer that does not tell offsets
+    return AttentionLens.of(pieces, model.tokenizer, model.token_spans(pieces.prompt))

@@ -102,13 +102,13 @@ class PromptLens:
         return filled(self.template, self.text)
 
     def intervene(self, masks: BoolArray, /) -> Interventions:
-        """The prompts without the absent pieces, one for each of the masks `(m, n)`."""
+        """Write the prompts without the absent pieces, one for each of the masks `(m, n)`."""
         return Interventions(
             inputs=tuple(filled(self.template, text) for text in self.texts(masks))
         )
 
     def texts(self, masks: BoolArray) -> tuple[str, ...]:
-        """The ablated texts alone, without their template, one for each of the masks `(m, n)`."""
+        """Write the ablated texts alone, without their template, one for each mask of `(m, n)`."""
         masks = as_masks(masks, len(self.spans))
         keep = np.ones((len(masks), len(self.pieces)), dtype=bool)
         keep[:, list(self._free)] = masks
@@ -116,7 +116,7 @@ class PromptLens:
         return tuple(ablate(self.text, self.pieces, row, self._fillers) for row in keep)
 
     def identity(self) -> dict[str, Any]:
-        """Text, template, pieces, and how they are ablated."""
+        """Tell text, template, pieces, and how they are ablated."""
         facts: dict[str, Any] = {
             "lens": "prompt",
             "removal": REMOVAL,
@@ -132,13 +132,13 @@ class PromptLens:
 
 
 def filled(template: str, text: str) -> str:
-    """The template with the text in its slot; other braces are plain characters."""
+    """Fill the template's slot with the text; other braces are plain characters."""
     # Not str.format: a template may hold code or JSON, and so may the text.
     return template.replace(SLOT, text)
 
 
 def free_pieces(pieces: Sequence[str], pinned: Sequence[int | str]) -> tuple[int, ...]:
-    """Numbers of the pieces that are not pinned.
+    """List the numbers of the pieces that are not pinned.
 
     Raises
     ------
@@ -170,7 +170,7 @@ def free_pieces(pieces: Sequence[str], pinned: Sequence[int | str]) -> tuple[int
 
 
 def with_slots(template: str, values: Mapping[str, str]) -> tuple[str, tuple[Span, ...]]:
-    """A template with named slots filled, and the spans of the fillings: its slots as players.
+    """Fill a template's named slots, and find the spans of the fillings: its slots as players.
 
     Parameters
     ----------
@@ -214,7 +214,7 @@ def with_slots(template: str, values: Mapping[str, str]) -> tuple[str, tuple[Spa
 
 
 def question_template(question: str, *, context: str = "Context", answer: str = "Answer") -> str:
-    """The template of a context and a question about it; the context is what is ablated.
+    """Make the template of a context and a question about it; the context is what is ablated.
 
     >>> question_template("Who came?")
     'Context: {text}\\n\\nQuestion: Who came?\\nAnswer:'

@@ -38,7 +38,7 @@ class ResponseLogProbability:
     separator: str | None = None
 
     def resolve(self, model: LanguageModel, prompt: str, /) -> ResponseScore:
-        """The tokens of the response after `prompt`, and which of them each column sums."""
+        """Find the tokens of the response after `prompt`, and which of them each column sums."""
         ids = _response_tokens(model, prompt, self.response, self.separator)
         whole = [(0, len(self.response))]
         chosen = whole if self.span is None else as_spans([self.span], self.response)
@@ -75,13 +75,13 @@ class ResponseScore:
     description: str
 
     def values(self, model: LanguageModel, prompts: tuple[str, ...], /) -> FloatArray:
-        """Log-probabilities `(m,)`, or `(m, 1 + sentences)`."""
+        """Sum log-probabilities `(m,)`, or `(m, 1 + sentences)`."""
         read = model.continuation_log_probabilities(prompts, self.token_ids)
         sums = np.stack([read[:, first:end].sum(axis=1) for first, end in self.ranges], axis=1)
         return sums[:, 0] if len(self.ranges) == 1 else sums
 
     def identity(self) -> dict[str, Any]:
-        """The tokens, and which are summed."""
+        """Tell the tokens, and which are summed."""
         return {
             "score": "response log-probability",
             "token_ids": list(self.token_ids),
@@ -106,7 +106,7 @@ class Perplexity:
     separator: str | None = None
 
     def resolve(self, model: LanguageModel, prompt: str, /) -> PerplexityScore:
-        """The tokens of the response after `prompt`."""
+        """Find the tokens of the response after `prompt`."""
         ids = _response_tokens(model, prompt, self.response, self.separator)
         return PerplexityScore(ids, f"- perplexity of {_short(self.response)!r}")
 
@@ -119,13 +119,13 @@ class PerplexityScore:
     description: str
 
     def values(self, model: LanguageModel, prompts: tuple[str, ...], /) -> FloatArray:
-        """Minus the perplexities `(m,)`, at most -1."""
+        """Compute minus the perplexities `(m,)`, at most -1."""
         read = model.continuation_log_probabilities(prompts, self.token_ids)
         values: FloatArray = -np.exp(-read.mean(axis=1))
         return values
 
     def identity(self) -> dict[str, Any]:
-        """The tokens."""
+        """Tell the tokens."""
         return {"score": "- perplexity", "token_ids": list(self.token_ids)}
 
 
@@ -145,7 +145,7 @@ class FullPromptKL:
     """
 
     def resolve(self, model: LanguageModel, prompt: str, /) -> PromptDivergence:
-        """The divergence from `prompt`, which every batch runs once more."""
+        """Make the divergence from `prompt`, which every batch runs once more."""
         if not isinstance(model, Tokenized):
             raise InvalidInputError(
                 f"{model.name} does not show its tokenizer; needed to read all next tokens. Use "
@@ -167,7 +167,7 @@ class PromptDivergence:
         return "- KL(full prompt || ablated prompt) of the next token"
 
     def values(self, model: LanguageModel, prompts: tuple[str, ...], /) -> FloatArray:
-        """Minus the divergences `(m,)`, at most 0."""
+        """Compute minus the divergences `(m,)`, at most 0."""
         from scipy.special import log_softmax
 
         logits = model.next_token_logits((self.prompt, *prompts), range(self.vocabulary))
@@ -176,7 +176,7 @@ class PromptDivergence:
         return values
 
     def identity(self) -> dict[str, Any]:
-        """The prompt it diverges from."""
+        """Tell the prompt it diverges from."""
         return {"score": "- KL from full", "prompt": self.prompt, "vocabulary": self.vocabulary}
 
 
@@ -204,7 +204,7 @@ class LogitFunction:
     separator: str | None = None
 
     def resolve(self, model: LanguageModel, prompt: str, /) -> FunctionOfLogits:
-        """The first token of every answer after `prompt`."""
+        """Find the first token of every answer after `prompt`."""
         if isinstance(self.answers, str) or not self.answers:
             raise InvalidInputError(f"answers = {self.answers!r} given; needed a list of them.")
         ids = tuple(
@@ -222,11 +222,11 @@ class FunctionOfLogits:
     description: str
 
     def values(self, model: LanguageModel, prompts: tuple[str, ...], /) -> FloatArray:
-        """What the function returns for logits `(m, k)`."""
+        """Compute what the function returns for logits `(m, k)`."""
         return np.asarray(self.function(model.next_token_logits(prompts, self.token_ids)))
 
     def identity(self) -> dict[str, Any]:
-        """The tokens, and the function's name."""
+        """Tell the tokens, and the function's name."""
         return {"score": "function of logits", "name": self.description,
                 "token_ids": list(self.token_ids)}  # fmt: skip
 
@@ -258,15 +258,15 @@ class TextFunction:
         return self.name
 
     def resolve(self, model: LanguageModel, prompt: str, /) -> TextFunction:
-        """Itself: text has no tokens to find."""
+        """Return itself: text has no tokens to find."""
         return self
 
     def values(self, model: LanguageModel, prompts: tuple[str, ...], /) -> FloatArray:
-        """What the function returns for the generated texts."""
+        """Compute what the function returns for the generated texts."""
         return np.asarray(self.function(model.generate(prompts, self.max_new_tokens)))
 
     def identity(self) -> dict[str, Any]:
-        """The function's name, and how much is generated."""
+        """Tell the function's name, and how much is generated."""
         return {"score": "function of text", "name": self.name, "tokens": self.max_new_tokens}
 
 

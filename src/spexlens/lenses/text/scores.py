@@ -55,13 +55,13 @@ class TokenScore:
     description: str
 
     def values(self, model: LanguageModel, prompts: tuple[str, ...]) -> FloatArray:
-        """The score `(m,)` after every prompt."""
+        """Compute the score `(m,)` after every prompt."""
         read = model.next_token_log_probabilities if self.normalised else model.next_token_logits
         values: FloatArray = read(prompts, self.token_ids) @ np.array(self.weights)
         return values
 
     def identity(self) -> dict[str, Any]:
-        """Tokens, weights, and which of their scores."""
+        """Tell tokens, weights, and which of their scores."""
         return {
             "score": self.description,
             "token_ids": list(self.token_ids),
@@ -93,7 +93,7 @@ class LogitDifference:
     separator: str | None = None
 
     def resolve(self, model: LanguageModel, prompt: str, /) -> TokenScore:
-        """The two tokens that the answers begin with after `prompt`.
+        """Find the two tokens that the answers begin with after `prompt`.
 
         Raises
         ------
@@ -136,7 +136,7 @@ class LogProbability:
     separator: str | None = None
 
     def resolve(self, model: LanguageModel, prompt: str, /) -> TokenScore:
-        """The token that the answer begins with after `prompt`; see `LogitDifference.resolve`."""
+        """Find the token the answer begins with after `prompt`; see `LogitDifference.resolve`."""
         tokens = answer_tokens(model, prompt, self.answer, self.separator)
         _warn_of_more_tokens(model, self.answer, tokens)
         return TokenScore((tokens[0],), (1.0,), True, f"log p({model.token_text(tokens[0])!r})")
@@ -145,7 +145,7 @@ class LogProbability:
 def answer_tokens(
     model: LanguageModel, prompt: str, answer: str, separator: str | None = None
 ) -> tuple[int, ...]:
-    """Token ids of `answer` as it follows `prompt`.
+    """Find the token ids of `answer` as it follows `prompt`.
 
     Tokenisers join a space with the word after it, so an answer is tokenised together with its
     prompt, and the prompt's own tokens are taken off.
@@ -208,23 +208,19 @@ class ScoredLM:
         return Needs({"inputs": ()})
 
     def evaluate(self, interventions: Interventions, /) -> FloatArray:
-        """The score after every edited input, `(m,)` or `(m, q)`."""
+        """Measure the score after every edited input, `(m,)` or `(m, q)`."""
         (inputs,) = self.needs.take(interventions, self)
         return self.score.values(self.model, inputs)
 
     def describe(self, interventions: Interventions, /) -> dict[str, Any]:
-        """Model, score, and the tokens of all the edited inputs together; nothing is run."""
-        return {
-            "model": self.model.name,
-            "score": self.score.description,
-            "tokens": int(self.tokens(interventions).sum()),
-        }
+        """Tell model and score; nothing is run."""
+        return {"model": self.model.name, "score": self.score.description}
 
     def tokens(self, interventions: Interventions, /) -> IntArray:
-        """Tokens `(m,)` of every edited input."""
+        """Count the tokens `(m,)` of every edited input."""
         (inputs,) = self.needs.take(interventions, self)
         return self.model.count_tokens(inputs)
 
     def identity(self) -> dict[str, Any]:
-        """What the model and the score say of themselves."""
+        """Gather what the model and the score say of themselves."""
         return {"model": identity_of(self.model), "score": self.score.identity()}

@@ -49,7 +49,7 @@ _LAST_WORD = regex.compile(r"[\p{L}\p{M}.]+$")
 
 
 def words(text: str) -> list[Span]:
-    """Spans of the words of `text`: what whitespace separates, with its punctuation.
+    """Find the spans of the words of `text`: what whitespace separates, with its punctuation.
 
     A mark that stands alone (" , ", " -- ") is no word: it joins the word before it, at the start
     of the text the one after it. A chunk of different marks, such as the emoticon ":)", is a word.
@@ -91,7 +91,7 @@ def words(text: str) -> list[Span]:
 
 
 def characters(text: str) -> list[Span]:
-    """Spans of what a reader sees as one character: an emoji with its modifiers is one.
+    """Find the spans of what a reader sees as one character: an emoji with its modifiers is one.
 
     >>> characters("né👍🏽")
     [(0, 1), (1, 2), (2, 4)]
@@ -101,7 +101,7 @@ def characters(text: str) -> list[Span]:
 
 
 def sentences(text: str) -> list[Span]:
-    """Spans of the sentences of `text`, in any script.
+    """Find the spans of the sentences of `text`, in any script.
 
     A sentence ends with its terminator and the quotes or brackets that close after it, where
     whitespace follows (after 。！？ anyway), and at a blank line. A full stop ends none before a
@@ -118,7 +118,7 @@ def sentences(text: str) -> list[Span]:
 
 
 def lines(text: str) -> list[Span]:
-    """Spans of the lines that are not blank.
+    """Find the spans of the lines that are not blank.
 
     >>> lines("a = 1\\n\\n  b = 2")
     [(0, 5), (9, 14)]
@@ -127,7 +127,7 @@ def lines(text: str) -> list[Span]:
 
 
 def tokens(tokenizer: Any) -> Segmenter:
-    """The segmenter of a model's own tokens, from the character offsets of its tokenizer.
+    """Make the segmenter of a model's own tokens, from the character offsets of its tokenizer.
 
     Whitespace around a token is no part of the player, and tokens that share a character (the bytes
     of an emoji) are one player. An ablated text is tokenised anew, so that what is left can merge
@@ -216,13 +216,13 @@ SEGMENTERS: Table[NamedSegmenter] = Table("segmenter", (
 
 
 def segmenter_of(name: str, tokenizer: Any) -> str | Segmenter:
-    """The segmenter of a name where its row makes it from a tokenizer; else the name."""
+    """Make the segmenter of a name where its row makes it from a tokenizer; else the name."""
     row = SEGMENTERS.find(name)
     return name if row.of_tokenizer is None else row.of_tokenizer(tokenizer)
 
 
 def segment(text: str, segmenter: str | Segmenter | Sequence[Span]) -> tuple[Span, ...]:
-    """The spans of a text's players.
+    """Find the spans of a text's players.
 
     Parameters
     ----------
@@ -259,7 +259,7 @@ def segment(text: str, segmenter: str | Segmenter | Sequence[Span]) -> tuple[Spa
 
 
 def _chunks(text: str) -> list[Span]:
-    """What whitespace separates, and within it the words of scripts written without spaces."""
+    """Find what whitespace separates, and within it the words of scripts written without spaces."""
     chunks: list[Span] = []
     for chunk in re.finditer(r"\S+", text):
         start, end = chunk.span()

@@ -30,7 +30,7 @@ class AnswerLogOdds:
     separator: str | None = None
 
     def resolve(self, model: LanguageModel, prompt: str, /) -> SequenceScore:
-        """The tokens of both answers after `prompt`.
+        """Find the tokens of both answers after `prompt`.
 
         Raises
         ------
@@ -58,7 +58,7 @@ class SequenceScore:
     description: str
 
     def values(self, model: LanguageModel, prompts: tuple[str, ...], /) -> FloatArray:
-        """The log-odds `(m,)` after every prompt, nats."""
+        """Compute the log-odds `(m,)` after every prompt, nats."""
         positive, negative = (
             model.continuation_log_probabilities(prompts, ids).sum(axis=1)
             for ids in (self.positive, self.negative)
@@ -67,7 +67,7 @@ class SequenceScore:
         return values
 
     def identity(self) -> dict[str, Any]:
-        """The tokens of both."""
+        """Tell the tokens of both."""
         return {
             "score": self.description,
             "positive": list(self.positive),
@@ -99,7 +99,7 @@ class AnswerScore:
 
 
 def chosen_score(answers: tuple[str, str] | None, score: TextScore | None) -> TextScore:
-    """The score of two answers, or the one given; an error unless exactly one of them is."""
+    """Choose the score of two answers, or the one given; an error unless exactly one of them is."""
     if (answers is None) == (score is None):
         raise InvalidInputError(
             "needed either answers=(positive, negative) or a score, and not both."

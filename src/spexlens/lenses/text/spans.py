@@ -12,7 +12,7 @@ Span = tuple[int, int]
 
 
 def as_text(text: object, name: str = "text") -> str:
-    """`text` itself, or an error for what is no text that a tokenizer can read.
+    """Return `text` itself; raise an error for what is no text that a tokenizer can read.
 
     Raises
     ------
@@ -42,7 +42,7 @@ def as_text(text: object, name: str = "text") -> str:
 
 
 def as_spans(spans: Sequence[Span], text: str) -> tuple[Span, ...]:
-    """Spans given by a user, in order, checked against the text they lie in.
+    """Sort the spans given by a user, and check them against the text they lie in.
 
     Parameters
     ----------
@@ -78,7 +78,7 @@ def as_spans(spans: Sequence[Span], text: str) -> tuple[Span, ...]:
 
 
 def trimmed(text: str, start: int, end: int) -> Span | None:
-    """The span without whitespace at its ends; None where nothing is left."""
+    """Trim whitespace off the ends of the span; None where nothing is left."""
     piece = text[start:end]
     if not piece.strip():
         return None
@@ -86,7 +86,7 @@ def trimmed(text: str, start: int, end: int) -> Span | None:
 
 
 def between(text: str, cuts: Sequence[int]) -> list[Span]:
-    """The trimmed pieces between sorted cuts, the text's ends included, empty ones left out.
+    """Give the trimmed pieces between sorted cuts, the text's ends included, empty ones left out.
 
     >>> between("a. b.", [2])
     [(0, 2), (3, 5)]

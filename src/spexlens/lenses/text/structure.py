@@ -24,7 +24,7 @@ _SPEAKER = regex.compile(r"^[ \t]*\**\p{L}[\p{L}\p{N} ._'-]{0,30}\**:(?=\s|\*|$)
 
 
 def paragraphs(text: str) -> list[Span]:
-    """Spans of what blank lines separate.
+    """Find the spans of what blank lines separate.
 
     >>> paragraphs("One\\ntwo.\\n\\nThree.")
     [(0, 8), (10, 16)]
@@ -33,7 +33,7 @@ def paragraphs(text: str) -> list[Span]:
 
 
 def list_items(text: str) -> list[Span]:
-    """Spans of the items of bulleted or numbered lists, with the lines that continue them.
+    """Find the spans of the items of bulleted or numbered lists, with the lines that continue them.
 
     What stands before and between lists is no player and always present.
 
@@ -45,7 +45,7 @@ def list_items(text: str) -> list[Span]:
 
 
 def documents(text: str) -> list[Span]:
-    """Spans of the passages of a retrieval prompt.
+    """Find the spans of the passages of a retrieval prompt.
 
     Each begins at a line such as "Document 2:", "Passage 1", "[3] …" or "<doc …"; where there are
     none, lines such as "---" stand between them, and where there are none of these, blank lines.
@@ -67,7 +67,7 @@ def documents(text: str) -> list[Span]:
 
 
 def turns(text: str) -> list[Span]:
-    """Spans of the turns of a transcript: a line that begins with a speaker and a colon opens one.
+    """Find the spans of a transcript's turns: a line with a speaker and a colon opens one.
 
     For messages that a model's own chat template joins, see `spexlens.lenses.text.chat`.
 
@@ -79,7 +79,7 @@ def turns(text: str) -> list[Span]:
 
 
 def demonstrations(text: str) -> list[Span]:
-    """Spans of few-shot demonstrations: each begins like the first line, up to its colon.
+    """Find the spans of few-shot demonstrations: each begins like the first line, up to its colon.
 
     Where the first line has no label with a colon, blank lines separate them.
 
@@ -94,7 +94,7 @@ def demonstrations(text: str) -> list[Span]:
 
 
 def json_fields(text: str) -> list[Span]:
-    """Spans of the members of a JSON object, or the items of an array: `"key": value`.
+    """Find the spans of the members of a JSON object, or the items of an array: `"key": value`.
 
     Commas lie outside; `remove` takes away those that are left over, so that JSON stays JSON.
 

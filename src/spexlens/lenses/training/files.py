@@ -49,7 +49,7 @@ class ExampleTable:
     dropped: Mapping[str, str] = field(default_factory=dict)
 
     def split(self, test_rows: Sequence[int]) -> tuple[TrainingData, IntArray]:
-        """Data with the given rows as test points, and the rows that are trained on `(N - q,)`."""
+        """Split off the given rows as test points: the data, and the rows trained on `(N - q,)`."""
         count = len(self.labels)
         rows = [int(row) for row in test_rows]
         if not rows or len(set(rows)) < len(rows) or min(rows) < 0 or max(rows) >= count:
@@ -64,7 +64,7 @@ class ExampleTable:
 
 
 def built_in(name: str) -> ExampleTable:
-    """One of scikit-learn's tables that come with the package: a name of `BUILT_IN`.
+    """Load one of scikit-learn's tables that come with the package: a name of `BUILT_IN`.
 
     >>> built_in("wine").features.shape
     (178, 13)
@@ -93,7 +93,7 @@ def read_csv(
     drop: Sequence[str] = (),
     embed: Callable[[Sequence[str]], NDArray[Any]] | None = None,
 ) -> ExampleTable:
-    """Examples from a CSV file with a header, in UTF-8.
+    """Read examples from a CSV file with a header, in UTF-8.
 
     Nothing is guessed: only an empty cell is empty ("NA" and "None" are labels and texts like any
     other), a column that is numbers but for a few cells is an error, and `dropped` tells what was

@@ -69,7 +69,7 @@ class TrainingLens:
         pinned: BoolArray | None = None,
         names: Sequence[str] | None = None,
     ) -> TrainingLens:
-        """One player for every distinct label of `groups` `(N,)`, in order of first occurrence.
+        """Make every distinct label of `groups` `(N,)` a player, in order of first occurrence.
 
         Labels are classes, sources, clusters, near-duplicate groups (`lenses.training.groups`), or
         the user's own. Examples where `pinned` `(N,)` is True belong to no player.
@@ -90,7 +90,7 @@ class TrainingLens:
     def of_examples(
         count: int, pinned: BoolArray | None = None, names: Sequence[str] | None = None
     ) -> TrainingLens:
-        """Every example that is not pinned is a player, named by its number unless names `(N,)`."""
+        """Make every example that is not pinned a player, named by number, or by names `(N,)`."""
         keep = ~_as_pinned(pinned, count)
         assignment = np.full(count, PINNED)
         assignment[keep] = np.arange(keep.sum())
@@ -105,17 +105,17 @@ class TrainingLens:
         return int(np.sum(self.assignment == PINNED))
 
     def members(self, player: int) -> IntArray:
-        """Examples of a player, ascending."""
+        """List the examples of a player, ascending."""
         return np.flatnonzero(self.assignment == player)
 
     def intervene(self, masks: BoolArray, /) -> Interventions:
-        """The training subsets `(m, N)` that the masks `(m, n)` ask for."""
+        """Make the training subsets `(m, N)` that the masks `(m, n)` ask for."""
         masks = as_masks(masks, len(self.players))
         with_pinned = np.column_stack([masks, np.ones(len(masks), dtype=bool)])
         return Interventions(subsets=with_pinned[:, self.assignment])  # -1 is the last column
 
     def identity(self) -> dict[str, Any]:
-        """JSON-able facts that decide what a mask means, for a store's key."""
+        """Give JSON-able facts that decide what a mask means, for a store's key."""
         digest = hashlib.sha256(self.assignment.astype("<i8").tobytes()).hexdigest()
         return {"lens": "training_data", "assignment": digest}
 
@@ -130,7 +130,7 @@ def training_game(
     score: str | None = None,
     seeds: Sequence[int] = (0,),
 ) -> LensGame:
-    """The game of leaving training examples out: retrain, and score the test points.
+    """Make the game of leaving training examples out: retrain, and score the test points.
 
     Parameters
     ----------
@@ -182,7 +182,7 @@ def training_game(
 def training_subject(
     trainer: Trainer, data: TrainingData, *, score: str | None = None, seeds: Sequence[int] = (0,)
 ) -> TrainingSubject:
-    """Trainer, data and score, checked and prepared; arguments as in `training_game`."""
+    """Put together trainer, data and score, checked and prepared; see `training_game`."""
     if isinstance(trainer, type):
         raise InvalidInputError(
             f"the class {trainer.__name__} was given as trainer; needed an instance, such as "

@@ -18,7 +18,7 @@ _BLOCK_NUMBERS = 2**24
 
 
 def near_duplicates(features: NDArray[Any], similarity: float = 0.95) -> IntArray:
-    """A label an example, shared by examples that chains of near-duplicates link.
+    """Give a label an example, shared by examples that chains of near-duplicates link.
 
     Parameters
     ----------
@@ -53,7 +53,7 @@ def near_duplicates(features: NDArray[Any], similarity: float = 0.95) -> IntArra
 
 
 def clusters(features: NDArray[Any], count: int, rng: Rng = None) -> IntArray:
-    """A label an example: its cluster of `count` by k-means.
+    """Give a label an example: its cluster of `count` by k-means.
 
     >>> clusters(np.array([[0.0], [9.0], [0.1]]), 2, rng=0).tolist()
     [0, 1, 0]
@@ -70,7 +70,7 @@ def clusters(features: NDArray[Any], count: int, rng: Rng = None) -> IntArray:
 
 
 def unit_rows(features: NDArray[Any]) -> FloatArray:
-    """Rows scaled to length 1; rows of zeros stay."""
+    """Scale rows to length 1; rows of zeros stay."""
     array = np.asarray(features, dtype=np.float64)
     lengths = np.linalg.norm(array, axis=1, keepdims=True)
     scaled: FloatArray = array / np.where(lengths > 0, lengths, 1)

@@ -53,7 +53,7 @@ class Agreement:
 
 
 def agreement(predicted: FloatArray, actual: FloatArray, rng: Rng = 0) -> Agreement:
-    """The linear datamodeling score of predictions on subsets that were not fitted.
+    """Compute the linear datamodeling score of predictions on subsets that were not fitted.
 
     LDS is Spearman's rank correlation between predicted and actual values over random subsets,
     averaged over test points (Park et al., ICML 2023, definition 2.3). The same number validates a
@@ -132,14 +132,14 @@ class Removals:
         return Removals(chosen, contexts, read_only(masks.reshape(-1, contexts.shape[1])))
 
     def effects(self, values: FloatArray) -> FloatArray:
-        """Value with minus value without each set, mean over contexts: `(sets,)` or `(sets, q)`."""
+        """Average the difference each set makes over the contexts: `(sets,)` or `(sets, q)`."""
         by_set = np.asarray(values).reshape(len(self.sets), 2, len(self.contexts), -1)
         effects: FloatArray = (by_set[:, 0] - by_set[:, 1]).mean(axis=1)
         return effects[:, 0] if np.asarray(values).ndim == 1 else effects
 
 
 def removal_path(order: Sequence[int], n: int) -> BoolArray:
-    """Masks without the first 0, 1, 2, … players of `order`, `(len(order) + 1, n)`.
+    """Make masks without the first 0, 1, 2, … players of `order`, `(len(order) + 1, n)`.
 
     >>> removal_path([2, 0], 3).astype(int).tolist()
     [[1, 1, 1], [1, 1, 0], [0, 1, 0]]
@@ -151,7 +151,7 @@ def removal_path(order: Sequence[int], n: int) -> BoolArray:
 
 
 def brittleness(values: FloatArray, threshold: float = 0.0) -> int | None:
-    """Fewest removals along a `removal_path` that bring the value to the threshold or below.
+    """Count the removals along a `removal_path` that bring the value to the threshold or below.
 
     With the score `margin` and threshold 0, so many removals flip the prediction: an upper bound of
     the smallest number. None if the path does not get there.
@@ -164,7 +164,7 @@ def brittleness(values: FloatArray, threshold: float = 0.0) -> int | None:
 
 
 def auroc(scores: FloatArray, truth: BoolArray) -> float:
-    """Probability that a true case scores higher than a false one, ties counting half.
+    """Compute the probability that a true case scores higher than a false one, ties counting half.
 
     >>> auroc(np.array([0.1, 0.4, 0.4]), np.array([False, True, False]))
     0.75
@@ -196,7 +196,7 @@ def _pearson(left: FloatArray, right: FloatArray) -> FloatArray:
 
 
 def _mean_known(correlations: FloatArray) -> FloatArray:
-    """The means `(…,)` without those of constant columns; NaN where there are no others."""
+    """Average `(…,)` all but those of constant columns; NaN where there are no others."""
     known = np.isfinite(correlations)
     with np.errstate(invalid="ignore"):
         mean: FloatArray = np.where(known, correlations, 0.0).sum(axis=-1) / known.sum(axis=-1)

@@ -55,7 +55,7 @@ class PairDifferences:
         return PairDifferences(read_only(contexts), read_only(masks))
 
     def effects(self, values: FloatArray) -> PairEffects:
-        """Mean differences over the contexts, of the values `(m,)` or `(m, q)` of the masks."""
+        """Average differences over the contexts, of values `(m,)` or `(m, q)` of the masks."""
         c, n = self.contexts.shape
         given = np.asarray(values, dtype=np.float64)
         if len(given) != len(self.masks):
@@ -99,12 +99,12 @@ class PairEffects:
     joint: FloatArray
 
     def likeness(self) -> FloatArray:
-        """Cosine over test points of the effects of a pair's players, `(pairs,)`."""
+        """Compute the cosine over test points of the effects of a pair's players, `(pairs,)`."""
         a, b = self.singles[self.first], self.singles[self.second]
         return _ratio((a * b).sum(axis=1), np.sqrt((a**2).sum(axis=1) * (b**2).sum(axis=1)))
 
     def redundancy(self) -> FloatArray:
-        """Share of a player's effect that is lost when the other is there, `(pairs,)`.
+        """Compute the share of a player's effect that is lost when the other is there, `(pairs,)`.
 
         The slope, over test points and without a constant, of minus the pair effect on the mean
         effect of one in the absence of the other; times the likeness of the two, where that is

@@ -49,7 +49,7 @@ class TrainingScore:
     stored: str | None = None
 
     def resolve(self, output: OutputKind, data: TrainingData, /) -> ScoredOutputs:
-        """The score of a trainer's outputs, for the labels of the test points; trains nothing.
+        """Make the score of a trainer's outputs, for the labels of the test points; train nothing.
 
         Raises
         ------
@@ -96,16 +96,16 @@ class ScoredOutputs:
     reading: OfOutputs
 
     def values(self, outputs: FloatArray, /) -> FloatArray:
-        """The score `(m, q)` of every subset and test point, of outputs `(m, q, c)`."""
+        """Compute the score `(m, q)` of every subset and test point, of outputs `(m, q, c)`."""
         return self.reading(outputs, self.data)
 
     def identity(self) -> dict[str, Any]:
-        """Its name; the test points are the data's."""
+        """Tell its name; the test points are the data's."""
         return {"score": self.stored}
 
 
 def find_training_score(name: str, output: OutputKind) -> TrainingScore:
-    """A score by its name in `TRAINING_SCORES`; an error that lists those of such outputs."""
+    """Find a score by its name in `TRAINING_SCORES`; an error that lists those of such outputs."""
     if name not in TRAINING_SCORES:
         raise _unknown(name, output)
     return cast(TrainingScore, TRAINING_SCORES[name].make())
@@ -121,19 +121,19 @@ def _unknown(name: str, output: OutputKind) -> UnknownNameError:
 
 
 def margin(outputs: FloatArray, codes: IntArray) -> FloatArray:
-    """Output of the label's class minus the largest of the others."""
+    """Subtract the largest other output from that of the label's class."""
     gap: FloatArray = _own(outputs, codes) - _others(outputs, codes).max(axis=2)
     return gap
 
 
 def log_odds(log_probabilities: FloatArray, codes: IntArray) -> FloatArray:
-    """`log p - log (1 - p)` of the label's class, in nats."""
+    """Compute `log p - log (1 - p)` of the label's class, in nats."""
     odds: FloatArray = _own(log_probabilities, codes) - _log_sum(_others(log_probabilities, codes))
     return odds
 
 
 def probability(log_probabilities: FloatArray, codes: IntArray) -> FloatArray:
-    """Probability of the label's class."""
+    """Read the probability of the label's class."""
     share: FloatArray = np.exp(_own(log_probabilities, codes))
     return share
 

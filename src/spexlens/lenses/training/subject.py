@@ -88,7 +88,7 @@ class Tally:
         return [_TOLD[name].format(count=news[name], of=len(retraining.values)) for name in first]
 
     def notes(self) -> tuple[str, ...]:
-        """The counts as a sentence, where one of them gives reason to doubt values."""
+        """Tell the counts as a sentence, where one of them gives reason to doubt values."""
         counts = {name: getattr(self, name) for name in _TOLERATED}
         told = any(count > _TOLERATED[name] for name, count in counts.items())
         return (f"{self}.",) if told or self._variances else ()
@@ -178,7 +178,7 @@ class TrainingSubject:
         return Needs({"subsets": (self.data.count,)})
 
     def evaluate(self, interventions: Interventions, /) -> FloatArray:
-        """Values `(m,)` for one test point, else `(m, q)`."""
+        """Measure values `(m,)` for one test point, else `(m, q)`."""
         (subsets,) = self.needs.take(interventions, self)
         retraining = self.retrain(subsets)
         for message in self.tally.add(retraining, len(self.seeds)):
@@ -187,11 +187,11 @@ class TrainingSubject:
         return values[:, 0] if values.shape[1] == 1 else values
 
     def notes(self) -> tuple[str, ...]:
-        """What the tally gives reason to doubt."""
+        """Tell what the tally gives reason to doubt."""
         return self.tally.notes()
 
     def describe(self, interventions: Interventions, /) -> dict[str, Any]:
-        """Trainer, score and sizes of the data."""
+        """Tell trainer, score and sizes of the data."""
         (subsets,) = self.needs.take(interventions, self)
         return {
             "model": str(self.trainer.identity()["trainer"]),
@@ -204,7 +204,7 @@ class TrainingSubject:
         }
 
     def identity(self) -> dict[str, Any]:
-        """JSON-able facts that decide the values, for a store's key."""
+        """Give JSON-able facts that decide the values, for a store's key."""
         return {
             **self.trainer.identity(),
             **self.data.identity(),

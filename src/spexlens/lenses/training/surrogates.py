@@ -58,7 +58,7 @@ class CheckedSubject:
         return self.original.needs
 
     def evaluate(self, interventions: Interventions, /) -> FloatArray:
-        """The surrogate's values `(m,)` or `(m, q)`."""
+        """Compute the surrogate's values `(m,)` or `(m, q)`."""
         (subsets,) = self.needs.take(interventions, self)
         values = self.surrogate.evaluate(interventions)
         missing = self.checked - sum(len(kept) for _, kept in self._seen)
@@ -67,7 +67,7 @@ class CheckedSubject:
         return values
 
     def notes(self) -> tuple[str, ...]:
-        """The agreement with retraining on the first subsets; trains on them, once."""
+        """Tell how it agrees with retraining on the first subsets; trains on them, once."""
         told = self.surrogate.notes() if isinstance(self.surrogate, Noted) else ()
         note = "values are a surrogate's, not of retraining"
         count = sum(len(kept) for _, kept in self._seen)
@@ -79,11 +79,11 @@ class CheckedSubject:
         return (f"{note}: {self._found[count]}.", *told)
 
     def describe(self, interventions: Interventions, /) -> dict[str, Any]:
-        """As of the surrogate."""
+        """Tell what the surrogate tells."""
         return self.surrogate.describe(interventions)
 
     def identity(self) -> dict[str, Any]:
-        """As of the surrogate."""
+        """Tell what the surrogate tells."""
         return identity_of(self.surrogate)
 
 
@@ -109,23 +109,23 @@ class AdditiveSubject:
         return self.original.needs
 
     def evaluate(self, interventions: Interventions, /) -> FloatArray:
-        """Values `(m,)` for one test point, else `(m, q)`."""
+        """Compute values `(m,)` for one test point, else `(m, q)`."""
         (subsets,) = self.needs.take(interventions, self)
         left_out = (~subsets).astype(float)
         values: FloatArray = self.effects.full - left_out @ self.effects.effects
         return values[:, 0] if values.shape[1] == 1 else values
 
     def describe(self, interventions: Interventions, /) -> dict[str, Any]:
-        """As of the original, with the method as the model."""
+        """Tell what the original tells, with the method as the model."""
         return {**self.original.describe(interventions), "model": self.method}
 
     def identity(self) -> dict[str, Any]:
-        """Method, and the identity of what is approximated."""
+        """Tell method, and the identity of what is approximated."""
         return {"surrogate": self.method, **self.original.identity()}
 
 
 def surrogate_game(game: LensGame, method: str | None = None, checked: int = 50) -> LensGame:
-    """A game with the players, test points and score of `game` that does not retrain.
+    """Make a game with the players, test points and score of `game` that does not retrain.
 
     Parameters
     ----------

@@ -31,7 +31,7 @@ class Key(httpx.Auth):
         self._url = httpx.URL(base_url)
 
     def value(self) -> str:
-        """The key, "" for none.
+        """Read the key; "" for none.
 
         Raises
         ------
@@ -52,14 +52,14 @@ class Key(httpx.Auth):
         return key
 
     def auth_flow(self, request: httpx.Request) -> Generator[httpx.Request, httpx.Response, None]:
-        """The request with the key on it; httpx calls this for every one."""
+        """Put the key on the request; httpx calls this for every one."""
         if key := self.value():
             request.headers["Authorization"] = f"Bearer {key}"
         yield request
 
 
 def check_url(base_url: str) -> None:
-    """An error for a URL that cannot be used, or that holds what belongs into the environment."""
+    """Refuse a URL that cannot be used, or that holds what belongs into the environment."""
     try:
         url = httpx.URL(base_url)
     except (httpx.InvalidURL, TypeError) as error:

@@ -7,10 +7,13 @@ from __future__ import annotations
 
 import json
 import os
+import re
+import ssl
 import threading
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor, as_completed
 from dataclasses import dataclass, field, replace
+from functools import cache
 from typing import Any, Literal
 
 from spexlens.errors import (
@@ -18,8 +21,10 @@ from spexlens.errors import (
     EndpointUnavailableError,
     InvalidInputError,
     MissingExtraError,
+    RefusedPromptError,
 )
 from spexlens.models.endpoint.api_key import Key, check_url
+from spexlens.models.endpoint.dialect import Dialect
 from spexlens.models.endpoint.replies import Reply, read_reply
 from spexlens.models.endpoint.retry import Failure, Pace, RetryPolicy, post_json
 
@@ -34,6 +39,11 @@ ECHOES: tuple[Echo, ...] = ("echo", "prompt_logprobs")
 
 UNKNOWN_FIELD = (400, 404, 422, 501)
 """Statuses by which servers refuse a request with a field that they do not support."""
+
+# By which servers refuse a prompt for what it says or how long it is. Those of filters that answer
+# "forbidden" say so; otherwise that is about the key.
+_REFUSED = (400, 413, 422, 451)
+_FILTER_WORDS = ("content", "flag", "moderat", "policy", "safety")
 
 _FIRST_ATTEMPTS = 4  # until a server has answered once: a wrong address is told within seconds
 
@@ -55,6 +65,8 @@ class Request:
         How many answers.
     echo : "echo" or "prompt_logprobs", optional
         Asks for the prompt's own log-probabilities too.
+    attempts : int, optional
+        Fewer than the endpoint's policy has: where another request would do as well.
     """
 
     prompt: str
@@ -63,6 +75,7 @@ class Request:
     top: int | None = None
     choices: int = 1
     echo: Echo | None = None
+    attempts: int | None = None
 
 
 @dataclass(frozen=True)
@@ -74,7 +87,7 @@ class Usage:
     answer_tokens: int = 0
 
     def plus(self, reply: Reply) -> Usage:
-        """The usage after one more reply."""
+        """Add one more reply."""
         return Usage(
             self.requests + 1,
             self.prompt_tokens + reply.prompt_tokens,
@@ -106,7 +119,9 @@ class Endpoint:
         Seconds without an answer after which a request is given up and tried again.
     retries : RetryPolicy
     options : mapping, optional
-        Further fields of every request, such as `{"top_p": 0.9}`; None takes a field out.
+        Further fields of every request, such as `{"top_p": 0.9}`; None takes a field out. Not
+        needed for `max_completion_tokens` or a fixed temperature: a server that refuses a request
+        for these is asked again as it wants to be.
 
     Examples
     --------
@@ -127,6 +142,7 @@ class Endpoint:
     options: Mapping[str, Any] = field(default_factory=dict)
     _pace: Pace = field(init=False, repr=False)
     _meter: _Meter = field(init=False, repr=False)
+    _dialect: Dialect = field(init=False, repr=False)
 
     def __post_init__(self) -> None:
         check_url(self.base_url)
@@ -151,6 +167,7 @@ class Endpoint:
         object.__setattr__(self, "options", dict(self.options))
         object.__setattr__(self, "_pace", Pace(self.requests_per_minute))
         object.__setattr__(self, "_meter", _Meter())
+        object.__setattr__(self, "_dialect", Dialect(self.options))
 
     @property
     def name(self) -> str:
@@ -163,7 +180,7 @@ class Endpoint:
         return self._meter.total
 
     def identity(self) -> dict[str, Any]:
-        """What makes values of two endpoints comparable, as JSON; the key has no part in it."""
+        """Tell what makes values of two endpoints comparable, as JSON; the key plays no part."""
         return {
             "endpoint": self.base_url,
             "model": self.model,
@@ -173,7 +190,7 @@ class Endpoint:
         }
 
     def body(self, request: Request, /) -> dict[str, Any]:
-        """The JSON that is sent for a request."""
+        """Write the JSON that is sent for a request, in the fields that the server wants."""
         body: dict[str, Any] = {
             "model": self.model,
             "max_tokens": request.max_tokens,
@@ -194,22 +211,34 @@ class Endpoint:
             body["echo"] = True
         elif request.echo == "prompt_logprobs":
             body["prompt_logprobs"] = 0  # of the prompt's own tokens, no others
+        if "max_completion_tokens" in self.options:
+            del body["max_tokens"]  # both together are refused
         body |= self.options
-        return {name: value for name, value in body.items() if value is not None}
+        return self._dialect.spoken(
+            {name: value for name, value in body.items() if value is not None}
+        )
 
     def ask(self, request: Request, /) -> Reply:
-        """The reply to one request; see `run`."""
+        """Ask for the reply to one request; see `run`."""
         [(_, reply)] = self.run([request])
         return reply
 
-    def run(self, requests: Sequence[Request], /) -> Iterator[tuple[int, Reply]]:
-        """Replies with their position, as they come in, several requests under way at a time.
+    def run(
+        self,
+        requests: Sequence[Request],
+        /,
+        on_refusal: Callable[[int, RefusedPromptError], object] | None = None,
+    ) -> Iterator[tuple[int, Reply]]:
+        """Yield replies with their position, as they come in, several requests under way at a time.
 
         When one fails for good, no further one is started, and the error is raised once those under
-        way have been given out.
+        way have been given out. With `on_refusal`, one that was refused is handed to it with its
+        position, and the others go on.
 
         Raises
         ------
+        RefusedPromptError
+            When the server refuses a prompt, by a status that a filter or a limit of length has.
         EndpointError
             It names the prompt, and says what to do where that is known.
         EndpointUnavailableError
@@ -222,6 +251,7 @@ class Endpoint:
         with httpx.Client(
             base_url=self.base_url,
             auth=key,
+            verify=_certificates(),
             timeout=httpx.Timeout(self.timeout, connect=min(self.timeout, 10.0), pool=None),
             limits=httpx.Limits(max_connections=self.concurrency),
         ) as client:
@@ -235,6 +265,9 @@ class Endpoint:
                     try:
                         reply = future.result()
                     except EndpointError as error:
+                        if on_refusal is not None and isinstance(error, RefusedPromptError):
+                            on_refusal(position[future], error)
+                            continue
                         failed = failed or error
                         stopped.set()
                         continue
@@ -247,23 +280,24 @@ class Endpoint:
 
     def _reply(self, client: httpx.Client, request: Request, stopped: threading.Event) -> Reply:
         policy = self.retries
-        if not self.usage.requests:
-            policy = replace(policy, attempts=min(policy.attempts, _FIRST_ATTEMPTS))
-        answer = post_json(
-            client,
-            "/chat/completions" if self.chat else "/completions",
-            self.body(request),
-            policy=policy,
-            pace=self._pace,
-            stopped=stopped,
-        )
+        most = _FIRST_ATTEMPTS if not self.usage.requests else policy.attempts
+        policy = replace(policy, attempts=min(policy.attempts, request.attempts or most, most))
+        path = "/chat/completions" if self.chat else "/completions"
+        while True:
+            body = self.body(request)
+            answer = post_json(client, path, body, policy=policy, pace=self._pace, stopped=stopped)
+            if not (
+                isinstance(answer, Failure)
+                and answer.status in UNKNOWN_FIELD
+                and self._dialect.learn(answer.reason, body)
+            ):
+                break
         if isinstance(answer, Failure):
             message = (
                 f"the endpoint {self.base_url} brought no answer of {self.model!r} to the prompt "
-                f"{_beginning(request.prompt)}: {answer.reason}{self._advice(answer.status)}"
+                f"{_beginning(request.prompt)}: {answer.reason}{self._advice(answer, request)}"
             )
-            kind = EndpointUnavailableError if answer.passing else EndpointError
-            raise kind(message, request.prompt, answer.status)
+            raise _kind(answer)(message, request.prompt, answer.status)
         try:
             reply = read_reply(answer)
         except (LookupError, TypeError, ValueError, AttributeError):
@@ -276,7 +310,10 @@ class Endpoint:
         self._meter.add(reply)
         return reply
 
-    def _advice(self, status: int | None) -> str:
+    def _advice(self, failure: Failure, request: Request) -> str:
+        status = failure.status
+        if request.top is not None and status in UNKNOWN_FIELD and "logprob" in failure.reason:
+            return f" {_fewer(failure.reason, request.top)}"
         if status in (401, 403):
             if self.key_variable is None:
                 return " It may need a key: pass key_variable, an environment variable's name."
@@ -300,6 +337,32 @@ class _Meter:
     def add(self, reply: Reply) -> None:
         with self._lock:
             self.total = self.total.plus(reply)
+
+
+def _fewer(reason: str, top: int) -> str:
+    """Tell what to do where so many log-probabilities are refused; the reason may hold a limit."""
+    told = (int(number) for number in re.findall(r"\d+", reason.partition(":")[2]))
+    limit = max((number for number in told if 1 < number < top), default=None)
+    wanted = "fewer" if limit is None else f"{limit}"
+    return (
+        f"{top} log-probabilities a token were asked for: ask for {wanted}, top={limit or '…'} "
+        f"(--top-tokens {limit or '…'}); a server that gives none needs a score of samples."
+    )
+
+
+@cache
+def _certificates() -> ssl.SSLContext:
+    """Read the machine's certificates, once: that takes longer than many a request."""
+    return httpx.create_ssl_context()
+
+
+def _kind(failure: Failure) -> type[EndpointError]:
+    if failure.passing:
+        return EndpointUnavailableError
+    filtered = any(word in failure.reason.lower() for word in _FILTER_WORDS)
+    if failure.status in _REFUSED or (failure.status == httpx.codes.FORBIDDEN and filtered):
+        return RefusedPromptError
+    return EndpointError
 
 
 def _beginning(prompt: str) -> str:

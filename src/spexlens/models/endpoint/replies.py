@@ -6,9 +6,15 @@ completions had them first, and one `content` list, as chats have them and llama
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+import math
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
+from itertools import zip_longest
 from typing import Any
+
+from spexlens.models.endpoint.reasoning import of_message, of_text
+
+_ROUNDING, _EXCESS = 1e-3, 0.1  # what numbers in half precision, or cut to a digit, may be off by
 
 
 @dataclass(frozen=True)
@@ -26,14 +32,20 @@ class Reply:
     Attributes
     ----------
     texts : tuple of str
-        The text of every choice.
+        The answer of every choice, the reasoning before it taken off.
     tokens : tuple of Token
         Of the first choice, where log-probabilities were asked for; the prompt's own, where they
         were asked for, come first.
     alternatives : tuple of Token
-        The most likely first tokens of the first choice, the likeliest first.
+        The most likely first tokens of the first choice, the likeliest first; those without a
+        log-probability, or of probability 0, are left out.
     prompt_tokens, answer_tokens : int
         As the server counts them; 0 where it does not.
+    reasoning : tuple of (str or None)
+        What every choice holds before its answer, None where the server marks nothing so.
+    ends : tuple of str
+        Why every choice ended, in the server's words: "stop", "length", "content_filter"; "" where
+        it does not say.
     """
 
     texts: tuple[str, ...]
@@ -41,10 +53,34 @@ class Reply:
     alternatives: tuple[Token, ...] = ()
     prompt_tokens: int = 0
     answer_tokens: int = 0
+    reasoning: tuple[str | None, ...] = ()
+    ends: tuple[str, ...] = ()
+
+    @property
+    def reasons(self) -> bool:
+        """Whether the first choice begins with reasoning, as far as its first token shows."""
+        if any(text is not None for text in self.reasoning[:1]):
+            return True
+        # A server that takes reasoning off may say nothing of it, and shows a token of no text.
+        shown = any(token.text.strip() for token in self.tokens[:1])
+        return shown and self.ends[:1] == ("length",) and not self.texts[0].strip()
+
+    def unanswered(self) -> tuple[str, ...]:
+        """Tell why choices have no answer: one reason for each that has none."""
+        told = zip_longest(self.texts, self.reasoning, self.ends)
+        reasons = (_no_answer(text or "", reasoning, end or "") for text, reasoning, end in told)
+        return tuple(reason for reason in reasons if reason)
+
+    def answers(self) -> tuple[str, ...]:
+        """List the texts of the other choices."""
+        told = zip_longest(self.texts, self.reasoning, self.ends)
+        return tuple(
+            text for text, reasoning, end in told if not _no_answer(text, reasoning, end or "")
+        )
 
 
 def read_reply(answer: Mapping[str, Any]) -> Reply:
-    """The reply in the JSON of a completion or chat completion.
+    """Read the reply in the JSON of a completion or chat completion.
 
     Raises
     ------
@@ -67,36 +103,52 @@ def read_reply(answer: Mapping[str, Any]) -> Reply:
     # vLLM puts them beside the choices of a chat, and into those of a completion.
     prompt = first.get("prompt_logprobs") or answer.get("prompt_logprobs")
     usage = answer.get("usage") or {}
+    told = [_told(choice) for choice in choices]
     return Reply(
-        texts=tuple(_text(choice) for choice in choices),
+        texts=tuple(text for _, text in told),
         tokens=_prompt_tokens(prompt or ()) + tokens,
         alternatives=tuple(sorted(alternatives, key=_log_probability, reverse=True)),
         prompt_tokens=int(usage.get("prompt_tokens") or 0),
         answer_tokens=int(usage.get("completion_tokens") or 0),
+        reasoning=tuple(reasoning for reasoning, _ in told),
+        ends=tuple(str(choice.get("finish_reason") or "") for choice in choices),
     )
 
 
-def _text(choice: Mapping[str, Any]) -> str:
-    text = choice["message"]["content"] if "message" in choice else choice["text"]
-    return str(text or "")
+def _told(choice: Mapping[str, Any]) -> tuple[str | None, str]:
+    """Read the reasoning and the answer of a choice."""
+    if "message" in choice:
+        return of_message(choice["message"])
+    return of_text(str(choice["text"] or ""))
+
+
+def _no_answer(text: str, reasoning: str | None, end: str) -> str:
+    """Tell why a choice holds no answer; "" where it holds one, which may be empty."""
+    if end == "content_filter":
+        return "filtered by the server"
+    if text.strip():
+        return ""
+    if reasoning is not None:
+        return "cut off while it reasoned" if end in ("length", "") else "reasoning only"
+    return "cut off before any text" if end == "length" else ""
 
 
 def _log_probabilities(
     given: Mapping[str, Any],
 ) -> tuple[tuple[Token, ...], tuple[Token, ...]]:
     """All tokens, and the alternatives to the first."""
-    if "content" in given:
-        content = given["content"] or []
-        alternatives = content[0].get("top_logprobs") or [] if content else []
-        return _tokens(content), _tokens(alternatives)
+    if content := given.get("content"):
+        return _tokens(content), _possible(_tokens(content[0].get("top_logprobs") or []))
     texts, numbers = given.get("tokens") or [], given.get("token_logprobs") or []
     tokens = tuple(_token(text, number) for text, number in zip(texts, numbers, strict=True))
-    tops = given.get("top_logprobs") or [{}]
-    return tokens, tuple(_token(text, number) for text, number in (tops[0] or {}).items())
+    top = (given.get("top_logprobs") or [None])[0] or {}
+    if isinstance(top, Mapping):
+        return tokens, _possible(_token(text, number) for text, number in top.items())
+    return tokens, _possible(_tokens(top))
 
 
 def _tokens(entries: Sequence[Mapping[str, Any]]) -> tuple[Token, ...]:
-    return tuple(_token(entry["token"], entry["logprob"]) for entry in entries)
+    return tuple(_token(entry["token"], entry.get("logprob")) for entry in entries)
 
 
 def _prompt_tokens(entries: Sequence[Mapping[str, Any] | None]) -> tuple[Token, ...]:
@@ -106,10 +158,36 @@ def _prompt_tokens(entries: Sequence[Mapping[str, Any] | None]) -> tuple[Token, 
 
 
 def _token(text: Any, number: Any) -> Token:
-    return Token(str(text), None if number is None else float(number))
+    value = math.nan if number is None else float(number)
+    return Token(str(text), None if math.isnan(value) else value)
+
+
+def _possible(tokens: Iterable[Token]) -> tuple[Token, ...]:
+    return tuple(token for token in tokens if _log_probability(token) > -math.inf)
 
 
 def _log_probability(token: Token) -> float:
-    if token.log_probability is None:
-        raise ValueError(f"the alternative {token.text!r} has no log-probability")
-    return token.log_probability
+    return -math.inf if token.log_probability is None else token.log_probability
+
+
+def check_log_probabilities(tokens: Sequence[Token], *, together: bool) -> None:
+    """Raise ValueError for numbers that are no log-probabilities, such as probabilities.
+
+    Parameters
+    ----------
+    tokens : sequence of Token
+    together : bool
+        Whether they exclude each other, so that their probabilities add up to 1 at most.
+    """
+    numbers = [token.log_probability for token in tokens if token.log_probability is not None]
+    if any(number > _ROUNDING for number in numbers):
+        raise ValueError(
+            f"the server gives {max(numbers):.4g} as a log-probability, and none is above 0; are "
+            "these probabilities?"
+        )
+    if together and math.fsum(map(math.exp, numbers)) > 1 + _EXCESS:
+        raise ValueError(
+            f"the {len(numbers)} next tokens have probabilities of "
+            f"{math.fsum(map(math.exp, numbers)):.3g} together by the server's numbers, which are "
+            "then no log-probabilities"
+        )

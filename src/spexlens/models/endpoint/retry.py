@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import random
+import re
 import threading
 import time
 from collections.abc import Mapping
@@ -50,7 +51,7 @@ class RetryPolicy:
             )
 
     def wait(self, attempt: int) -> float:
-        """Seconds to wait after the failure of attempt 1, 2, …"""
+        """Choose the seconds to wait after the failure of attempt 1, 2, …"""
         longest = min(self.longest_wait, self.first_wait * 2.0 ** (attempt - 1))
         return random.uniform(longest / 2, longest)
 
@@ -111,7 +112,7 @@ def post_json(
     pace: Pace,
     stopped: threading.Event,
 ) -> dict[str, Any] | Failure:
-    """The JSON object that a server answers, tried again while the failure may pass.
+    """Ask a server for a JSON object, again while the failure may pass.
 
     Parameters
     ----------
@@ -149,7 +150,7 @@ def post_json(
 def _post_once(
     client: httpx.Client, path: str, body: Mapping[str, Any]
 ) -> tuple[dict[str, Any] | Failure, float]:
-    """The answer or failure of one attempt, and the seconds that the server asks to wait."""
+    """Try once: the answer or failure, and the seconds that the server asks to wait."""
     try:
         response = client.post(path, json=body)
     except httpx.TimeoutException as error:
@@ -173,11 +174,40 @@ def _post_once(
     if not isinstance(answer, dict):
         reason = f"the server answered no JSON object: {_beginning(response)}."
         return Failure(reason, status, passing=True), asked
-    return answer, asked
+    return _told_error(answer, response) or answer, asked
+
+
+# What errors without a number call themselves: of every prompt, and of this one.
+_OF_ALL = ("auth", "api_key", "permission", "quota", "billing", "not_found", "notfound")
+_OF_THIS = ("invalid", "bad", "content", "context", "filter", "unsupported", "too_l", "unprocess")
+
+
+def _told_error(answer: Mapping[str, Any], response: httpx.Response) -> Failure | None:
+    """Find the error that some servers send as the body of a 200; None where there is none."""
+    choices = answer.get("choices")
+    first = choices[0] if isinstance(choices, list) and choices else None
+    if isinstance(first, Mapping):
+        error = first.get("error")
+    else:
+        said = (answer.get(name) for name in ("detail", "message"))
+        error = answer.get("error") or next((text for text in said if isinstance(text, str)), None)
+    if not error:
+        return None
+    told = {**answer, **(error if isinstance(error, Mapping) else {})}
+    names = f"{told.get('type')} {told.get('code')}".lower()
+    numbers = [str(told.get(name)) for name in ("code", "status", "status_code")]
+    status = next((int(number) for number in numbers if re.fullmatch("[45]\\d\\d", number)), None)
+    passing = status in _PASSING
+    if status is None and not any(name in names for name in _OF_ALL):
+        status = httpx.codes.BAD_REQUEST if any(name in names for name in _OF_THIS) else None
+        passing = status is None
+    reason = "the server answered 200 OK with an error in it"
+    reason += "." if status == httpx.codes.UNAUTHORIZED else f": {_beginning(response)}."
+    return Failure(reason, status, passing=passing)
 
 
 def retry_after(header: str | None, now: datetime) -> float:
-    """Seconds that a `Retry-After` header asks to wait; 0 where it says nothing.
+    """Read the seconds that a `Retry-After` header asks to wait; 0 where it says nothing.
 
     Parameters
     ----------

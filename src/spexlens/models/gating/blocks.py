@@ -50,7 +50,7 @@ class Block:
 
 
 def find_blocks(model: Any) -> tuple[Block, ...]:
-    """The layers of a transformers model and the parts of each.
+    """Find the layers of a transformers model and the parts of each.
 
     Layers are the list of modules as long as the config says; the output projections are found by
     name, or, under an unknown name, as the last linear layer of the layer's only attention module
@@ -63,8 +63,14 @@ def find_blocks(model: Any) -> tuple[Block, ...]:
     Raises
     ------
     InvalidInputError
-        When the model has no such list of layers.
+        When it is no transformers model, or has no such list of layers.
     """
+    if not hasattr(getattr(model, "config", None), "get_text_config"):
+        raise InvalidInputError(
+            f"{type(model).__name__} given; needed a transformers model, such as `.model` of what "
+            "load_model gives. Parts of another module have the names of its modules: "
+            "spexlens.models.gating.sites.modules(model, names)."
+        )
     config = model.config.get_text_config()
     count = getattr(config, "num_hidden_layers", None)
     lists = [
@@ -130,7 +136,7 @@ def _attention_by_shape(module: torch.nn.Module, config: Any) -> str | None:
 
 
 def _width_in(module: Any) -> int:
-    """Inputs of a linear layer; GPT-2's `Conv1D` keeps its weight transposed; 0 for others."""
+    """Count a linear layer's inputs; GPT-2's `Conv1D` keeps its weight transposed; 0 for others."""
     if type(module).__name__ == "Conv1D":
         return int(module.weight.shape[0])
     return int(getattr(module, "in_features", 0))

@@ -17,7 +17,7 @@ _TOKENS = 512  # in one pass of the self-test
 
 
 def refuse_unfit(model: torch.nn.Module) -> None:
-    """An error for a model whose gated values would be random, missing or not its own.
+    """Refuse a model whose gated values would be random, missing or not its own.
 
     Raises
     ------

@@ -37,7 +37,7 @@ class EarlyLayers:
 
     @contextmanager
     def left_out(self, model: Any, prompts: Sequence[Sequence[int]]) -> Iterator[None]:
-        """In the block the model takes what was kept for the prompts `(b,)` of a batch."""
+        """Let the model take, in the block, what was kept for the prompts `(b,)` of a batch."""
         kept = torch.stack([self.hidden[tuple(ids)] for ids in prompts])
         modules = [model.get_submodule(name) for name in self.layers]
         own = [vars(module).get("forward") for module in modules]
@@ -57,7 +57,7 @@ class EarlyLayers:
 
 
 def share_below(model: Any, sites: Sequence[Site]) -> float:
-    """Which share of the model's layers lies below the first site; 0 where that is not known."""
+    """Tell which share of the model's layers lies below the first site; 0 where not known."""
     numbers = [site.layer for site in sites if site.layer is not None]
     if not numbers or len(numbers) < len(sites):
         return 0.0

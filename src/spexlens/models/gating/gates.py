@@ -48,7 +48,7 @@ class HookPoint:
 
 
 def hook_points(sites: Sequence[Site]) -> tuple[HookPoint, ...]:
-    """The sites grouped by the tensor they are columns or positions of, in order.
+    """Group the sites by the tensor they are columns or positions of, in order.
 
     Raises
     ------
@@ -86,7 +86,7 @@ def _start(site: Site) -> int:
 
 @contextmanager
 def edited(model: torch.nn.Module, edits: Mapping[HookPoint, Edit]) -> Iterator[None]:
-    """The model computes with edited activations in the block, and as before after it."""
+    """Let the model compute with edited activations in the block, and as before after it."""
     with ExitStack() as hooks:
         for point, edit in edits.items():
             handle = _hooked(model.get_submodule(point.module), point.side, edit)
@@ -121,7 +121,7 @@ def gate(
     *,
     rescale: bool = False,
 ) -> Edit:
-    """The edit that applies gates to the sites of a point.
+    """Make the edit that applies gates to the sites of a point.
 
     Gates of 1 leave every number as it is, bit for bit.
 
@@ -155,7 +155,7 @@ def gate(
 
 
 def _factor(point: HookPoint, gates: torch.Tensor, x: torch.Tensor) -> torch.Tensor:
-    """What the numbers of x `(b, t, d)` are multiplied by, in a shape that broadcasts to it."""
+    """Make the factor of the numbers of x `(b, t, d)`, in a shape that broadcasts to it."""
     rows, tokens, width = x.shape
     if point.sites[0].position is not None:
         factor = x.new_ones((rows, tokens, 1))

@@ -44,7 +44,7 @@ class GatedReader:
         return self.runner.run_rows(sequences, self.gates, readout, padded=ways.padded)
 
     def generate(self, sequences: Sequences, max_new_tokens: int) -> list[list[int]]:
-        """Not possible: a text grows by a pass a token, under gates of its own."""
+        """Refuse: a text grows by a pass a token, under gates of its own."""
         raise InvalidInputError(
             "generated text was asked of a gated model; needed a score of logits or of a fixed "
             "response."

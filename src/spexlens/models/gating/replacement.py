@@ -41,14 +41,14 @@ class Replacement:
     samples: tuple[tuple[torch.Tensor, ...], ...] = ()
 
     def identity(self) -> dict[str, Any]:
-        """Kind, scaling, and a hash of the reference activations."""
+        """Tell kind, scaling, and a hash of the reference activations."""
         content = hashlib.sha256()
         for tensor in (*self.means, *(x for sample in self.samples for x in sample)):
             content.update(tensor.float().cpu().numpy().tobytes())
         return {"kind": self.kind, "rescale": self.rescale, "content": content.hexdigest()}
 
     def at(self, point: int, prompts: Sequence[int]) -> torch.Tensor | None:
-        """What replaces point number `point` in a batch of rows of these prompts."""
+        """Give what replaces point number `point` in a batch of rows of these prompts."""
         if self.kind == MEAN:
             return self.means[point]
         if self.kind == RESAMPLE:
@@ -84,7 +84,7 @@ def prepare_replacement(
         For an unknown kind, no references, or a reference of another length than its prompt.
     """
     if kind not in REPLACEMENTS:
-        raise UnknownNameError("replacement", kind, REPLACEMENTS)
+        raise UnknownNameError("value of absent", kind, REPLACEMENTS)
     if kind == ZERO:
         return Replacement(kind, rescale)
     if kind == RESAMPLE:
@@ -104,7 +104,7 @@ def prepare_replacement(
 
 
 def activations(model: Any, points: Sequence[HookPoint], ids: Sequence[int]) -> list[torch.Tensor]:
-    """The tensor `(t, d)` at every hook point in one plain pass; of an update, what is added."""
+    """Read the tensor `(t, d)` at every hook point in a plain pass; of an update, what is added."""
     found: dict[int, torch.Tensor] = {}
 
     def record(number: int) -> Edit:
@@ -122,7 +122,7 @@ def activations(model: Any, points: Sequence[HookPoint], ids: Sequence[int]) -> 
 def top_neurons(
     model: Any, layer: int, count: int, prompts: Sequence[Sequence[int]]
 ) -> tuple[Site, ...]:
-    """The MLP neurons of a layer with the largest mean absolute activation on some prompts.
+    """Find the MLP neurons of a layer with the largest mean absolute activation on some prompts.
 
     Parameters
     ----------
@@ -152,10 +152,10 @@ def top_neurons(
 
 
 def refuse_resampling(kind: str) -> None:
-    """An error for "resample" where texts of different lengths are run, row by row."""
+    """Refuse "resample" where texts of different lengths are run, row by row."""
     if kind == RESAMPLE:
         raise InvalidInputError(
-            f"replacement = {kind!r} given; needed {ZERO!r} or {MEAN!r}: prompts of different "
+            f"absent = {kind!r} given; needed {ZERO!r} or {MEAN!r}: prompts of different "
             "lengths have no token-by-token counterpart to resample from."
         )
 
@@ -173,5 +173,5 @@ def _refuse_unmatched(
             raise InvalidInputError(
                 f"prompt {number} has {len(prompt)} tokens and its reference {len(reference)}; "
                 "resampling needed equal lengths, so that every token has its counterpart. Reword "
-                "one of them, or take replacement 'mean'."
+                "one of them, or take absent = 'mean'."
             )

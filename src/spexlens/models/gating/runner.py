@@ -61,7 +61,7 @@ class GatedRunner:
     early: EarlyLayers | None
 
     def run(self, gates: FloatArray, readout: Readout) -> FloatArray:
-        """What `readout` reads of every prompt under every row of gates.
+        """Gather what `readout` reads of every prompt under every row of gates.
 
         It runs in inference mode, whatever the caller's setting: no gradients are kept.
 
@@ -89,7 +89,7 @@ class GatedRunner:
         *,
         padded: bool = False,
     ) -> FloatArray:
-        """What `readout` reads of every sequence under its own gates, `(m, k)`.
+        """Gather what `readout` reads of every sequence under its own gates, `(m, k)`.
 
         Layers below the first site are run once a sequence, where many rows share one.
 
@@ -133,7 +133,7 @@ class GatedRunner:
         *,
         padded: bool,
     ) -> FloatArray:
-        """What is read of pairs of a sequence and a row of gates, by number: `(len(pairs), k)`."""
+        """Read pairs of a sequence and a row of gates, given by number: `(len(pairs), k)`."""
         model = self.passes.model
         if gates.ndim != 2 or gates.shape[1] != len(self.sites):
             raise InvalidInputError(
@@ -180,7 +180,7 @@ def gated_runner(
     sites: Sequence[Site],
     sequences: Sequence[Sequence[int]],
     *,
-    replacement: str = ZERO,
+    absent: str = ZERO,
     references: Sequence[Sequence[int]] | None = None,
     rescale: bool = False,
 ) -> GatedRunner:
@@ -193,7 +193,7 @@ def gated_runner(
     sites : sequence of Site
     sequences : sequence of token ids (P,)
         The prompts; the shortest one tests the gates.
-    replacement : "zero", "mean" or "resample"
+    absent : "zero", "mean" or "resample"
     references : sequence of token ids, optional
         For "mean" the prompts themselves by default; for "resample" one a prompt.
     rescale : bool
@@ -211,18 +211,18 @@ def gated_runner(
     prompts = tuple(tuple(map(int, ids)) for ids in sequences)
     if not prompts or not all(prompts):
         raise InvalidInputError("no prompts were given, or an empty one; needed a token in each.")
-    if replacement == ZERO and references:
+    if absent == ZERO and references:
         raise InvalidInputError(
-            f"{len(references)} reference prompts given; replacement 'zero' uses none. Leave them "
+            f"{len(references)} reference prompts given; absent = 'zero' uses none. Leave them "
             "out, or choose 'mean' or 'resample'."
         )
     refuse_unfit(model)
-    if references is None and replacement == MEAN:
+    if references is None and absent == MEAN:
         references = prompts
     with passes.state.lock, torch.inference_mode():
         verify_gates(model, points, min(prompts, key=len))
         prepared = prepare_replacement(
-            replacement, model, points, prompts, references or (), rescale=rescale
+            absent, model, points, prompts, references or (), rescale=rescale
         )
         early = early_layers(model, sites, prompts, passes.tokens)
     return GatedRunner(passes, tuple(sites), prompts, prepared, early)

@@ -50,7 +50,7 @@ class Site:
 
 
 def heads(model: Any, layers: Iterable[int] | None = None) -> tuple[Site, ...]:
-    """The attention heads "L3.H5", query heads where keys and values are shared.
+    """List the attention heads "L3.H5", query heads where keys and values are shared.
 
     Parameters
     ----------
@@ -65,7 +65,7 @@ def heads(model: Any, layers: Iterable[int] | None = None) -> tuple[Site, ...]:
 
 
 def kv_groups(model: Any, layers: Iterable[int] | None = None) -> tuple[Site, ...]:
-    """The groups "L3.KV1" of heads that share a key and value head; see `heads`."""
+    """List the groups "L3.KV1" of heads that share a key and value head; see `heads`."""
     return _some(
         model, "attention output projection", ATTENTION,
         (
@@ -77,7 +77,7 @@ def kv_groups(model: Any, layers: Iterable[int] | None = None) -> tuple[Site, ..
 
 
 def mlps(model: Any, layers: Iterable[int] | None = None) -> tuple[Site, ...]:
-    """The MLP blocks "L3.MLP": what their output projection gives."""
+    """List the MLP blocks "L3.MLP": what their output projection gives."""
     sites = (
         Site(f"L{block.layer}.MLP", block.layer, block.mlp, OUTPUT)
         for block in _blocks(model, layers)
@@ -87,7 +87,7 @@ def mlps(model: Any, layers: Iterable[int] | None = None) -> tuple[Site, ...]:
 
 
 def neurons(model: Any, layer: int, which: Iterable[int] | None = None) -> tuple[Site, ...]:
-    """MLP neurons "L3.N120" of one layer: all, or those numbered in `which`.
+    """List MLP neurons "L3.N120" of one layer: all, or those numbered in `which`.
 
     `spexlens.models.gating.replacement.top_neurons` chooses the most active ones.
     """
@@ -104,7 +104,7 @@ def neurons(model: Any, layer: int, which: Iterable[int] | None = None) -> tuple
 
 
 def layers(model: Any, layers: Iterable[int] | None = None) -> tuple[Site, ...]:
-    """Whole layers "L3": what a layer adds to the residual stream; an ablated one is skipped."""
+    """List layers "L3": what a layer adds to the residual stream; an ablated one is skipped."""
     return tuple(
         Site(f"L{block.layer}", block.layer, block.module, UPDATE)
         for block in _blocks(model, layers)
@@ -114,7 +114,7 @@ def layers(model: Any, layers: Iterable[int] | None = None) -> tuple[Site, ...]:
 def positions(
     model: Any, positions: Iterable[int], layers: Iterable[int] | None = None
 ) -> tuple[Site, ...]:
-    """The residual stream "L3.P-1" on its way into a layer, at single tokens of the prompt.
+    """Name the residual stream "L3.P-1" on its way into a layer, at single tokens of the prompt.
 
     Parameters
     ----------
@@ -137,7 +137,7 @@ def positions(
 
 
 def modules(model: Any, names: Iterable[str]) -> tuple[Site, ...]:
-    """What modules of any kind give, under their names in `model.named_modules()`."""
+    """Name what modules of any kind give, under their names in `model.named_modules()`."""
     known = [name for name, _ in model.named_modules() if name]
     chosen = list(names)
     _refuse_unknown(chosen, known, "module")
@@ -153,7 +153,7 @@ SITES: dict[str, Callable[..., tuple[Site, ...]]] = {
 
 
 def named(model: Any, names: Sequence[str]) -> tuple[Site, ...]:
-    """Sites by the names that `heads`, `kv_groups`, `mlps` and `layers` give them.
+    """Find sites by the names that `heads`, `kv_groups`, `mlps` and `layers` give them.
 
     Raises
     ------

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass
-from typing import Any, Protocol
+from typing import Any, Protocol, runtime_checkable
 
 import numpy as np
 
@@ -15,6 +15,7 @@ from spexlens.models.base import Classifier
 _ROUNDING = 1e-5  # of float32 logits, as a share of the largest
 
 
+@runtime_checkable
 class HidingClassifier(Classifier, Protocol):
     """A classifier that can be told which tokens of a text its attention sees."""
 
@@ -24,13 +25,17 @@ class HidingClassifier(Classifier, Protocol):
         ...
 
     def token_ids(self, texts: Sequence[str], /) -> list[list[int]]:
-        """Token ids of texts as they are run; an error for one that is too long."""
+        """Give the token ids of texts as they are run; an error for one that is too long."""
+        ...
+
+    def token_spans(self, text: str, /) -> list[tuple[int, int]]:
+        """Where in a text every token of `token_ids` stands, as (start, end)."""
         ...
 
     def token_logits(
         self, sequences: Sequence[Sequence[int]], visible: BoolArray | None = None, /
     ) -> FloatArray:
-        """Logits `(m, k)` of token ids, t each where not all are `visible` `(m, t)`."""
+        """Compute logits `(m, k)` of token ids, t each where not all are `visible` `(m, t)`."""
         ...
 
 
@@ -66,11 +71,11 @@ class HiddenFromClassifier:
         return self.model.mask_token
 
     def count_tokens(self, texts: Sequence[str]) -> IntArray:
-        """The model's: hidden tokens are run as well."""
+        """Count the model's tokens: hidden ones are run as well."""
         return self.model.count_tokens(texts)
 
     def class_logits(self, texts: Sequence[str]) -> FloatArray:
-        """Logits `(m, k)`, every text with its own tokens hidden."""
+        """Compute logits `(m, k)`, every text with its own tokens hidden."""
         if len(texts) != len(self.visible) or len(set(texts)) > 1:
             raise InvalidInputError(
                 f"{len(texts)} texts, {len(set(texts))} of them different, were given for "
@@ -79,12 +84,12 @@ class HiddenFromClassifier:
         return self.model.token_logits(self.model.token_ids(texts), self.visible)
 
     def identity(self) -> dict[str, Any]:
-        """The model's."""
+        """Tell the model's."""
         return self.model.identity()
 
 
 def check_hiding_from(model: HidingClassifier, text: str, hideable: BoolArray) -> None:
-    """An error for a classifier that does not read a text without its hidden tokens as is meant.
+    """Refuse a classifier that does not read a text without its hidden tokens as is meant.
 
     The first and the last token that can be hidden are, each alone: exchanging it for another must
     change nothing then, and leaving the first one out, which moves the others, must change
@@ -132,6 +137,6 @@ def check_hiding_from(model: HidingClassifier, text: str, hideable: BoolArray) -
 
 
 def _another(tokenizer: Any, token: int) -> int:
-    """A token id of the vocabulary that is neither `token` nor special."""
+    """Choose a token id of the vocabulary that is neither `token` nor special."""
     barred = {token, *tokenizer.all_special_ids}
     return next(other for other in range(len(tokenizer)) if other not in barred)

@@ -74,7 +74,7 @@ class HiddenTokens:
         return np.stack(values)
 
     def generate(self, sequences: Sequences, max_new_tokens: int) -> list[list[int]]:
-        """Not offered: what is generated would have to be hidden from the same tokens."""
+        """Refuse: what is generated would have to be hidden from the same tokens."""
         raise InvalidInputError(
             "generated text cannot be scored with tokens hidden from attention; use "
             "absent='remove' or 'replace', or score a fixed response."
@@ -82,12 +82,12 @@ class HiddenTokens:
 
 
 def hidden_from(lm: CausalLM, visible: BoolArray) -> CausalLM:
-    """The language model as it reads m equal prompts, row i with only `visible[i]` `(m, t)`."""
+    """Make the model as it reads m equal prompts, row i with only `visible[i]` `(m, t)`."""
     return lm.read_by(HiddenTokens(lm.passes, visible))
 
 
 def check_hiding(lm: CausalLM) -> None:
-    """An error for a model that does not read a mask of four dimensions as it is meant.
+    """Refuse a model that does not read a mask of four dimensions as it is meant.
 
     Four tokens are run plainly, with a mask that hides none, and with one that hides the second,
     which a model whose layers look back in another way than attention still sees.

@@ -11,6 +11,7 @@ import numpy as np
 
 from spexlens.core.masks import IntArray
 from spexlens.models.pretrained.identity import model_identity
+from spexlens.models.pretrained.limits import longest_text, padding_token
 from spexlens.models.pretrained.loading import Kind, load_pretrained
 from spexlens.models.pretrained.prompt_tokens import PromptTokens
 from spexlens.models.running.passes import Passes
@@ -82,7 +83,7 @@ class Pretrained:
         prepacked: bool = True,
         compiled: bool = False,
     ) -> Self:
-        """The model of a name in `weights.MODELS`, a folder, or a hub name `owner/name`.
+        """Load the model of a name in `weights.MODELS`, a folder, or a hub name `owner/name`.
 
         Parameters
         ----------
@@ -112,9 +113,8 @@ class Pretrained:
 
     @property
     def max_tokens(self) -> int | None:
-        """The longest text the model has positions for; None where its config sets no limit."""
-        limit = getattr(self.model.config.get_text_config(), "max_position_embeddings", None)
-        return None if limit is None else int(limit)
+        """The longest text the model has positions for; None where it sets no limit."""
+        return longest_text(self.model)
 
     @property
     def mask_token(self) -> str | None:
@@ -124,8 +124,11 @@ class Pretrained:
 
     @property
     def filler(self) -> int:
-        """The token id that stands where a shorter text is padded."""
-        return getattr(self.tokenizer, "pad_token_id", None) or 0  # any token: none sees it
+        """The token id that stands where a shorter text is padded: the model's own, if it has one.
+
+        Decoders that classify look for it to find a text's last token.
+        """
+        return padding_token(self.model, self.tokenizer)
 
     @property
     def tokens(self) -> PromptTokens:
@@ -133,7 +136,7 @@ class Pretrained:
         return PromptTokens(self.tokenizer, self.name, self.max_tokens)
 
     def token_ids(self, texts: Sequence[str]) -> list[list[int]]:
-        """Token ids of texts as they will be run, special ones included.
+        """Give the token ids of texts as they will be run, special ones included.
 
         Raises
         ------
@@ -142,10 +145,14 @@ class Pretrained:
         """
         return self.tokens.sequences(texts)
 
+    def token_spans(self, text: str) -> list[tuple[int, int]]:
+        """Where in a text every token of `token_ids([text])` stands, as (start, end)."""
+        return self.tokens.spans(text)
+
     def count_tokens(self, texts: Sequence[str]) -> IntArray:
-        """Number of tokens of every text as it will be run, `(m,)`; errors as of `token_ids`."""
+        """Count the tokens of every text as it will be run, `(m,)`; errors as of `token_ids`."""
         return np.array([len(ids) for ids in self.token_ids(texts)], dtype=np.int64)
 
     def identity(self) -> dict[str, Any]:
-        """Hashes of config, weights and tokenizer; see `pretrained.identity`."""
+        """Hash config, weights and tokenizer; see `pretrained.identity`."""
         return model_identity(self.model, self.tokenizer)

@@ -9,11 +9,13 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
+from typing import Any
 
 from spexlens.core.masks import FloatArray
 from spexlens.errors import InvalidInputError, MissingExtraError
 from spexlens.models.pretrained.base import Pretrained
 from spexlens.models.pretrained.loading import CAUSAL_LM
+from spexlens.models.pretrained.prompt_tokens import PromptTokens
 from spexlens.models.running.reading import Outputs, Read, Reader
 from spexlens.models.running.runner import Runner
 
@@ -35,6 +37,9 @@ class CausalLM(Pretrained):
         See `spexlens.models.pretrained.base.Pretrained`.
     reader : Reader, optional
         How its prompts are run; by default as they are.
+    verbatim : bool, default False
+        Whether the tokenizer adds no special tokens: prompts have their own, as those of a chat
+        template do.
 
     Notes
     -----
@@ -64,28 +69,43 @@ class CausalLM(Pretrained):
     kind = CAUSAL_LM
 
     reader: Reader | None = None
+    verbatim: bool = False
+
+    def as_written(self) -> CausalLM:
+        """Give the same model, its prompts read as written: no special tokens are added."""
+        return replace(self, verbatim=True)
 
     def read_by(self, reader: Reader) -> CausalLM:
-        """The same model, its prompts run in another way; all scores are read off that.
+        """Give the same model, its prompts run in another way; all scores are read off that.
 
         Its identity stays the model's: what the reader does is for the subject to tell.
         """
         return replace(self, reader=reader)
 
+    def identity(self) -> dict[str, Any]:
+        """Give the model's, and whether its prompts are read as they are written."""
+        own = super().identity()
+        return {**own, "special_tokens": "as written"} if self.verbatim else own
+
     # -- tokens ----------------------------------------------------------------------------------
 
+    @property
+    def tokens(self) -> PromptTokens:
+        """The tokenizer; what it puts behind a text is left out, as the next token is read."""
+        return replace(super().tokens, continued=True, verbatim=self.verbatim)
+
     def encode(self, text: str, *, special_tokens: bool = True) -> list[int]:
-        """Token ids of `text`; with `special_tokens` those the tokenizer adds by default."""
+        """Give the token ids of `text`; with `special_tokens` those that a prompt begins with."""
         return self.tokens.encode([text], special_tokens=special_tokens)[0]
 
     def token_text(self, token_id: int) -> str:
-        """The text of one token, its leading space included."""
+        """Tell the text of one token, its leading space included."""
         return str(self.tokenizer.decode([token_id]))
 
     # -- scores ----------------------------------------------------------------------------------
 
     def next_token_logits(self, prompts: Sequence[str], token_ids: Sequence[int]) -> FloatArray:
-        """Logits of some tokens as the next one after each prompt.
+        """Compute the logits of some tokens as the next one after each prompt.
 
         Parameters
         ----------
@@ -109,7 +129,7 @@ class CausalLM(Pretrained):
     def next_token_log_probabilities(
         self, prompts: Sequence[str], token_ids: Sequence[int]
     ) -> FloatArray:
-        """Natural-log probabilities of some tokens as the next one; see `next_token_logits`."""
+        """Compute natural-log probabilities of some next tokens; see `next_token_logits`."""
         wanted = self._token_ids(token_ids)
 
         def read(outputs: Outputs) -> torch.Tensor:
@@ -120,7 +140,7 @@ class CausalLM(Pretrained):
     def continuation_log_probabilities(
         self, prompts: Sequence[str], continuation_ids: Sequence[int]
     ) -> FloatArray:
-        """Natural-log probability of every token of one continuation, after each prompt.
+        """Compute the natural-log probability of every token of a continuation, after each prompt.
 
         Parameters
         ----------
@@ -146,7 +166,7 @@ class CausalLM(Pretrained):
         return self._read(prompts, target[:-1], read)
 
     def last_hidden(self, prompts: Sequence[str]) -> FloatArray:
-        """What the unembedding reads after each prompt, `(m, d)`: the last token's final state.
+        """Give what the unembedding reads after each prompt, `(m, d)`: the last token's state.
 
         Raises
         ------
@@ -165,7 +185,7 @@ class CausalLM(Pretrained):
         return self._read(prompts, [], read)
 
     def generate(self, prompts: Sequence[str], max_new_tokens: int) -> list[str]:
-        """The most probable continuation of each prompt, token by token (greedy).
+        """Write the most probable continuation of each prompt, token by token (greedy).
 
         Parameters
         ----------

@@ -1,4 +1,4 @@
-"""Text classifiers: encoders with a classification head, and sentence encoders with a probe."""
+"""Text classifiers: models with a classification head, and sentence encoders with a probe."""
 
 from __future__ import annotations
 
@@ -25,7 +25,7 @@ _FEWEST = 8  # texts a probe is fitted to
 
 @dataclass(frozen=True, eq=False)
 class SequenceClassifier(Pretrained):
-    """An encoder of transformers with a classification head.
+    """A model of transformers with a classification head, or with one output as of reward models.
 
     Parameters
     ----------
@@ -33,6 +33,12 @@ class SequenceClassifier(Pretrained):
         As of `AutoModelForSequenceClassification`.
     tokenizer, name, batch_tokens, replicas, prepacked, compiled
         See `spexlens.models.pretrained.base.Pretrained`.
+
+    Notes
+    -----
+    A text's logits equal those of a plain pass of it alone, up to rounding. Where padding would
+    change them, only texts of one length share a pass; a model that refuses several texts in one
+    pass, as decoders without a padding token do, reads them one by one.
     """
 
     kind = CLASSIFIER
@@ -43,14 +49,20 @@ class SequenceClassifier(Pretrained):
         names = self.model.config.id2label
         return tuple(str(names[i]) for i in range(len(names)))
 
+    @property
+    def several_classes(self) -> bool:
+        """Whether the config says that outputs are no alternatives: many labels, or regression."""
+        kind = getattr(self.model.config, "problem_type", None)
+        return kind in ("multi_label_classification", "regression")
+
     def class_logits(self, texts: Sequence[str]) -> FloatArray:
-        """Logits `(m, k)`; equal texts are run once, shorter ones are padded and masked."""
+        """Compute logits `(m, k)`; equal texts are run once, shorter ones are padded and masked."""
         return self.token_logits(self.token_ids(texts))
 
     def token_logits(
         self, sequences: Sequence[Sequence[int]], visible: BoolArray | None = None
     ) -> FloatArray:
-        """Logits `(m, k)` of token ids; of those with t each, `visible` `(m, t)` are attended."""
+        """Compute logits `(m, k)` of token ids; of t each, `visible` `(m, t)` are attended."""
 
         def read(model: Any, ids: torch.Tensor, mask: torch.Tensor) -> torch.Tensor:
             logits: torch.Tensor = model(input_ids=ids, attention_mask=mask).logits
@@ -94,7 +106,7 @@ class ProbedEncoder:
 
     @property
     def mask_token(self) -> str | None:
-        """The encoder's."""
+        """Give the encoder's."""
         return self.encoder.mask_token
 
     @property
@@ -103,21 +115,25 @@ class ProbedEncoder:
         return self.encoder.tokenizer
 
     def token_ids(self, texts: Sequence[str]) -> list[list[int]]:
-        """The encoder's."""
+        """Give the encoder's token ids."""
         return self.encoder.token_ids(texts)
 
+    def token_spans(self, text: str) -> list[tuple[int, int]]:
+        """Give the encoder's token spans."""
+        return self.encoder.token_spans(text)
+
     def count_tokens(self, texts: Sequence[str]) -> IntArray:
-        """The encoder's."""
+        """Count the tokens as the encoder does."""
         return self.encoder.count_tokens(texts)
 
     def class_logits(self, texts: Sequence[str]) -> FloatArray:
-        """Logits `(m, k)` of the probe."""
+        """Compute the logits `(m, k)` of the probe."""
         return self.token_logits(self.token_ids(texts))
 
     def token_logits(
         self, sequences: Sequence[Sequence[int]], visible: BoolArray | None = None
     ) -> FloatArray:
-        """Logits `(m, k)` of token ids; of those with t each, `visible` `(m, t)` are attended.
+        """Compute logits `(m, k)` of token ids; of t each, `visible` `(m, t)` are attended.
 
         The mean that is the embedding leaves out the others too.
         """
@@ -125,7 +141,7 @@ class ProbedEncoder:
         return logits + self.bias
 
     def identity(self) -> dict[str, Any]:
-        """Hashes of the encoder, and the probe's numbers."""
+        """Hash the encoder, and give the probe's numbers."""
         return {
             "encoder": self.encoder.identity(),
             "weights": self.weights.tolist(),
@@ -134,7 +150,7 @@ class ProbedEncoder:
 
 
 def fit_probe(encoder: Encoder, texts: Sequence[str], labels: Sequence[str]) -> ProbedEncoder:
-    """A logistic probe on an encoder's embeddings, ridge penalty 1 on embeddings of length 1.
+    """Fit a logistic probe on an encoder's embeddings, ridge penalty 1 on embeddings of length 1.
 
     Parameters
     ----------

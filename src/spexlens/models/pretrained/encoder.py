@@ -35,17 +35,17 @@ class Encoder(Pretrained):
     def token_embeddings(
         self, sequences: Sequence[Sequence[int]], visible: BoolArray | None = None
     ) -> FloatArray:
-        """Embeddings `(m, d)` of token ids; of those with t each, `visible` `(m, t)` are read."""
+        """Compute embeddings `(m, d)` of token ids; of t each, `visible` `(m, t)` are read."""
         return read_masked(self.passes, self.filler, sequences, pooled, visible)
 
 
 def embeddings(encoder: Encoder, texts: Sequence[str]) -> FloatArray:
-    """Mean-pooled last hidden states of length 1, `(m, d)`."""
+    """Compute mean-pooled last hidden states of length 1, `(m, d)`."""
     return encoder.token_embeddings(encoder.token_ids(texts))
 
 
 def pooled(model: Any, ids: torch.Tensor, mask: torch.Tensor | None = None) -> torch.Tensor:
-    """Mean of the last hidden states of every row of token ids `(b, t)`, of length 1: `(b, d)`.
+    """Average the last hidden states of every row of token ids `(b, t)`, of length 1: `(b, d)`.
 
     Where a mask `(b, t)` is given, tokens at its zeros are neither attended to nor in the mean.
     """

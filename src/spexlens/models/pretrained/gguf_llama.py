@@ -112,7 +112,7 @@ def _config(fields: dict[str, Any], *, tied: bool) -> Any:
 
 
 def _weight(tensor: Any, config: Any) -> tuple[str, NDArray[np.float32]]:
-    """The name that transformers gives a GGUF tensor, and its float32 array."""
+    """Give the name that transformers gives a GGUF tensor, and its float32 array."""
     stem = tensor.name.removesuffix(".weight")
     array = gguf.dequantize(tensor.data, tensor.tensor_type).astype(np.float32, copy=False)
     if stem in _TOP:
@@ -126,7 +126,7 @@ def _weight(tensor: Any, config: Any) -> tuple[str, NDArray[np.float32]]:
 
 
 def split_rotary_halves(array: NDArray[Any], heads: int) -> NDArray[Any]:
-    """Rows of every head reordered from llama.cpp's interleaved pairs to transformers' halves.
+    """Reorder the rows of every head from llama.cpp's interleaved pairs to transformers' halves.
 
     llama.cpp rotates rows (0, 1), (2, 3), … of a head together; transformers rotates row j with
     row j + d/2.

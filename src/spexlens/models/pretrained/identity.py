@@ -14,6 +14,8 @@ try:
 except ImportError as error:
     raise MissingExtraError("the identity of a model", "torch", "llm") from error
 
+# The number goes up when texts are read otherwise: stored values are then no longer theirs.
+_READING = "1"
 # Names and versions, not what the model computes.
 _NO_FACTS = {"_name_or_path", "name_or_path", "transformers_version", "architectures"}
 
@@ -22,7 +24,7 @@ _WEIGHTS: WeakKeyDictionary[Any, tuple[_State, str]] = WeakKeyDictionary()
 
 
 def model_identity(model: Any, tokenizer: Any) -> dict[str, Any]:
-    """Architecture, and hashes of a model's config and weights and of its tokenizer.
+    """Tell the architecture, with hashes of a model's config and weights and of its tokenizer.
 
     Where a model came from, its device and the versions of the software do not count; the dtype of
     its weights does.
@@ -38,6 +40,7 @@ def model_identity(model: Any, tokenizer: Any) -> dict[str, Any]:
     """
     config = {key: fact for key, fact in model.config.to_dict().items() if key not in _NO_FACTS}
     return {
+        "reading": _READING,
         "architecture": type(model).__name__,
         "config": _sha256(_json(config)),
         "weights": weights_hash(model),
@@ -46,7 +49,7 @@ def model_identity(model: Any, tokenizer: Any) -> dict[str, Any]:
 
 
 def weights_hash(model: torch.nn.Module) -> str:
-    """SHA-256 of every weight's name, dtype, shape and bytes.
+    """Compute SHA-256 of every weight's name, dtype, shape and bytes.
 
     It takes a second for 10^9 bytes or so, and is kept with the model until a weight is changed
     in place or replaced.
@@ -65,7 +68,7 @@ def weights_hash(model: torch.nn.Module) -> str:
 
 
 def tokenizer_hash(tokenizer: Any) -> str:
-    """SHA-256 of a tokenizer's vocabulary, rules and special tokens."""
+    """Compute SHA-256 of a tokenizer's vocabulary, rules and special tokens."""
     backend = getattr(tokenizer, "backend_tokenizer", None)
     if backend is None:
         rules = _json([tokenizer.get_vocab(), tokenizer.init_kwargs])

@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import copy
-from collections.abc import Iterator, Sequence
+import inspect
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
@@ -11,6 +12,7 @@ from typing import Any
 
 from spexlens.errors import InvalidInputError, MissingExtraError, shown
 from spexlens.models.pretrained.weights import locate
+from spexlens.models.running.ways import sees_later_tokens
 
 try:
     import torch
@@ -33,19 +35,59 @@ class Kind:
     remedy : str, optional
         What to do where the source lacks weights, which transformers fills with random numbers and
         only logs; None where what is read off the model does not depend on them.
+    by_config, by_model : callable
+        From a config, or a loaded model, to what makes it none of this kind; "" for one that is.
     """
 
     auto_class: str
     noun: str
     remedy: str | None
+    by_config: Callable[[Any], str] = lambda config: ""
+    by_model: Callable[[Any], str] = lambda model: ""
+
+
+_TWO_PARTS = (
+    "it is an encoder-decoder, which reads a text in one part and answers in another. Choose a "
+    "model of one part"
+)
+_MASKED = (
+    "its tokens see those behind them, as those of masked language models do, which fill gaps and "
+    "do not tell what comes next. Choose a model such as GPT, Llama or Qwen; or explain classes, "
+    "by fit_probe on its Encoder"
+)
+
+
+def _no_causal_config(config: Any) -> str:
+    if getattr(config, "is_encoder_decoder", False):
+        return f"{_TWO_PARTS}, such as GPT, Llama or Qwen"
+    names = getattr(config, "architectures", None) or ()
+    masked = any(name.endswith("ForMaskedLM") for name in names)
+    return _MASKED if masked and not getattr(config, "is_decoder", False) else ""
+
+
+def _no_causal_model(model: Any) -> str:
+    return _MASKED if sees_later_tokens(model) else ""
+
+
+def _no_encoder_config(config: Any) -> str:
+    return f"{_TWO_PARTS}, such as BERT" if getattr(config, "is_encoder_decoder", False) else ""
+
+
+def _no_encoder_model(model: Any) -> str:
+    if "decoder_input_ids" in inspect.signature(model.forward).parameters:
+        return f"{_TWO_PARTS}, such as BERT"
+    main = getattr(model, "main_input_name", "input_ids")
+    return "" if main == "input_ids" else f"it reads {main}, not the tokens of a text"
 
 
 CAUSAL_LM = Kind(
     "AutoModelForCausalLM",
     "causal language model",
     "Choose a model that was trained with a language-model head.",
+    _no_causal_config,
+    _no_causal_model,
 )
-ENCODER = Kind("AutoModel", "encoder", None)
+ENCODER = Kind("AutoModel", "encoder", None, _no_encoder_config, _no_encoder_model)
 CLASSIFIER = Kind(
     "AutoModelForSequenceClassification",
     "classifier",
@@ -59,7 +101,7 @@ def load_pretrained(
     dtype: str | torch.dtype,
     device: Device | Sequence[Device],
 ) -> tuple[tuple[Any, ...], Any]:
-    """The model, once a device, and its tokenizer; see `Pretrained.load`."""
+    """Load the model, once a device, and its tokenizer; see `Pretrained.load`."""
     chosen_dtype = _dtype(dtype)
     wanted = [device] if isinstance(device, (str, torch.device)) else device
     devices = [_device(one) for one in wanted]
@@ -73,11 +115,17 @@ def load_pretrained(
     _check_hub(source)
     try:
         with _quiet(source):
+            config = transformers.AutoConfig.from_pretrained(source)
+            _refuse(kind, source, config, kind.by_config(config))
             tokenizer = transformers.AutoTokenizer.from_pretrained(source)
             model, report = getattr(transformers, kind.auto_class).from_pretrained(
                 source, dtype=chosen_dtype, output_loading_info=True
             )
+    except InvalidInputError:
+        raise
     except (OSError, ValueError, KeyError) as error:
+        if "Unrecognized configuration class" in str(error):  # and a list of all others
+            _refuse(kind, source, config, f"transformers has none of the kind {config.model_type}")
         raise InvalidInputError(
             f"no {kind.noun} and tokenizer could be loaded from {source!r}: {error}"
         ) from error
@@ -86,8 +134,16 @@ def load_pretrained(
             f"{source!r} lacks {len(missing)} weights of a {kind.noun}: {shown(missing, 3)}. "
             f"{kind.remedy}"
         )
+    model = model.to(devices[0])
+    _refuse(kind, source, model.config, kind.by_model(model))
     copies = [copy.deepcopy(model).to(one) for one in devices[1:]]
-    return (model.to(devices[0]), *copies), tokenizer
+    return (model, *copies), tokenizer
+
+
+def _refuse(kind: Kind, source: str, config: Any, reason: str) -> None:
+    if reason:
+        own = ", ".join(getattr(config, "architectures", None) or ()) or config.model_type
+        raise InvalidInputError(f"{source!r} ({own}) is no {kind.noun}: {reason}.")
 
 
 def _check_hub(source: str) -> None:

@@ -1,4 +1,4 @@
-"""Prompts to token ids, checked against what a model can run."""
+"""Prompts to token ids: special tokens once, and checked against what a model can run."""
 
 from __future__ import annotations
 
@@ -8,10 +8,16 @@ from typing import Any
 
 from spexlens.errors import InvalidInputError
 
+# Texts that tell what a tokenizer puts around one; the first that tells it without doubt counts.
+_PROBES = ("a", "b c", "1", "x y z")
+
 
 @dataclass(frozen=True, eq=False)
 class PromptTokens:
     """The token ids a model is given for a prompt.
+
+    The special tokens that the tokenizer puts around every text stand there once, also where the
+    text has them already, as one made by a chat template does.
 
     Parameters
     ----------
@@ -20,24 +26,47 @@ class PromptTokens:
         For messages.
     positions : int, optional
         The longest sequence the model can run.
+    continued : bool, default False
+        Whether the model is read as to what comes next: the special tokens that the tokenizer puts
+        behind a text, such as an end-of-text token, are left out then.
+    verbatim : bool, default False
+        Whether the tokenizer puts none at all: texts have their own.
     """
 
     tokenizer: Any
     model_name: str
     positions: int | None
+    continued: bool = False
+    verbatim: bool = False
 
     def encode(self, texts: Sequence[str], *, special_tokens: bool = True) -> list[list[int]]:
-        """Token ids of every text, with the special tokens the tokenizer adds by default or not."""
+        """Give every text's token ids, with the special tokens of a prompt or without."""
+        added = special_tokens and not self.verbatim
         encoded = self.tokenizer(
-            list(texts),
-            add_special_tokens=special_tokens,
-            return_attention_mask=False,
-            verbose=False,
+            list(texts), add_special_tokens=added, return_attention_mask=False, verbose=False
         )
-        return [list(map(int, ids)) for ids in encoded["input_ids"]]
+        rows = [list(map(int, ids)) for ids in encoded["input_ids"]]
+        if not added:
+            return rows
+        around = put_around(self.tokenizer)
+        return [ids[self._kept(ids, *around)] for ids in rows]
+
+    def spans(self, text: str) -> list[tuple[int, int]]:
+        """Where in `text` every token of `encode([text])` stands, as (start, end).
+
+        One that the tokenizer adds has no characters: start and end are equal.
+        """
+        added = not self.verbatim
+        encoded = self.tokenizer(
+            text, add_special_tokens=added, return_offsets_mapping=True, verbose=False
+        )
+        spans = [(int(start), int(end)) for start, end in encoded["offset_mapping"]]
+        if not added:
+            return spans
+        return spans[self._kept(list(encoded["input_ids"]), *put_around(self.tokenizer))]
 
     def sequences(self, prompts: Sequence[str], more: int = 0) -> list[list[int]]:
-        """Token ids of every prompt, which `more` tokens will follow; an empty one becomes BOS.
+        """Give every prompt's token ids, which `more` tokens will follow; an empty one becomes BOS.
 
         Raises
         ------
@@ -66,6 +95,16 @@ class PromptTokens:
             sequences.append(ids or [self._first_token(prompt)])
         return sequences
 
+    def _kept(self, ids: list[int], before: list[int], after: list[int]) -> slice:
+        """Which tokens of a text, those around it included, the model is given."""
+        first, behind, end = len(before), len(after), len(ids)
+        if end < first + behind or ids[:first] != before or ids[end - behind :] != after:
+            return slice(0, end)  # this text got others
+        own = ids[first : end - behind]
+        start = first if before and own[:first] == before else 0
+        closed = after and len(own) >= start + behind and own[len(own) - behind :] == after
+        return slice(start, end - behind if self.continued or closed else end)
+
     def _first_token(self, prompt: str) -> int:
         bos = getattr(self.tokenizer, "bos_token_id", None)
         if bos is None:
@@ -75,6 +114,23 @@ class PromptTokens:
                 "own, or set tokenizer.bos_token."
             )
         return int(bos)
+
+
+def put_around(tokenizer: Any) -> tuple[list[int], list[int]]:
+    """Find the special tokens that a tokenizer puts before every text, and those behind it."""
+    for probe in _PROBES:
+        with_them, own = (
+            list(map(int, tokenizer(probe, add_special_tokens=added, verbose=False)["input_ids"]))
+            for added in (True, False)
+        )
+        places = [
+            place
+            for place in range(len(with_them) - len(own) + 1)
+            if with_them[place : place + len(own)] == own
+        ]
+        if own and len(places) == 1:
+            return with_them[: places[0]], with_them[places[0] + len(own) :]
+    return [], []
 
 
 def _beginning(text: str) -> str:

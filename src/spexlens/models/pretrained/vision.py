@@ -61,7 +61,7 @@ class VisionClassifier:
         object.__setattr__(self, "labels", (*self.groups, REST))
 
     def class_logits(self, pictures: Images) -> FloatArray:
-        """Logits `(m, groups + 1)` of pictures `(m, size, size, 3)` on the scale 0 … 1."""
+        """Compute logits `(m, groups + 1)` of pictures `(m, size, size, 3)` on the scale 0 … 1."""
         mean, std = (np.array(one, dtype=np.float32) for one in (self.mean, self.std))
         parts = []
         with torch.inference_mode(), evaluating(self.model):
@@ -73,7 +73,7 @@ class VisionClassifier:
         return logits
 
     def identity(self) -> dict[str, Any]:
-        """Hashes of the module and its weights, and how pictures are given to it."""
+        """Hash the module and its weights, and tell how pictures are given to it."""
         return {
             "module": hashlib.sha256(repr(self.model).encode()).hexdigest(),
             "weights": weights_hash(self.model),
@@ -95,7 +95,7 @@ class VisionClassifier:
 
 
 def efficientnet_lite0(groups: Mapping[str, Sequence[int]]) -> VisionClassifier:
-    """EfficientNet-Lite0 on the 1,000 ImageNet classes, from two packages; nothing is downloaded.
+    """Load EfficientNet-Lite0, of the 1,000 ImageNet classes, from two packages; no download.
 
     Parameters
     ----------

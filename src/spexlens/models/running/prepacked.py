@@ -51,7 +51,7 @@ class PackedLinears:
 
     @contextmanager
     def within(self, model: Any) -> Iterator[None]:
-        """The model computes with the rearranged weights in the block, as before after it.
+        """Let the model compute with the rearranged weights in the block, as before after it.
 
         Call it in inference mode: the operator has no gradient.
         """
@@ -82,7 +82,7 @@ class PackedLinears:
 
 
 def _linears(model: Any) -> list[Any]:
-    """The layers that can be packed, without the unembedding, which sees few tokens."""
+    """List the layers that can be packed, without the unembedding, which sees few tokens."""
     head = model.get_output_embeddings()
     return [
         module
@@ -113,7 +113,7 @@ def _pack(module: Any, rows: int) -> _Packed | None:
 
 
 def _matrix(module: Any) -> torch.Tensor:
-    """The weight `(outputs, inputs)`; GPT-2 stores its transpose."""
+    """Give the weight `(outputs, inputs)`; GPT-2 stores its transpose."""
     weight: torch.Tensor = module.weight.detach()
     return weight.t().contiguous() if type(module) is Conv1D else weight
 
@@ -129,7 +129,7 @@ def _forward(module: Any, packed: _Packed) -> Any:
 
 
 def _mark(weight: torch.Tensor) -> tuple[int, ...]:
-    """Changes whenever the weight does, through `.data` too, which PyTorch does not count."""
+    """Fingerprint the weight: also of changes through `.data`, which PyTorch does not count."""
     words = torch.int64 if weight.nbytes % 8 == 0 else torch.uint8
     bits = weight.detach().reshape(-1).view(words).sum()
     version = 0 if weight.is_inference() else weight._version

@@ -42,7 +42,7 @@ class Reader(Protocol):
     """How a language model runs token sequences: as they are, in part unseen, or under gates."""
 
     def read(self, sequences: Sequences, tokens: int, read: Read, /) -> FloatArray:
-        """`read` of the outputs at the last `tokens` tokens of every sequence, `(m, k)`.
+        """Compute `read` of the outputs at the last `tokens` tokens of every sequence, `(m, k)`.
 
         Parameters
         ----------
@@ -54,7 +54,7 @@ class Reader(Protocol):
         ...
 
     def generate(self, sequences: Sequences, max_new_tokens: int, /) -> list[list[int]]:
-        """The most probable tokens after every sequence; an error where that cannot be run."""
+        """Find the most probable tokens after every sequence; an error where that cannot be run."""
         ...
 
 

@@ -73,7 +73,7 @@ class Runner:
         return np.stack([rows[tuple(ids)] for ids in sequences])
 
     def generate(self, sequences: Sequences, max_new_tokens: int) -> list[list[int]]:
-        """The most probable tokens after every sequence, up to and with its end-of-text token."""
+        """Find the most probable tokens after every sequence, end-of-text token included."""
         distinct = list(dict.fromkeys(map(tuple, sequences)))
         # Padding goes before the prompts here: for models of attention alone, told positions.
         parameters = inspect.signature(self.passes.model.forward).parameters

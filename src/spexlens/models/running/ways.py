@@ -2,13 +2,13 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from itertools import cycle, islice
 from typing import Any
 
 from spexlens.errors import MissingExtraError
-from spexlens.models.running.batching import right_padded
+from spexlens.models.running.batching import evaluating, right_padded
 from spexlens.models.running.prefix import depends_on_length, prefix_cache
 from spexlens.models.running.reading import outputs_at
 
@@ -36,7 +36,7 @@ PLAIN = Ways(padded=False, shared=False, causal=True)
 
 
 def find_ways(model: Any, ids: Sequence[int]) -> Ways:
-    """Which ways agree with plain passes of six tokens, taken from `ids` in turn."""
+    """Find which ways agree with plain passes of six tokens, taken from `ids` in turn."""
     if depends_on_length(model.config):
         return PLAIN
     long = list(islice(cycle(ids), 6))
@@ -47,14 +47,40 @@ def find_ways(model: Any, ids: Sequence[int]) -> Ways:
         return outputs_at(model, right_padded(rows, 0, model.device), ends, past).logits[:, 0]
 
     plain = torch.cat([last_logits([short]), last_logits([long])])
-    bound = _ROUNDING.get(model.dtype, _ROUNDING_SHORT) * (plain.max() - plain.min())
-
-    def agrees(logits: torch.Tensor) -> bool:
-        return bool((logits - plain).abs().max() <= bound)
-
-    padded = agrees(last_logits([short, long]))
+    padded = _agree(last_logits([short, long]), plain, model.dtype)
     past = prefix_cache(model, long[:2])
-    shared = past is not None and agrees(
-        torch.cat([last_logits([row[2:]], past) for row in (short, long)])
+    shared = past is not None and _agree(
+        torch.cat([last_logits([row[2:]], past) for row in (short, long)]), plain, model.dtype
     )
     return Ways(padded, shared, causal=padded)
+
+
+def sees_later_tokens(model: Any) -> bool:
+    """Whether the first token's logits change with the second: the model is no causal one then."""
+    middle = int(model.config.get_text_config().vocab_size) // 2  # specials stand at the ends
+    ids = torch.tensor([[middle, middle + 1], [middle, middle + 2]], device=model.device)
+    with torch.inference_mode(), evaluating(model):
+        logits = model(input_ids=ids).logits[:, 0].float()
+    return not _agree(logits[:1], logits[1:], model.dtype)
+
+
+def pads_alike(
+    model: Any, lengths: Sequence[int], read: Callable[[Any, list[int]], torch.Tensor]
+) -> bool:
+    """Whether the shortest and the longest of some texts read together have the values of alone.
+
+    They have not where layers mix tokens in another way than masked attention (FNet, Nystromformer,
+    convolutions), where the answer is read at the end of the padding (XLNet, decoders that look for
+    another padding token), or where lengths choose the rotary angles.
+    """
+    if depends_on_length(model.config):
+        return False
+    pair = [min(range(len(lengths)), key=lengths.__getitem__),
+            max(range(len(lengths)), key=lengths.__getitem__)]  # fmt: skip
+    plain = torch.cat([read(model, [row]) for row in pair])
+    return _agree(read(model, pair), plain, model.dtype)
+
+
+def _agree(values: torch.Tensor, plain: torch.Tensor, dtype: torch.dtype) -> bool:
+    bound = _ROUNDING.get(dtype, _ROUNDING_SHORT) * (plain.max() - plain.min())
+    return bool((values - plain).abs().max() <= bound)

@@ -28,11 +28,11 @@ class TokenLimit:
     tokens: int | None = None
 
     def bound(self, wanted: int) -> int:
-        """At most `wanted`, at most the limit."""
+        """Give at most `wanted`, at most the limit."""
         return wanted if self.tokens is None else min(wanted, self.tokens)
 
     def shrink(self, tokens: int) -> None:
-        """A batch of `tokens` did not fit: half of it from now on."""
+        """Note that a batch of `tokens` did not fit: half of it from now on."""
         told = self.tokens is not None
         self.tokens = self.bound(max(tokens // 2, 1))
         if not told:
@@ -52,7 +52,7 @@ def run_batches(
     limit: TokenLimit,
     session: Callable[[Any], AbstractContextManager[Run[Result]]],
 ) -> list[Result]:
-    """Results of all rows, every model taking the next batch when it is free.
+    """Gather results of all rows, every model taking the next batch when it is free.
 
     Parameters
     ----------
@@ -122,7 +122,7 @@ def run_batches(
 
 
 def _attempt(run: Run[Result], batch: list[int]) -> Sequence[Result] | None:
-    """The results of a batch, or None when it does not fit in memory."""
+    """Run a batch; None when it does not fit in memory."""
     try:
         return run(batch)
     except (RuntimeError, MemoryError) as error:

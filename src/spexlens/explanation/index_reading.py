@@ -1,0 +1,102 @@
+"""An index as it was asked for: read from the posterior, of the masks that were measured.
+
+`interactions(index)` of a run that was not asked for an index reads it from the spectrum, whose
+masks may hold hardly any coalition that the index averages over: then it says so.
+"""
+
+from __future__ import annotations
+
+from itertools import combinations
+from math import comb
+
+import numpy as np
+
+from spexlens.core.arguments import whole
+from spexlens.core.game import score_column
+from spexlens.core.interactions import Interactions
+from spexlens.core.masks import MAX_ENUMERATED_PLAYERS, BoolArray, FloatArray, IntArray
+from spexlens.core.supports import collect_terms
+from spexlens.core.units import Units
+from spexlens.errors import InvalidInputError
+from spexlens.explanation.stopping import Round
+from spexlens.indices.table import Index, compute_index
+from spexlens.proxies.index_posterior import IndexPosterior
+from spexlens.transforms.diagonal import Measure
+
+_MOST_SETS = 20_000  # of one order; beyond, of the strongest players
+_QUANTILES = (0.02, 0.98)
+_UNSEEN = 0.25  # of an index's mass outside the sizes measured
+
+
+def asked_order(row: Index, order: int | None, n: int) -> int:
+    """Return the highest order that an index is asked for, checked."""
+    highest = n if row.max_order is None else min(n, row.max_order)
+    if order is None:
+        return min(row.default_order or 2, n)
+    return whole(f"order of {row.name} over {n} players", order, most=highest)
+
+
+def read_index(row: Index, order: int, last: Round, players: tuple[str, ...]) -> Interactions:
+    """Read the index of all sets of up to `order` players from a run's masks and values.
+
+    Of an order with more than 20,000 sets, those among the strongest players are read.
+    """
+    design, measure_of = last.design, row.measure
+    if last.recovery.tuned.exact or measure_of is None:
+        return compute_index(last.spectrum, row.name, order, players)
+    units = Units.of(last.values)
+    score = score_column(units.computed(last.values))
+    posterior = IndexPosterior.of(design.masks, score, design.seed, design.groups)
+    strength = np.zeros(design.n)
+    terms: list[tuple[IntArray, FloatArray]] = []
+    errors: list[FloatArray] = []
+    empty = score_column(last.values)[~design.masks.any(axis=1)]
+    if len(empty) and row.weight is not None and row.counts_empty_alone:
+        terms.append((np.zeros((1, 0), dtype=np.int64), empty))
+        errors.append(np.zeros(1))
+    for t in range(1, order + 1):
+        group = _sets(design.n, t, strength)
+        means, std_err = posterior.read(measure_of(t, order), group)
+        if t == 1:
+            strength = np.abs(means)
+        terms.append((group, means * float(units.scale[0])))
+        errors.append(std_err * float(units.scale[0]))
+    supports, effects = collect_terms(design.n, terms)
+    note = uncovered(row, order, design.masks)
+    return Interactions(supports, effects, row.name, players, np.concatenate(errors), note)
+
+
+def uncovered(row: Index, order: int, masks: BoolArray) -> str:
+    """Tell where an index averages over coalitions of other sizes than masks `(m, n)` have."""
+    n = masks.shape[1]
+    if row.measure is None or (n <= MAX_ENUMERATED_PLAYERS and len(masks) == 2**n):
+        return ""
+    low, high = np.quantile(masks.mean(axis=1), _QUANTILES)
+    outside = max(_outside(row.measure(t, order), low, high, n) for t in range(1, order + 1))
+    if outside <= _UNSEEN:
+        return ""
+    return (
+        f"{row.name} averages over coalitions of other sizes than those measured, which hold "
+        f"{low:.0%} to {high:.0%} of the players: {outside:.0%} of its weight lies outside. Run "
+        f"with index={row.name!r} for masks that follow it."
+    ).replace("%", " %")
+
+
+def _outside(measure: Measure, low: float, high: float, n: int) -> float:
+    """Share of a measure's mass at keep probabilities of which no masks like that were seen."""
+    margin = 1.0 / n  # a coalition of the others holds one player less or more
+    mass = np.abs(measure.weights)
+    seen = (measure.nodes >= low - margin) & (measure.nodes <= high + margin)
+    return float(mass[~seen].sum() / mass.sum())
+
+
+def _sets(n: int, t: int, strength: FloatArray) -> IntArray:
+    """List the sets of t players, `(K, t)`: all, or those among the strongest players."""
+    if t > n:
+        raise InvalidInputError(f"order = {t} given for {n} players; needed at most {n}.")
+    among = n
+    while comb(among, t) > _MOST_SETS:
+        among -= 1
+    chosen = np.sort(np.argsort(-strength, kind="stable")[:among]) if among < n else np.arange(n)
+    rows = np.array(list(combinations(chosen.tolist(), t)), dtype=np.int64)
+    return rows.reshape(-1, t)

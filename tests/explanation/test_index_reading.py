@@ -1,0 +1,183 @@
+"""An index that is asked for: its masks, its reading from the posterior, its intervals."""
+
+import numpy as np
+import pytest
+
+import spexlens as sx
+from spexlens.algorithms.index_design import IndexDesign
+from spexlens.core.masks import all_masks, sample_masks
+from spexlens.indices.measures import banzhaf_measure, moebius_measure, shapley_measure
+from spexlens.proxies.index_posterior import size_effect, size_profile
+
+N = 10
+WEIGHTS = np.random.default_rng(0).normal(size=N)
+
+
+def function(masks):
+    """Smooth, of every order, and collapsing where few players are there."""
+    share = masks.mean(axis=1)
+    return np.tanh(masks @ WEIGHTS) + 2.0 * (masks[:, 0] & masks[:, 1]) - 3.0 * (share < 0.25)
+
+
+GAME = sx.FunctionGame(function, N)
+EXACT = sx.explain(GAME, 2**N)
+
+
+def error(found, index, order):
+    """Squared error relative to the exact effects of sets with players."""
+    true = EXACT.interactions(index, order)
+    away = [(found[T] - effect) ** 2 for T, effect in true.items() if T]
+    return sum(away) / sum(effect**2 for T, effect in true.items() if T)
+
+
+@pytest.mark.parametrize(("index", "order", "most"), [
+    ("SV", 1, 0.02), ("SII", 2, 0.1), ("FSII", 2, 0.1), ("STII", 2, 0.15), ("k-SII", 2, 0.15),
+    ("FBII", 2, 0.1), ("BV", 1, 0.02), ("Moebius", 2, 0.25),
+])  # fmt: skip
+def test_an_index_that_is_asked_for_is_near_the_exact_one_and_its_intervals_hold(
+    index, order, most
+):
+    explanation = sx.explain(GAME, 200, "lasso", index=index, order=order, rng=0)
+    found = explanation.interactions()
+    assert (found.index, found.note) == (index, "")
+    assert found is explanation.interactions(index) is explanation.interactions(index, order)
+    assert explanation.calls == 200
+    assert error(found, index, order) < most
+    true = EXACT.interactions(index, order)
+    error_of = dict(zip(found, found.std_err, strict=True))
+    strongest = [T for T in true.top(10) if T]
+    held = [abs(found[T] - true[T]) <= 1.645 * error_of[T] for T in strongest]
+    assert np.mean(held) >= 0.7
+
+
+@pytest.mark.parametrize("seed", range(3))
+def test_masks_that_follow_the_index_beat_those_at_one_half(seed):
+    asked = sx.explain(GAME, 150, "kernelspex", index="SV", rng=seed).interactions()
+    plain = sx.explain(GAME, 150, "kernelspex", rng=seed).interactions("SV")
+    assert error(asked, "SV", 1) < 0.2 * error(plain, "SV", 1)
+
+
+def test_an_efficient_index_adds_up_to_the_full_minus_the_empty_value():
+    for index in ("SV", "FSII", "STII", "k-SII"):
+        explanation = sx.explain(GAME, 60, "lasso", index=index, rng=1)
+        effects = explanation.interactions()
+        total = sum(effect for T, effect in effects.items() if T)
+        assert total == pytest.approx(explanation.full_value - explanation.empty_value, abs=1e-3)
+
+
+def test_a_run_at_one_half_covers_its_own_indices_and_doubts_others():
+    game = sx.FunctionGame(lambda masks: masks.any(axis=1) + 1.0 * masks[:, 0], 30)
+    explanation = sx.explain(game, 150, "kernelspex", rng=0)
+    for index in ("FBII", "BII", "BV", "Fourier", "WBII", "Influence"):
+        assert explanation.interactions(index).note == ""
+    assert explanation.interactions("FBII").std_err is not None
+    for index in ("Moebius", "SV", "SII", "STII", "FSII"):
+        doubted = explanation.interactions(index)
+        assert f"Run with index='{index}'" in doubted.note
+        assert doubted.std_err is None
+        assert doubted.top(2).note == doubted.note
+        assert doubted.note in repr(doubted)
+
+
+def test_given_masks_of_any_sizes_are_read_too_and_those_at_one_half_are_doubted():
+    rng = np.random.default_rng(0)
+    sizes = rng.integers(0, N + 1, 250)
+    masks = np.array([rng.permutation(N) < size for size in sizes])
+    explanation = sx.fit(masks, function(masks), algorithm="lasso", index="SV", rng=0)
+    assert explanation.interactions().note == ""
+    assert error(explanation.interactions(), "SV", 1) < 0.03
+    half = sample_masks(30, 250, rng)
+    doubted = sx.fit(half, half[:, 0] * 1.0, algorithm="lasso", index="SV", rng=0).interactions()
+    assert "Run with index='SV'" in doubted.note
+
+
+def test_exact_games_give_exact_indices():
+    explanation = sx.explain(GAME, 2**N, index="SII", order=2)
+    assert explanation.interactions().to_dict() == EXACT.interactions("SII", 2).to_dict()
+
+
+def test_what_was_asked_is_kept_in_the_file(tmp_path):
+    explanation = sx.explain(GAME, 40, "lasso", index="SV", rng=0)
+    again = sx.load(explanation.save(tmp_path / "run.json"))
+    assert again.interactions().to_json() == explanation.interactions().to_json()
+    assert again.interactions("FBII").index == "FBII"
+
+
+@pytest.mark.parametrize("scale", [(0.0, 1e200), (1e9, 1.0), (3.0, -1e-6)])
+def test_units_do_not_matter(scale):
+    offset, factor = scale
+    plain = sx.explain(GAME, 60, "lasso", index="SV", rng=0).interactions()
+    game = sx.FunctionGame(lambda masks: offset + factor * function(masks), N)
+    other = sx.explain(game, 60, "lasso", index="SV", rng=0).interactions()
+    np.testing.assert_allclose(other.effects / factor, plain.effects, atol=1e-4)
+
+
+# -- the design ------------------------------------------------------------------------------------
+
+
+def test_masks_follow_the_measure():
+    rng = np.random.default_rng(0)
+    for measure, low, high in (
+        (shapley_measure(1, 1), 0.18, 0.3),  # of the arcsine law 0.295, but few distinct ones
+        (banzhaf_measure(1, 1), 0.0, 0.01),
+        (moebius_measure(1, 2), 0.4, 0.9),
+    ):
+        design = IndexDesign(measure)(40, 600, rng)
+        assert len(np.unique(design.masks, axis=0)) == len(design.masks) == 600
+        assert low <= (design.masks.mean(axis=1) < 0.2).mean() <= high
+        assert (~design.masks[0]).all()
+        assert design.masks[1].all()
+    pairs = IndexDesign(shapley_measure(1, 1))(40, 100, rng).masks[2:]
+    assert (pairs[::2] == ~pairs[1::2]).all()
+
+
+@pytest.mark.parametrize(("n", "budget"), [(3, 7), (5, 31), (4, 12), (10, 1000)])
+def test_a_budget_near_all_masks_is_used_up(n, budget):
+    design = IndexDesign(shapley_measure(1, 1))(n, budget, np.random.default_rng(0))
+    assert len(np.unique(design.masks, axis=0)) == len(design.masks) == budget
+
+
+# -- the mean of each size -------------------------------------------------------------------------
+
+
+def test_a_function_of_the_size_alone_is_read_off_its_profile():
+    masks = all_masks(6)
+    values = np.exp(-masks.sum(axis=1) / 2.0)
+    profile = size_profile(masks.sum(axis=1), values, 6)
+    np.testing.assert_allclose(profile, np.exp(-np.arange(7) / 2.0), atol=0.01)
+    effect = size_effect(np.exp(-np.arange(7) / 2.0), 2, shapley_measure(2, 2))
+    exact = sx.fit(masks, values).interactions("SII", 2)[(0, 1)]
+    assert effect == pytest.approx(exact, abs=1e-9)
+
+
+# -- bad input -------------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize(("given", "match"), [
+    ({"index": "nonsense"}, "unknown index"),
+    ({"index": "SV", "order": 2}, "order of SV over 10 players = 2 given"),
+    ({"index": "SII", "order": 11}, "1 to 10"),
+    ({"index": "SII", "order": 1.5}, "whole number"),
+    ({"index": "SV", "p": 0.9}, "p = 0.9 given with index"),
+    ({"index": "SV", "p": "x"}, "p = 'x' given with index"),
+    ({"index": "SV", "design": sx.random_design}, "design = .* given with index"),
+    ({"index": "SV", "algorithm": "spex"}, "masks are its own"),
+    ({"index": "SV", "budget": 3}, "budget = 3"),
+])  # fmt: skip
+def test_what_does_not_go_with_an_index_is_told(given, match):
+    with pytest.raises(sx.InvalidInputError, match=match):
+        sx.explain(GAME, **{"budget": 60, **given})
+
+
+def test_budgets_below_n_players_never_absent_and_masks_of_one_size_are_survived():
+    few = sx.explain(GAME, 6, "lasso", index="SV", rng=0)
+    assert len(few.interactions()) == N
+    masks = sample_masks(N, 60, np.random.default_rng(0))
+    masks[:, 3] = True
+    constant = sx.fit(masks, function(masks), algorithm="lasso", index="SV", rng=0)
+    assert "present in every mask" in " ".join(constant.notes)
+    one = np.array([np.random.default_rng(i).permutation(N) < 5 for i in range(60)])
+    one = np.unique(one, axis=0)
+    assert "SV" in sx.fit(one, function(one), algorithm="lasso", index="SV").interactions().note
+    two = sx.FunctionGame(lambda masks: 1.0 * masks.all(axis=1), 2)
+    assert sx.explain(two, 4, index="SII").interactions()[(0, 1)] == 1.0
