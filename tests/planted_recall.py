@@ -27,11 +27,11 @@ DEMONSTRATIONS = 20
 
 
 @cache
-def recalling_model(seed: int, steps: int = 1500) -> CausalLM:
+def recalling_model(seed: int, steps: int = 1500, rate: float = 3e-3) -> CausalLM:
     """A model of 80 heads around the trained one; some 10 seconds of one core."""
     torch.manual_seed(seed)
     tokenizer = _tokenizer()
-    small = _trained_head(tokenizer, seed, steps)
+    small = _trained_head(tokenizer, seed, steps, rate)
     large = _model(len(tokenizer), LAYERS, HEADS)
     with torch.no_grad():
         for name in ("model.embed_tokens", "lm_head", "model.norm"):
@@ -45,7 +45,9 @@ def recalling_model(seed: int, steps: int = 1500) -> CausalLM:
     return CausalLM(large.eval(), tokenizer, f"recall-{seed}", prepacked=False)
 
 
-def _trained_head(tokenizer: PreTrainedTokenizerFast, seed: int, steps: int) -> LlamaForCausalLM:
+def _trained_head(
+    tokenizer: PreTrainedTokenizerFast, seed: int, steps: int, rate: float
+) -> LlamaForCausalLM:
     """A model of one layer and one head that answers by looking up the asked key."""
     model = _model(len(tokenizer), 1, 1)
     for parameter in model.parameters():
@@ -53,7 +55,7 @@ def _trained_head(tokenizer: PreTrainedTokenizerFast, seed: int, steps: int) -> 
             torch.nn.init.normal_(parameter, std=0.3)
     model.model.layers[0].mlp.requires_grad_(False).down_proj.weight.zero_()
     trained = [parameter for parameter in model.parameters() if parameter.requires_grad]
-    optimiser = torch.optim.Adam(trained, lr=3e-3)
+    optimiser = torch.optim.Adam(trained, lr=rate)
     schedule = torch.optim.lr_scheduler.CosineAnnealingLR(optimiser, steps)
     answers = torch.tensor(tokenizer.convert_tokens_to_ids(["0", "1"]))
     rng = np.random.default_rng(seed)
@@ -131,13 +133,15 @@ def _tokenizer() -> PreTrainedTokenizerFast:
     )
 
 
-def recall_game(seed: int, *, absent: bool = False, steps: int = 1500) -> tuple[JointGame, Pair]:
+def recall_game(
+    seed: int, *, absent: bool = False, steps: int = 1500, rate: float = 3e-3
+) -> tuple[JointGame, Pair]:
     """Demonstrations × heads, and the planted pair of players.
 
     With `absent` the question is about a key that no demonstration has: a control, in which the
     pair named is that of the first demonstration.
     """
-    model = recalling_model(seed, steps)
+    model = recalling_model(seed, steps, rate)
     text = demonstrations(np.random.default_rng(1000 + seed))
     asked = best_recalled(model, text)
     keys = [part.split("=")[0] for part in text.split()]

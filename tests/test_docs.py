@@ -22,7 +22,7 @@ NOT_RUN = {
     "scale.md": ("sx.Ray(", "a Ray cluster with GPUs; tests/ablation/test_engines.py has workers"),
 }
 SERVER = "http://localhost:8080/v1"  # of endpoints.md
-MODEL_BUDGET = 34  # a page that runs a model is run with so many ablations at most
+AFFORDED = {"budget": 34, "largest": 2}  # at most, on a page that runs a model
 LOADED = 'sx.load_model("smollm2")'  # of such pages: once a process; README.md really loads it
 
 
@@ -86,7 +86,11 @@ def runnable(module, blocks, request):
 
 def affordable(code):
     """The code with a model that is loaded, and its budgets cut to what a test can pay."""
-    small = re.sub(r"budget=(\d+)", lambda m: f"budget={min(int(m[1]), MODEL_BUDGET)}", code)
+    small = re.sub(
+        rf"\b({'|'.join(AFFORDED)})=(\d+)",
+        lambda found: f"{found[1]}={min(int(found[2]), AFFORDED[found[1]])}",
+        code,
+    )
     return small.replace(LOADED, "smollm2")
 
 

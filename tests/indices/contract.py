@@ -63,7 +63,7 @@ def check_it_is_a_property_of_the_function_not_of_the_design(row):
             assert here.get(T, 0.0) == pytest.approx(there.get(T, 0.0), abs=1e-8)
 
 
-@settings(max_examples=30)
+@settings(max_examples=15)  # of every index
 @given(case=sparse_terms())
 def check_an_efficient_one_adds_up_to_the_full_value(row, case):
     n, terms = case
@@ -74,7 +74,7 @@ def check_an_efficient_one_adds_up_to_the_full_value(row, case):
         assert total == pytest.approx(full - empty, abs=1e-6)
 
 
-@settings(max_examples=30)
+@settings(max_examples=15)  # of every index
 @given(case=sparse_terms(), data=st.data())
 def check_renaming_players_renames_effects(row, case, data):
     n, terms = case
@@ -86,14 +86,14 @@ def check_renaming_players_renames_effects(row, case, data):
         assert after[moved] == pytest.approx(effect, abs=1e-9)
 
 
-@settings(max_examples=30)
+@settings(max_examples=15)  # of every index
 @given(case=sparse_terms())
 def check_a_player_in_no_term_has_no_effect(row, case):
     n, terms = case
     assert not any(n in players for players in computed(row, terms, n + 1))
 
 
-@settings(max_examples=30)
+@settings(max_examples=15)  # of every index
 @given(first=sparse_terms(), second=sparse_terms())
 def check_a_linear_one_adds_as_functions_do(row, first, second):
     if not row.linear:

@@ -12,7 +12,7 @@ from spexlens.lenses.training.game import TrainingLens
 from tests.planted_recall import recall_game
 from tests.planted_triggers import heads_game, words_game
 
-STEPS = 400  # of training: enough for the lookup, not for all keys
+TRAINING = {"steps": 250, "rate": 6e-3}  # enough for the lookup, not for all keys
 WORDS = PromptLens("not bad at all")
 DATA = TrainingLens([0, 1, 1], ["a", "b"])
 
@@ -109,7 +109,7 @@ def test_names_that_are_no_lens_are_told():
 
 @pytest.fixture(scope="module")
 def recalled():
-    game, planted = recall_game(0, steps=STEPS)
+    game, planted = recall_game(0, **TRAINING)
     return game, planted, strongest(game)
 
 
@@ -128,7 +128,7 @@ def test_the_asked_demonstration_acts_through_the_head_that_recalls_it(recalled)
 
 def test_without_the_asked_key_no_demonstration_acts_through_that_head(recalled):
     _, (_, head), found = recalled
-    control, _ = recall_game(0, absent=True, steps=STEPS)
+    control, _ = recall_game(0, absent=True, **TRAINING)
     through = [abs(effect) for players, effect in strongest(control).items() if head in players]
     assert max(through, default=0.0) < next(iter(found.values())) / 3
 

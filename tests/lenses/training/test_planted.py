@@ -46,9 +46,9 @@ def planted_duplicates(seed, pairs=6, singles=28):
 
 
 def test_duplicates_have_the_most_negative_interactions():
-    data, truth = planted_duplicates(0)
+    data, truth = planted_duplicates(0, pairs=4, singles=20)
     game = training_game(Logistic(), data)
-    masks = np.random.default_rng(0).random((500, data.count)) < 0.5
+    masks = np.random.default_rng(0).random((300, data.count)) < 0.5
     effects = [
         pair_effects(sx.fit(masks, values, algorithm=sx.Pairwise(), rng=0))
         for values in game(masks).T
