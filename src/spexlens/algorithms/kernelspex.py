@@ -11,7 +11,6 @@ import numpy as np
 from spexlens.algorithms.base import MIN_MASKS, Design, FitCost, Recovery, random_design
 from spexlens.core.arguments import check_whole
 from spexlens.core.game import as_values, score_column
-from spexlens.core.interactions import Z90
 from spexlens.core.masks import FloatArray
 from spexlens.core.spectrum import FourierSpectrum
 from spexlens.core.supports import Supports
@@ -21,6 +20,7 @@ from spexlens.proxies.gaussian_process import (
     GaussianProcess,
     Hyperparameters,
     Learning,
+    calibrated,
     condition,
     learn,
 )
@@ -28,7 +28,6 @@ from spexlens.proxies.solvers import CHOLESKY_ROWS
 from spexlens.proxies.structure import neighbours, within_groups
 
 _FOLD_ROWS = 3000  # of more rows, a fold's fit takes so many at random
-_MOST_WIDENED = 3.0
 _NEGLIGIBLE = 0.002  # of the values' variance
 _TRIED = 256  # masks
 
@@ -180,9 +179,7 @@ class KernelSPEX:
             deviations[judge] = np.sqrt(variances + own.noise + own.shared)
             if cut:
                 means[judge] = process.spectrum(self.max_terms, self.max_order)(masks[judge])
-        ratio = np.abs(score - means) / np.maximum(deviations, np.finfo(np.float64).tiny)
-        wanted = float(np.quantile(ratio, 0.9)) / Z90
-        return means, float(np.clip(wanted, 1.0, _MOST_WIDENED))
+        return means, calibrated(score - means, deviations)
 
 
 def _cut_share(

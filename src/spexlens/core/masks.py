@@ -132,6 +132,16 @@ def all_masks(n: int) -> BoolArray:
     return ((np.arange(2**n)[:, None] >> np.arange(n)) & 1).astype(bool)
 
 
+def mask_codes(masks: BoolArray) -> IntArray:
+    """Return the row of every mask `(m, n)` in `all_masks(n)`, `(m,)`.
+
+    >>> mask_codes(all_masks(3)).tolist()
+    [0, 1, 2, 3, 4, 5, 6, 7]
+    """
+    codes: IntArray = masks @ (1 << np.arange(masks.shape[1]))
+    return codes
+
+
 def sample_masks(
     n: int,
     count: int,

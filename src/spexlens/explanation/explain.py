@@ -32,23 +32,19 @@ from spexlens.core.game import (
     score_column,
 )
 from spexlens.core.masks import (
-    MAX_ENUMERATED_PLAYERS,
     BoolArray,
     FloatArray,
-    IntArray,
     Rng,
-    all_masks,
     as_generator,
     as_masks,
     frame_columns,
-    unique_masks,
 )
 from spexlens.core.presence import contradicts, learn_keep_probability, presence_in_words
 from spexlens.core.spectrum import keep_probabilities
 from spexlens.errors import InvalidInputError
 from spexlens.explanation.baselines import measure_baselines, measured_baselines
 from spexlens.explanation.fidelity import Fidelity
-from spexlens.explanation.index_reading import asked_order, read_index
+from spexlens.explanation.index_reading import asked_index, check_masks_are_free, read_index
 from spexlens.explanation.judging import (
     baseline_notes,
     constant_notes,
@@ -56,7 +52,7 @@ from spexlens.explanation.judging import (
     tail_notes,
 )
 from spexlens.explanation.learning_curve import LearningCurve
-from spexlens.explanation.noise import repeats_of, with_noise
+from spexlens.explanation.noise import merged, with_noise
 from spexlens.explanation.planning import (
     allowed_calls,
     enumerable,
@@ -65,9 +61,16 @@ from spexlens.explanation.planning import (
     warn_of_a_long_fit,
 )
 from spexlens.explanation.result import Explanation
-from spexlens.explanation.rounds import SPENT, fit_round, round_sizes, run_rounds
+from spexlens.explanation.rounds import (
+    SPENT,
+    exact_if_complete,
+    fit_round,
+    round_sizes,
+    rows_of_all,
+    run_rounds,
+)
 from spexlens.explanation.stopping import Round, StoppingRule, curve_of
-from spexlens.indices.table import Index, find_index
+from spexlens.indices.table import Index
 
 _BASELINE_BUDGET = 32  # from here on, two calls go to the full and the empty input
 
@@ -158,11 +161,13 @@ def explain(
             "callable: spexlens.FunctionGame(function, players=[…])."
         )
     n = len(player_names(game.players))
-    asked = None if index is None else _asked(index, order, n, p, design, algorithm)
+    chosen = named = find_algorithm(algorithm)
+    asked = None if index is None else asked_index(index, order, n)
+    if asked is not None and asked[0].measure is not None:
+        check_masks_are_free(index, named, p=p, design=design)
     if p is None:
         p = game.p if isinstance(game, HasKeepProbability) else 0.5
     keep_probabilities(p, n)
-    chosen = find_algorithm(algorithm)
     allowed, rule = allowed_calls(budget, until, chosen, n)
     notes: tuple[str, ...] = ()
     if rule is None or enumerable(n, round_sizes(n, allowed)[0]):  # nothing is left to stop before
@@ -191,8 +196,8 @@ def explain(
         game, limits, len(drawn.masks), batch_size=batch_size, engine=engine, store=store,
         progress=ProgressBar() if progress is True else progress or None,
     )  # fmt: skip
-    rounds, reason = run_rounds(drawn, chosen, meter, rule, find_algorithm(algorithm))
-    last = rounds[-1] if chosen.exact else _exact_if_complete(rounds[-1])
+    rounds, reason = run_rounds(drawn, chosen, meter, rule, named)
+    last = rounds[-1] if chosen.exact else exact_if_complete(rounds[-1])
     curve = None if rule is None else curve_of(rounds)
     if rule is not None or reason is not None:
         notes += _stopping_notes(curve_of(rounds), reason, allowed)
@@ -269,11 +274,11 @@ def fit(
     seed = int(as_generator(rng).integers(2**31, dtype=np.int64))
     if not len(masks):
         raise InvalidInputError(f"0 masks given; needed at least {MIN_MASKS} to fit.")
-    asked = None if index is None else _asked(index, order, masks.shape[1])
-    given, repeats = len(masks), repeats_of(masks, score_column(array))
+    asked = None if index is None else asked_index(index, order, masks.shape[1])
+    given = len(masks)
+    masks, array, repeats = merged(masks, array)
     notes = () if repeats is None else (repeats.note,)
-    masks, array = _merged(masks, array)
-    full = _all_measured(masks)
+    full = rows_of_all(masks)
     if full is not None and (chosen.exact or algorithm == "auto"):
         masks, array, chosen = masks[full], array[full], Exact()
     elif not chosen.any_masks:
@@ -292,31 +297,6 @@ def fit(
     baselines = measured_baselines(last)
     counts = given, given
     return _explained(names, last, notes, counts, baselines, _manifest({}), asked=asked)
-
-
-def _asked(
-    index: str,
-    order: int | None,
-    n: int,
-    p: float | FloatArray | None = None,
-    design: MaskDesign | None = None,
-    algorithm: str | Algorithm = "auto",
-) -> tuple[Index, int]:
-    """Return the row and the order asked for; what cannot go with them is an error."""
-    row = find_index(index)
-    for name, given in (("p", p), ("design", design)):
-        if given is not None and row.measure is not None:
-            raise InvalidInputError(
-                f"{name} = {given!r} given with index = {index!r}, whose masks are its own; give "
-                "one of the two."
-            )
-    chosen = find_algorithm(algorithm)
-    if not (chosen.any_masks or chosen.exact) and row.measure is not None:
-        raise InvalidInputError(
-            f"index = {index!r} given with algorithm {chosen.name!r}, whose masks are its own; "
-            "needed an algorithm for any masks, such as auto."
-        )
-    return row, asked_order(row, order, n)
 
 
 def _keep_probability(
@@ -386,35 +366,3 @@ def _stopping_notes(curve: LearningCurve, reason: str | None, allowed: int) -> t
     if "predicted to add" in reason:
         more = ""
     return (f"stopped at {used} of {allowed} ablations: {reason}{more}.",)
-
-
-def _merged(masks: BoolArray, values: FloatArray) -> tuple[BoolArray, FloatArray]:
-    """Each distinct mask once, with the mean of its values.
-
-    Copies of a mask on both sides of a fold would be judged on what was fitted.
-    """
-    distinct, group = unique_masks(masks)
-    if len(distinct) == len(masks):
-        return masks, values
-    columns = values.reshape(len(values), -1)
-    count = np.bincount(group)
-    means = np.stack([np.bincount(group, column) / count for column in columns.T], axis=1)
-    return distinct, means[:, 0] if values.ndim == 1 else means
-
-
-def _all_measured(masks: BoolArray) -> IntArray | None:
-    """Row numbers that bring the masks into the order of `all_masks`, if they are all 2^n."""
-    n = masks.shape[1]
-    if n > MAX_ENUMERATED_PLAYERS or len(masks) != 2**n:
-        return None
-    order = np.argsort(masks @ (1 << np.arange(n)))
-    return order if (masks[order] == all_masks(n)).all() else None
-
-
-def _exact_if_complete(last: Round) -> Round:
-    """Transform exactly where the rounds ended with all 2^n masks measured."""
-    full = _all_measured(last.design.masks)
-    if full is None:
-        return last
-    design = last.design.take(full)
-    return fit_round(Exact(), design, last.values[full])

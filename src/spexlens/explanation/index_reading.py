@@ -11,15 +11,17 @@ from math import comb
 
 import numpy as np
 
+from spexlens.algorithms.base import Algorithm
 from spexlens.core.arguments import whole
 from spexlens.core.game import score_column
 from spexlens.core.interactions import Interactions
-from spexlens.core.masks import MAX_ENUMERATED_PLAYERS, BoolArray, FloatArray, IntArray
+from spexlens.core.masks import BoolArray, FloatArray, IntArray
 from spexlens.core.supports import collect_terms
 from spexlens.core.units import Units
 from spexlens.errors import InvalidInputError
+from spexlens.explanation.planning import enumerable
 from spexlens.explanation.stopping import Round
-from spexlens.indices.table import Index, compute_index
+from spexlens.indices.table import Index, compute_index, find_index
 from spexlens.proxies.index_posterior import IndexPosterior
 from spexlens.transforms.diagonal import Measure
 
@@ -28,12 +30,28 @@ _QUANTILES = (0.02, 0.98)
 _UNSEEN = 0.25  # of an index's mass outside the sizes measured
 
 
-def asked_order(row: Index, order: int | None, n: int) -> int:
-    """Return the highest order that an index is asked for, checked."""
-    highest = n if row.max_order is None else min(n, row.max_order)
+def asked_index(index: str, order: int | None, n: int) -> tuple[Index, int]:
+    """Return the row of the index asked for, and its highest order, checked."""
+    row = find_index(index)
     if order is None:
-        return min(row.default_order or 2, n)
-    return whole(f"order of {row.name} over {n} players", order, most=highest)
+        return row, min(row.default_order or 2, n)
+    highest = n if row.max_order is None else min(n, row.max_order)
+    return row, whole(f"order of {row.name} over {n} players", order, most=highest)
+
+
+def check_masks_are_free(index: str | None, algorithm: Algorithm, **given: object) -> None:
+    """Refuse what sets the masks beside an index that draws its own: `given`, or the algorithm."""
+    for name, value in given.items():
+        if value is not None:
+            raise InvalidInputError(
+                f"{name} = {value!r} given with index = {index!r}, whose masks are its own; give "
+                "one of the two."
+            )
+    if not (algorithm.any_masks or algorithm.exact):
+        raise InvalidInputError(
+            f"index = {index!r} given with algorithm {algorithm.name!r}, whose masks are its own; "
+            "needed an algorithm for any masks, such as auto."
+        )
 
 
 def read_index(row: Index, order: int, last: Round, players: tuple[str, ...]) -> Interactions:
@@ -46,12 +64,12 @@ def read_index(row: Index, order: int, last: Round, players: tuple[str, ...]) ->
         return compute_index(last.spectrum, row.name, order, players)
     units = Units.of(last.values)
     score = score_column(units.computed(last.values))
-    posterior = IndexPosterior.of(design.masks, score, design.seed, design.groups)
+    posterior = IndexPosterior.of(design.masks, score, design.seed)
     strength = np.zeros(design.n)
     terms: list[tuple[IntArray, FloatArray]] = []
     errors: list[FloatArray] = []
     empty = score_column(last.values)[~design.masks.any(axis=1)]
-    if len(empty) and row.weight is not None and row.counts_empty_alone:
+    if len(empty) and row.counts_empty_alone:
         terms.append((np.zeros((1, 0), dtype=np.int64), empty))
         errors.append(np.zeros(1))
     for t in range(1, order + 1):
@@ -69,7 +87,7 @@ def read_index(row: Index, order: int, last: Round, players: tuple[str, ...]) ->
 def uncovered(row: Index, order: int, masks: BoolArray) -> str:
     """Tell where an index averages over coalitions of other sizes than masks `(m, n)` have."""
     n = masks.shape[1]
-    if row.measure is None or (n <= MAX_ENUMERATED_PLAYERS and len(masks) == 2**n):
+    if row.measure is None or enumerable(n, len(masks)):
         return ""
     low, high = np.quantile(masks.mean(axis=1), _QUANTILES)
     outside = max(_outside(row.measure(t, order), low, high, n) for t in range(1, order + 1))
@@ -92,11 +110,8 @@ def _outside(measure: Measure, low: float, high: float, n: int) -> float:
 
 def _sets(n: int, t: int, strength: FloatArray) -> IntArray:
     """List the sets of t players, `(K, t)`: all, or those among the strongest players."""
-    if t > n:
-        raise InvalidInputError(f"order = {t} given for {n} players; needed at most {n}.")
     among = n
     while comb(among, t) > _MOST_SETS:
         among -= 1
-    chosen = np.sort(np.argsort(-strength, kind="stable")[:among]) if among < n else np.arange(n)
-    rows = np.array(list(combinations(chosen.tolist(), t)), dtype=np.int64)
-    return rows.reshape(-1, t)
+    chosen = np.sort(np.argsort(-strength, kind="stable")[:among])
+    return np.array(list(combinations(chosen.tolist(), t)), dtype=np.int64)

@@ -12,7 +12,14 @@ import scipy  # its submodules load on first use
 
 from spexlens.algorithms.exact import full_variances
 from spexlens.core.game import score_column
-from spexlens.core.masks import BoolArray, FloatArray, IntArray, unique_masks
+from spexlens.core.masks import (
+    BoolArray,
+    FloatArray,
+    IntArray,
+    mask_codes,
+    masks_from_sets,
+    unique_masks,
+)
 from spexlens.core.units import Units
 from spexlens.explanation.fidelity import Fidelity
 from spexlens.explanation.stopping import Round
@@ -49,17 +56,31 @@ class Repeats:
         )
 
 
-def repeats_of(masks: BoolArray, values: FloatArray) -> Repeats | None:
-    """Find the noise of values `(m,)`; None where no mask was measured twice."""
+def merged(masks: BoolArray, values: FloatArray) -> tuple[BoolArray, FloatArray, Repeats | None]:
+    """Give each distinct mask once, with the mean of its values, and the noise that repeats tell.
+
+    Copies of a mask on both sides of a fold would be judged on what was fitted.
+
+    Parameters
+    ----------
+    masks : bool array (m, n)
+    values : float array (m,) or (m, q)
+        The noise is that of column 0.
+    """
     distinct, group = unique_masks(masks)
     degrees = len(masks) - len(distinct)
     if not degrees:
-        return None
-    units = Units.of(values)
-    computed, counts = units.computed(values), np.bincount(group)
-    mean = np.bincount(group, computed) / counts
-    variance = float(np.sum((computed - mean[group]) ** 2)) / degrees
-    return Repeats(variance * float(units.scale[0]) ** 2, degrees, distinct, counts)
+        return masks, values, None
+    counts = np.bincount(group)
+    columns = values.reshape(len(values), -1)
+    means = np.stack([np.bincount(group, column) / counts for column in columns.T], axis=1)
+    score = score_column(values)
+    units = Units.of(score)
+    computed = units.computed(score)
+    away = computed - (np.bincount(group, computed) / counts)[group]
+    variance = float(np.sum(away**2)) / degrees * float(units.scale[0]) ** 2
+    repeats = Repeats(variance, degrees, distinct, counts)
+    return distinct, means[:, 0] if values.ndim == 1 else means, repeats
 
 
 def with_noise(last: Round, repeats: Repeats) -> Round:
@@ -69,12 +90,11 @@ def with_noise(last: Round, repeats: Repeats) -> Round:
     variance of the means over all masks, s2 their mean noise and E_K the energy of K fitted terms
     of 2^n, `R2 = (E_K - 2 s2 K / 2^n) / V`.
     """
-    order = np.argsort(repeats.masks @ (1 << np.arange(last.design.n)))
-    each = repeats.variance / repeats.counts[order]
     design, recovery = last.design, last.recovery
+    each = repeats.variance / repeats.counts[np.argsort(mask_codes(repeats.masks))]
     errors = np.sqrt(full_variances(each, design.p))
-    at = [sum(1 << player for player in players) for players in recovery.spectrum.supports]
-    spectrum = replace(recovery.spectrum, std_errors=errors[at])
+    terms = masks_from_sets(recovery.spectrum.supports, design.n)
+    spectrum = replace(recovery.spectrum, std_errors=errors[mask_codes(terms)])
     return replace(
         last,
         recovery=replace(recovery, spectrum=spectrum),

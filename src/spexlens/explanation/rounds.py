@@ -7,11 +7,13 @@ from collections.abc import Callable
 import numpy as np
 
 from spexlens.algorithms.base import MIN_MASKS, Algorithm, Design
+from spexlens.algorithms.exact import Exact
 from spexlens.core.game import TableGame, answered
-from spexlens.core.masks import BoolArray, FloatArray, mask_keys
+from spexlens.core.masks import BoolArray, FloatArray, IntArray, mask_codes, mask_keys
 from spexlens.core.units import Units
 from spexlens.errors import AblationError, BudgetSpentError
 from spexlens.explanation.judging import judge
+from spexlens.explanation.planning import enumerable
 from spexlens.explanation.stopping import Round, StoppingRule
 
 GROWTH = 1.5
@@ -151,3 +153,21 @@ def _round_of_what_there_is(spent: BudgetSpentError, design: Design, algorithm: 
     complete = known[design.fitted.stop :].all() and known[design.fitted].sum() >= MIN_MASKS
     part = design.take(np.flatnonzero(known), design.held_out if complete else 0)
     return fit_round(algorithm, part, TableGame(spent.masks, spent.values)(part.masks))
+
+
+def exact_if_complete(last: Round) -> Round:
+    """Transform exactly where the rounds ended with all 2^n masks measured."""
+    full = rows_of_all(last.design.masks)
+    if full is None:
+        return last
+    return fit_round(Exact(), last.design.take(full), last.values[full])
+
+
+def rows_of_all(masks: BoolArray) -> IntArray | None:
+    """Find the rows that bring masks into the order of `all_masks`; None if they are not all."""
+    n = masks.shape[1]
+    if not enumerable(n, len(masks)):
+        return None
+    codes = mask_codes(masks)
+    order = np.argsort(codes)
+    return order if np.array_equal(codes[order], np.arange(2**n)) else None

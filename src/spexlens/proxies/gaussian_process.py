@@ -12,6 +12,7 @@ from dataclasses import dataclass, field, replace
 import numpy as np
 
 from spexlens.core.game import as_values, score_column
+from spexlens.core.interactions import Z90
 from spexlens.core.masks import BoolArray, FloatArray, IntArray, as_masks
 from spexlens.core.spectrum import FourierSpectrum
 from spexlens.core.supports import Supports
@@ -36,6 +37,7 @@ from spexlens.transforms.kernel_spectrum import strongest_terms
 _FLAT = 1e-12
 _JITTER = 1e-9
 _JACKKNIFE = 10
+_MOST_WIDENED = 3.0
 _BLOCK = 1000
 
 
@@ -194,8 +196,8 @@ class GaussianProcess:
         solved = np.empty_like(across)
         for end, column in enumerate(across.T):
             solved[:, end] = self.solver.solve(column)
-        spread = gram(kernel, known, known) - across.T @ solved
-        spread[np.diag_indices_from(spread)] += _JITTER * np.trace(gram(kernel, known, known))
+        between = gram(kernel, known, known)
+        spread = between - across.T @ solved + _JITTER * np.trace(between) * np.eye(len(known))
         missed = values - self.mean - across.T @ self.alpha
         means, errors = np.empty(len(group)), np.empty(len(group))
         for start in range(0, len(group), _BLOCK):
@@ -242,6 +244,18 @@ def with_shrinkage(means: FloatArray, std_errors: FloatArray, variances: FloatAr
     share = 1 - std_errors**2 / np.maximum(variances, np.finfo(np.float64).tiny)
     pull = np.where(share > 0.5, (1 - share) / np.maximum(share, 0.5), 1.0)
     return np.hypot(std_errors, pull * means)
+
+
+def calibrated(missed: FloatArray, deviations: FloatArray) -> float:
+    """Find the factor, 1 to 3, by which 90 % intervals must widen to hold 90 % of values.
+
+    Parameters
+    ----------
+    missed, deviations : float arrays (m,)
+        Values minus out-of-fold means, and the deviations told.
+    """
+    ratio = np.abs(missed) / np.maximum(deviations, np.finfo(np.float64).tiny)
+    return float(np.clip(float(np.quantile(ratio, 0.9)) / Z90, 1.0, _MOST_WIDENED))
 
 
 def learn(

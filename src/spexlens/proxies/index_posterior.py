@@ -7,25 +7,23 @@ alone says so at once, and its share of an index is the same for all sets of as 
 
 from __future__ import annotations
 
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from math import comb
 
 import numpy as np
 
-from spexlens.core.interactions import Z90
 from spexlens.core.masks import BoolArray, FloatArray, IntArray
 from spexlens.proxies.folds import FOLDS, fold_rows
 from spexlens.proxies.gaussian_process import (
     GaussianProcess,
-    Hyperparameters,
     Learning,
+    calibrated,
     condition,
     learn,
 )
 from spexlens.transforms.diagonal import Measure
 
-_STEPS, _FOLD_STEPS = 30, 5
-_MOST_WIDENED = 3.0
+_LEARNING, _AGAIN = Learning(max_steps=30), Learning(max_steps=5)
 _LENGTHS = (0.7, 1.5, 3.0, 6.0)  # players over which the mean of a size changes
 _VARIANCES = (0.3, 1.0, 3.0)  # of the means, as shares of the values'
 _PRIOR_DEGREES = 3  # with which the variance within a size is drawn to that within all
@@ -63,37 +61,28 @@ class IndexPosterior:
     values: FloatArray
 
     @staticmethod
-    def of(
-        masks: BoolArray, values: FloatArray, seed: int = 0, groups: IntArray | None = None
-    ) -> IndexPosterior:
-        """Learn from masks `(N, n)` of any sizes and values `(N,)`; `groups` as in `learn`."""
+    def of(masks: BoolArray, values: FloatArray, seed: int = 0) -> IndexPosterior:
+        """Learn from masks `(N, n)` of any sizes and values `(N,)`."""
         sizes, rng = masks.sum(axis=1), np.random.default_rng(seed)
         profile = size_profile(sizes, values, masks.shape[1])
-        found = [
-            learn(masks, part, 0.5, (), Learning(max_steps=_STEPS), rng, groups=groups)
-            for part in (values, values - profile[sizes])
-        ]
+        parts = values, values - profile[sizes]
+        found = [learn(masks, part, learning=_LEARNING, rng=rng) for part in parts]
         means, deviations = np.empty((2, len(masks))), np.empty((2, len(masks)))
-        for fit, judge in fold_rows(len(masks), FOLDS, seed, groups):
+        for fit, judge in fold_rows(len(masks), FOLDS, seed):
             own = size_profile(sizes[fit], values[fit], masks.shape[1])
             for row, (near, mean) in enumerate(zip(found, (0.0 * own, own), strict=True)):
-                process = _refitted(
-                    near, masks[fit], values[fit] - mean[sizes[fit]], rng,
-                    None if groups is None else groups[fit],
-                )  # fmt: skip
+                part = values[fit] - mean[sizes[fit]]
+                again = learn(masks[fit], part, learning=_AGAIN, rng=rng, near=near)
+                process = condition(masks[fit], part, again, rng)
                 guess, variances = process.predict(masks[judge])
                 means[row, judge] = guess + mean[sizes[judge]]
-                noise = process.hyperparameters.noise + process.hyperparameters.shared
-                deviations[row, judge] = np.sqrt(variances + noise)
+                deviations[row, judge] = np.sqrt(variances + again.noise + again.shared)
         weights = _weights(means, values)
-        ratio = np.abs(values - weights @ means) / np.maximum(
-            weights @ deviations, np.finfo(np.float64).tiny
-        )
-        widening = float(np.clip(np.quantile(ratio, 0.9) / Z90, 1.0, _MOST_WIDENED))
+        widening = calibrated(values - weights @ means, weights @ deviations)
         ends: BoolArray = np.asarray(masks.all(axis=1) | ~masks.any(axis=1))
         processes, alphas = [], []
-        for hyper, part in zip(found, (values, values - profile[sizes]), strict=True):
-            process = condition(masks, part, hyper, rng, groups=groups)
+        for hyper, part in zip(found, parts, strict=True):
+            process = condition(masks, part, hyper, rng)
             processes.append(process)
             alphas.append(process.without_folds(part, ends, seed))
         return IndexPosterior(
@@ -156,18 +145,6 @@ def size_effect(profile: FloatArray, t: int, measure: Measure) -> float:
     steps = np.diff(profile, n=t)
     weights = [comb(others, k) * measure.mass(k, others) for k in range(others + 1)]
     return float(np.dot(weights, steps))
-
-
-def _refitted(
-    near: Hyperparameters,
-    masks: BoolArray,
-    values: FloatArray,
-    rng: np.random.Generator,
-    groups: IntArray | None,
-) -> GaussianProcess:
-    quick = replace(Learning(), max_steps=_FOLD_STEPS)
-    own = learn(masks, values, 0.5, (), quick, rng, near, groups)
-    return condition(masks, values, own, rng, groups=groups)
 
 
 def _weights(means: FloatArray, values: FloatArray) -> FloatArray:
