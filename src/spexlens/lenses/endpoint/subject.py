@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import math
-import threading
 import warnings
 from collections import defaultdict
 from collections.abc import Iterator, Sequence
@@ -20,6 +19,7 @@ from spexlens.errors import (
     SpexlensWarning,
     UnknownNameError,
 )
+from spexlens.lenses.endpoint.record import Record, Tally
 from spexlens.lenses.endpoint.scores import EndpointScore, Reading, ResolvedEndpointScore
 from spexlens.models.endpoint.client import Endpoint, Usage
 from spexlens.models.endpoint.replies import Reply
@@ -31,38 +31,6 @@ ON_REFUSAL: tuple[OnRefusal, ...] = ("raise", "skip")
 _ADVICE = (
     "on_refusal='skip' (--on-refusal skip) leaves such masks out, counts them, and fits the others."
 )
-
-
-@dataclass(frozen=True)
-class Record:
-    """How well the values that a subject has measured so far are known.
-
-    Attributes
-    ----------
-    values : int
-        Distinct prompts measured.
-    bounded : int
-        Those in which an answer was not among the returned tokens; see `NextTokenLogOdds`.
-    noise_variance : float
-        Mean variance of the values' sampling noise; 0 where nothing is sampled. Divided by the
-        variance of the values, it is the share that no explanation can account for.
-    refused : int
-        Prompts that brought no value and were left out; see `EndpointSubject`.
-    partial : int
-        Prompts of which an answer was seen in part; see `NextTokenLogOdds`.
-    shift : float
-        The most that the spellings not seen can move one of these values, nats.
-    unanswered : int
-        Samples without an answer, left out of their prompt's value; see `Samples`.
-    """
-
-    values: int = 0
-    bounded: int = 0
-    noise_variance: float = 0.0
-    refused: int = 0
-    unanswered: int = 0
-    partial: int = 0
-    shift: float = 0.0
 
 
 @dataclass(frozen=True, eq=False)
@@ -97,7 +65,7 @@ class EndpointSubject:
     details: bool = False
     on_refusal: OnRefusal = "raise"
     _kept: dict[str, Reading] = field(init=False, repr=False, default_factory=dict)
-    _tally: _Tally = field(init=False, repr=False)
+    _tally: Tally = field(init=False, repr=False)
 
     def __post_init__(self) -> None:
         if self.prices is not None and not (
@@ -108,7 +76,7 @@ class EndpointSubject:
                 "prompt and of the answer, such as (0.15, 0.6)."
             )
         find_on_refusal(self.on_refusal)
-        object.__setattr__(self, "_tally", _Tally())
+        object.__setattr__(self, "_tally", Tally())
 
     @staticmethod
     def prepare(
@@ -307,54 +275,6 @@ class EndpointSubject:
         counted = self.score.usage.prompt_tokens + self.score.usage.answer_tokens
         prices = self.prices or (0.0, 0.0)
         return _cost(self.score.usage, prices) * tokens / counted if counted else 0.0
-
-
-class _Tally:
-    """Counts readings, from several threads."""
-
-    def __init__(self) -> None:
-        self._values = self._bounded = self._refused = self._unanswered = 0
-        self._partial = 0
-        self._variance = self._shift = 0.0
-        self.first_refusal = ""
-        self._told = False
-        self._lock = threading.Lock()
-
-    def add(self, reading: Reading) -> None:
-        with self._lock:
-            self._values += 1
-            self._bounded += reading.bounded > 0
-            self._unanswered += reading.unanswered
-            self._partial += reading.partial > 0
-            if reading.partial and not reading.bounded:
-                away = max(reading.high - reading.value, reading.value - reading.low)
-                self._shift = max(self._shift, away)
-            self._variance += reading.standard_error**2
-
-    def refuse(self, told: str) -> None:
-        with self._lock:
-            self._refused += 1
-            self.first_refusal = self.first_refusal or told
-
-    def first_bound(self) -> bool:
-        """Return True once: when the first bounded value has been counted."""
-        with self._lock:
-            first = self._bounded > 0 and not self._told
-            self._told |= first
-            return first
-
-    def record(self) -> Record:
-        with self._lock:
-            mean = self._variance / self._values if self._values else 0.0
-            return Record(
-                self._values,
-                self._bounded,
-                mean,
-                self._refused,
-                self._unanswered,
-                self._partial,
-                self._shift,
-            )
 
 
 _REFUSED = Reading(math.nan, math.nan)
