@@ -7,7 +7,7 @@ import spexlens as sx
 from spexlens.algorithms.index_design import IndexDesign
 from spexlens.core.masks import all_masks, sample_masks
 from spexlens.indices.measures import banzhaf_measure, moebius_measure, shapley_measure
-from spexlens.proxies.index_posterior import size_effect, size_profile
+from spexlens.proxies.index_posterior import IndexPosterior, size_effect, size_profile
 
 N = 10
 WEIGHTS = np.random.default_rng(0).normal(size=N)
@@ -135,6 +135,14 @@ def test_masks_follow_the_measure():
 def test_a_budget_near_all_masks_is_used_up(n, budget):
     design = IndexDesign(shapley_measure(1, 1))(n, budget, np.random.default_rng(0))
     assert len(np.unique(design.masks, axis=0)) == len(design.masks) == budget
+
+
+@pytest.mark.parametrize(("count", "folds"), [(6, 6), (40, 10)])
+def test_the_jackknife_leaves_no_more_folds_out_than_there_are_rows(count, folds):
+    masks = IndexDesign(shapley_measure(1, 1))(N, count, np.random.default_rng(0)).masks
+    for alphas in IndexPosterior.of(masks, function(masks)).alphas:
+        assert alphas.shape == (folds, count)
+        assert alphas.any(axis=1).all()
 
 
 # -- the mean of each size -------------------------------------------------------------------------

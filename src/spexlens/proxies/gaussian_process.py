@@ -154,12 +154,13 @@ class GaussianProcess:
         return with_shrinkage(means, self.deviations(supports), prior_variances(kernel, supports))
 
     def without_folds(self, values: FloatArray, ends: BoolArray, seed: int) -> FloatArray:
-        """Solve ten times without a tenth of the rows: `alpha` of each, zero there, `(10, N)`.
+        """Solve without each tenth of the rows: `alpha` of each, zero there, `(folds, N)`.
 
-        `ends` `(N,)` are rows that are always there.
+        Ten folds, or as many as there are rows. `ends` `(N,)` are rows that are always there.
         """
-        alphas = np.zeros((_JACKKNIFE, len(values)))
-        for alpha, (fit, _) in zip(alphas, fold_rows(len(values), _JACKKNIFE, seed), strict=False):
+        folds = fold_rows(len(values), _JACKKNIFE, seed)
+        alphas = np.zeros((len(folds), len(values)))
+        for alpha, (fit, _) in zip(alphas, folds, strict=True):
             rows = np.union1d(fit, np.flatnonzero(ends))
             part = condition(self.masks[rows], values[rows], self.hyperparameters)
             alpha[rows] = part.alpha
@@ -188,7 +189,7 @@ class GaussianProcess:
             The sets, t >= 1.
         known : bool array (e, n)
             Masks whose values `(e,)` are to hold exactly, such as the full and the empty one.
-        alphas : float array (10, N)
+        alphas : float array (folds, N)
             See `without_folds`.
         """
         kernel, rows = self.hyperparameters.kernel, self.solver.rows

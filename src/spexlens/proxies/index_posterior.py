@@ -40,7 +40,7 @@ class IndexPosterior:
         Mean value of masks of each size.
     processes : (GaussianProcess, GaussianProcess)
         Of the values, and of the values beside the profile.
-    alphas : (float array (10, N), float array (10, N))
+    alphas : (float array (folds, N), float array (folds, N))
         Each process without a tenth of the rows: `GaussianProcess.without_folds`.
     weights : float array (2,)
         Of the two; they add up to 1.
