@@ -23,6 +23,7 @@ from pathlib import Path
 import numpy as np
 
 import spexlens as sx
+from calibration import and_of_ors, largest, longest_run, six_of_fourteen, threshold
 
 TABLES = Path(__file__).parents[2] / "shared" / "games" / "tables"
 INDICES = (("SV", 1), ("SII", 2), ("FSII", 2), ("FBII", 2))
@@ -40,36 +41,27 @@ def tables(folder: Path) -> Iterator[tuple[str, str, np.ndarray]]:
 
 
 def planted(n: int = 12) -> Iterator[tuple[str, str, np.ndarray]]:
-    """Functions of the kinds that nobody's prior is made for."""
-    x = sx.all_masks(n)
+    """Functions of the kinds that nobody's prior is made for, some of them those of calibration."""
     for seed in range(2):
-        rng = np.random.default_rng(seed)
-        weights = rng.random(n)
-        groups = rng.permutation(n).reshape(-1, 3)
-        run, longest = np.zeros(len(x)), np.zeros(len(x))
-        for column in x.T:
-            run = (run + 1) * column
-            longest = np.maximum(longest, run)
-        of_six = rng.normal(size=64)[x[:, rng.choice(n, 6, replace=False)] @ (1 << np.arange(6))]
-        pairs = [rng.choice(n, 3, replace=False) for _ in range(8)]
-        within = np.where(x, weights, -np.inf)
-        spread = np.where(
-            x.any(axis=1), within.max(axis=1) - np.where(x, weights, 9).min(axis=1), 0
-        )
-        near = sum(x[:, i] & x[:, i + 1] for i in range(n - 1))
-        made = {
-            "threshold": x @ weights > weights.sum() / 2,
-            "max": (x * weights).max(axis=1),
-            "max - min": spread,
-            "longest run": longest,
-            "6 of 12": of_six,
-            "AND of ORs": x[:, groups].any(axis=2).all(axis=1),
-            "sparse ANDs": sum(x[:, chosen].all(axis=1) * rng.normal() for chosen in pairs),
-            "sigmoid": 1 / (1 + np.exp(-3 * (x - 0.5) @ rng.normal(size=n))),
-            "neighbours": near * (1 + 0.3 * x[:, 0]),
-        }
-        for name, values in made.items():
+        for drawn in (threshold, largest, longest_run, six_of_fourteen, and_of_ors):
+            players, function = drawn(np.random.default_rng(seed))
+            values = function(sx.all_masks(players))
+            yield drawn.__name__, f"{drawn.__name__} {seed}", np.asarray(values, dtype=np.float64)
+        for name, values in _others(n, np.random.default_rng(seed)).items():
             yield name, f"{name} {seed}", np.asarray(values, dtype=np.float64)
+
+
+def _others(n: int, rng: np.random.Generator) -> dict[str, np.ndarray]:
+    x, weights = sx.all_masks(n), rng.random(n)
+    ands = [rng.choice(n, 3, replace=False) for _ in range(8)]
+    least, most = np.where(x, weights, 9).min(axis=1), np.where(x, weights, -9).max(axis=1)
+    near = sum(x[:, i] & x[:, i + 1] for i in range(n - 1))
+    return {
+        "range": np.where(x.any(axis=1), most - least, 0),
+        "sparse_ands": sum(x[:, chosen].all(axis=1) * rng.normal() for chosen in ands),
+        "sigmoid": 1 / (1 + np.exp(-3 * (x - 0.5) @ rng.normal(size=n))),
+        "neighbours": near * (1 + 0.3 * x[:, 0]),
+    }
 
 
 Estimate = Callable[[sx.FunctionGame, str, int, int, int], "dict[tuple[int, ...], float]"]
