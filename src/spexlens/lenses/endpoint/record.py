@@ -40,7 +40,7 @@ class Record:
     shift: float = 0.0
 
 
-class Tally:
+class Recorder:
     """Counts readings, from several threads, into a `Record`."""
 
     def __init__(self) -> None:

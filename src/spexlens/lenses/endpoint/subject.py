@@ -19,7 +19,7 @@ from spexlens.errors import (
     SpexlensWarning,
     UnknownNameError,
 )
-from spexlens.lenses.endpoint.record import Record, Tally
+from spexlens.lenses.endpoint.record import Record, Recorder
 from spexlens.lenses.endpoint.scores import EndpointScore, Reading, ResolvedEndpointScore
 from spexlens.models.endpoint.client import Endpoint, Usage
 from spexlens.models.endpoint.replies import Reply
@@ -65,7 +65,7 @@ class EndpointSubject:
     details: bool = False
     on_refusal: OnRefusal = "raise"
     _kept: dict[str, Reading] = field(init=False, repr=False, default_factory=dict)
-    _tally: Tally = field(init=False, repr=False)
+    _recorder: Recorder = field(init=False, repr=False)
 
     def __post_init__(self) -> None:
         if self.prices is not None and not (
@@ -76,7 +76,7 @@ class EndpointSubject:
                 "prompt and of the answer, such as (0.15, 0.6)."
             )
         find_on_refusal(self.on_refusal)
-        object.__setattr__(self, "_tally", Tally())
+        object.__setattr__(self, "_recorder", Recorder())
 
     @staticmethod
     def prepare(
@@ -179,18 +179,18 @@ class EndpointSubject:
                     else:
                         failed = failed or RefusedPromptError(f"{told} {_ADVICE}", prompt)
                 else:
-                    self._tally.add(reading)
+                    self._recorder.add(reading)
                     yield prompt, reading
         except RefusedPromptError as error:
             raise RefusedPromptError(f"{error} {_ADVICE}", error.prompt, error.status) from error
         if failed is not None:
             raise failed
         for prompt, told in refused.items():
-            self._tally.refuse(told)
+            self._recorder.refuse(told)
             yield prompt, _REFUSED
 
     def _warn_of_bounds(self) -> None:
-        if self._tally.first_bound():
+        if self._recorder.first_bound():
             warnings.warn(
                 "an answer was not among the tokens that the endpoint returned, so that its "
                 "probability is bounded by the last one's; this is told once, and counted in "
@@ -202,11 +202,11 @@ class EndpointSubject:
 
     def record(self) -> Record:
         """Tell how many values were measured and bounded so far, and their mean noise."""
-        return self._tally.record()
+        return self._recorder.record()
 
     def notes(self) -> tuple[str, ...]:
         """Tell what was left out: prompts, with what was told of the first, and samples."""
-        record, told = self.record(), self._tally.first_refusal
+        record, told = self.record(), self._recorder.first_refusal
         notes: tuple[str, ...] = ()
         if record.refused:
             notes += (f"{record.refused} prompts brought no value, the first: {told}",)
