@@ -376,7 +376,7 @@ def test_llama_cpp_agrees_with_the_same_model_in_transformers(llama, smollm2):
 @pytest.mark.real_model
 def test_no_wrong_log_odds_of_llama_cpp_is_unmarked(llama):
     lens = PromptLens(REVIEW, TEMPLATE)
-    masks = np.vstack([np.ones(10), np.random.default_rng(0).random((5, 10)) < 0.5]).astype(bool)
+    masks = np.vstack([np.ones(10), np.random.default_rng(0).random((3, 10)) < 0.5]).astype(bool)
 
     def readings(score):
         replies = dict(llama.run([score.requests(text)[0] for text in prompts]))
