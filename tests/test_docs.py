@@ -23,7 +23,7 @@ NOT_RUN = {
 }
 SERVER = "http://localhost:8080/v1"  # of endpoints.md
 AFFORDED = {"budget": 34, "largest": 2}  # at most, on a page that runs a model
-LOADED = 'sx.load_model("smollm2")'  # of such pages: once a process; README.md really loads it
+LOADED = 'sx.load_model("smollm2")'  # once a process; tests/cli/test_app.py loads it by name
 
 
 def code_of(page):

@@ -246,7 +246,7 @@ def test_repeated_masks_with_different_values_tell_the_noise():
 
 
 def test_more_players_than_rows():
-    masks = sample_masks(5000, 400, np.random.default_rng(0))
+    masks = sample_masks(2000, 300, np.random.default_rng(0))
     values = hidden_pair(masks) + masks[:, 3]
     found = learn(masks, values, learning=Learning(max_steps=5))
     spectrum = condition(masks, values, found).spectrum(max_terms=200, max_order=3)

@@ -364,7 +364,7 @@ def test_llama_cpp_agrees_with_the_same_model_in_transformers(llama, smollm2):
     lens = PromptLens(REVIEW, TEMPLATE)
     score = NextTokenLogOdds(" positive", " negative", top=500, exact=True)
     game = LensGame(lens, EndpointSubject.prepare(llama, score, lens.prompt))
-    masks = sample_masks(len(game.players), 12, np.random.default_rng(0))
+    masks = sample_masks(len(game.players), 8, np.random.default_rng(0))
     local = prompt_game(smollm2, REVIEW, TEMPLATE, answers=("positive", "negative"))
     values, expected = game(masks), local(masks)
     assert np.corrcoef(values, expected)[0, 1] > 0.98

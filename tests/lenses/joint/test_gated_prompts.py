@@ -218,5 +218,5 @@ def test_a_trigger_works_through_its_examples_in_embeddings_too():
     lenses = {"data": TrainingLens.of_groups(groups), "words": PromptLens(text)}
     game = joint_game(lenses, subject)
     planted = game.players.index("umbrellas"), game.players.index("umbrella")
-    found = sx.explain(game, 400, "kernelspex", rng=0)
+    found = sx.explain(game, 200, "kernelspex", rng=0)
     assert next(iter(across(found.interactions("FBII"), game.lens.blocks))) == planted
