@@ -207,7 +207,7 @@ def test_a_classifier_is_read_as_probability_or_margin_of_the_likeliest_class(ca
     assert chance(full) == pytest.approx(model.predict_proba(table.iloc[[19]]).max())
     assert margin(full) == pytest.approx(abs(model.decision_function(table.iloc[[19]])))
     assert against(full) == pytest.approx(-margin(full))
-    with pytest.raises(sx.InvalidInputError, match="classes: '0', '1'"):
+    with pytest.raises(sx.InvalidInputError, match="classes: 0, 1"):
         sx.tabular_game(model, row, table, label="benign")
 
 
