@@ -78,6 +78,14 @@ def _scores(kind: str) -> str:
     return _table(("score", "needs", "value"), rows)
 
 
+def _sites() -> str:
+    rows = (
+        (f'`"{row.name}"`', f"`{row.sites.__name__}(model, layers=None)`", row.description)
+        for row in sx.models.SITES.values()
+    )
+    return _table(("`sites=`", "`sx.models.`", "players"), rows)
+
+
 def _training_scores() -> str:
     rows = (
         (f"`{row.name}`", ", ".join(row.make().readings), row.description)
@@ -130,6 +138,7 @@ TABLES: dict[str, Callable[[], str]] = {
     "PROMPT_SCORES": lambda: _scores("prompt"),
     "RULES": _rules,
     "SEGMENTERS": _segmenters,
+    "SITES": _sites,
     "TRAINERS": _trainers,
     "TRAINING_SCORES": _training_scores,
 }

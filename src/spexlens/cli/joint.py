@@ -13,7 +13,7 @@ from rich.table import Table
 
 from spexlens.cli.options import RunOptions, read_text, with_options
 from spexlens.cli.running import check_options, consoles, explain_and_show, loading
-from spexlens.errors import InvalidInputError, UnknownNameError
+from spexlens.errors import InvalidInputError
 
 if TYPE_CHECKING:
     from spexlens.core.interactions import Interactions
@@ -107,14 +107,13 @@ def _game(arguments: _Arguments) -> JointGame:
     from spexlens.models.gating.sites import SITES
     from spexlens.models.zoo import load_model
 
-    if arguments.sites not in SITES:
-        raise UnknownNameError("kind of sites", arguments.sites, SITES)
+    kind = SITES.find(arguments.sites)
     SEGMENTERS.find(arguments.segmenter)
     with loading(arguments.model):
         lm = load_model(arguments.model)
         segmenter = segmenter_of(arguments.segmenter, lm.tokenizer)
         words = PromptLens(arguments.text, arguments.template, segmenter)
-        components = ComponentLens(SITES[arguments.sites](lm.model))
+        components = ComponentLens(kind.sites(lm.model))
         subject = gated_prompts(
             lm, words.prompt, chosen_score(arguments.answers, None), components.sites,
             absent=arguments.absent,
