@@ -141,6 +141,25 @@ def test_fit_reads_tables_and_json_is_alone_on_stdout(run, tmp_path):
     assert results[0]["fidelity"]["r2"] > 0.95
 
 
+def test_fit_reads_the_index_asked_for_from_the_posterior_and_compare_shows_it(run, tmp_path):
+    masks, values = measured_files(tmp_path)
+    found = []
+    for seed in (0, 1):
+        folder = tmp_path / str(seed)
+        options = ["--index", "SII", "--algorithm", "lasso", "--seed", seed, "--out", folder]
+        code, out, _ = run("fit", tmp_path / "measured.npz", *options, "--json")
+        assert code == 0
+        found.append(json.loads(out))
+    asked = sx.fit(masks, values, list("abcdef"), "lasso", 0, index="SII").interactions()
+    assert found[0]["index"] == "SII"
+    assert [row["effect"] for row in found[0]["interactions"]] == pytest.approx(
+        list(asked.top(15).values())
+    )
+    assert found[0]["interactions"][0]["std_err"] > 0
+    runs = [tmp_path / name / "run.json" for name in ("0", "1")]
+    assert "Strongest effects (SII)" in run("compare", *runs)[1]
+
+
 @pytest.mark.parametrize(
     ("name", "content", "told"),
     [
@@ -272,6 +291,9 @@ def test_the_demo_runs_as_a_program_whose_values_another_process_finds(smollm2, 
         (["--budget", "many"], "whole number of ablations, or auto"),
         (["--until", "r2=high"], "needed r2=0.8, or another number"),
         (["--until", "enough"], "unknown stopping rule 'enough'"),
+        (["--index", "SV", "--order", 2], "order = 2 given, but SV"),
+        (["--index", "SII", "--order", 0], "order of SII = 0 given"),
+        (["--order", -1], "--order = -1 given"),
     ],
 )
 def test_options_that_cannot_be_met_are_told_before_the_model_loads(run, options, told):

@@ -27,8 +27,8 @@ class ShowOptions:
         str | None,
         typer.Option(
             help="Interaction index of the table: {names of INDICES}. A run then draws masks of "
-            "the sizes that it averages over. Default FBII, or WBII (mean effects at that p) where "
-            "masks keep another share than 1/2."
+            "the sizes that it averages over, unless --p or a joint game sets them. Default FBII, "
+            "or WBII (mean effects at that p) where masks keep another share than 1/2."
         ),
     ] = None
     order: Annotated[int | None, typer.Option(help="Highest order of the index.")] = None

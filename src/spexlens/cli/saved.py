@@ -123,9 +123,12 @@ def compared_rows(explanations: list[Explanation], options: ShowOptions) -> list
 
 
 def _index(explanations: list[Explanation], options: ShowOptions) -> str:
-    """Name the index asked for, or the default one of runs at one keep probability."""
+    """Name the index asked for, here or of all the runs, or the default one at their p."""
     from spexlens.indices.table import default_index
 
+    asked = {None if item.asked is None else item.asked.index for item in explanations}
+    if options.index is None and len(asked) == 1 and (name := asked.pop()) is not None:
+        return name
     p = explanations[0].spectrum.p
     same = all(np.array_equal(item.spectrum.p, p) for item in explanations)
     return options.index or default_index(p if same else 0.5)
