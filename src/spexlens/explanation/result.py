@@ -231,7 +231,4 @@ def load(path: str | os.PathLike[str]) -> Explanation:
     InvalidInputError
         When the file is no such explanation, or of a newer version.
     """
-    known = {item.name for item in fields(Explanation)}  # a later version may write others
-    return Explanation(
-        **{name: value for name, value in read_fields(path).items() if name in known}
-    )
+    return Explanation(**read_fields(path))
