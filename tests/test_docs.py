@@ -23,7 +23,8 @@ NOT_RUN = {
 }
 SERVER = "http://localhost:8080/v1"  # of endpoints.md
 AFFORDED = {"budget": 34, "largest": 2}  # at most, on a page that runs a model
-LOADED = 'sx.load_model("smollm2")'  # once a process; tests/cli/test_app.py loads it by name
+LAYERS = {"[10, 20]": "[1, 2]", "[0, 15]": "[0, 2]"}  # of pages, in a model of three
+LOADED = 'sx.load_model("smollm2")'  # once a process; tests/test_readme.py runs it whole
 
 
 def code_of(page):
@@ -81,16 +82,18 @@ def runnable(module, blocks, request):
     """The names that blocks of code begin with, and what makes a block affordable."""
     if not needs_model(blocks):
         return {"__name__": module}, str
-    return {"__name__": module, "smollm2": request.getfixturevalue("smollm2")}, affordable
+    return {"__name__": module, "smollm2": request.getfixturevalue("shallow_smollm2")}, affordable
 
 
 def affordable(code):
-    """The code with a model that is loaded, and its budgets cut to what a test can pay."""
+    """The code with a model that is loaded, and shallow; budgets cut to what a test can pay."""
     small = re.sub(
         rf"\b({'|'.join(AFFORDED)})=(\d+)",
         lambda found: f"{found[1]}={min(int(found[2]), AFFORDED[found[1]])}",
         code,
     )
+    for layers, there in LAYERS.items():
+        small = small.replace(layers, there)
     return small.replace(LOADED, "smollm2")
 
 
