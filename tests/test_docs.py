@@ -23,6 +23,7 @@ NOT_RUN = {
 }
 SERVER = "http://localhost:8080/v1"  # of endpoints.md
 AFFORDED = {"budget": 34, "largest": 2}  # at most, on a page that runs a model
+QUICK = {"budget": 150, "resamples": 4}  # at most, in a notebook without one
 LAYERS = {"[10, 20]": "[1, 2]", "[0, 15]": "[0, 2]"}  # of pages, in a model of three
 LOADED = 'sx.load_model("smollm2")'  # once a process; tests/test_readme.py runs it whole
 
@@ -87,14 +88,19 @@ def runnable(module, blocks, request):
 
 def affordable(code):
     """The code with a model that is loaded, and shallow; budgets cut to what a test can pay."""
-    small = re.sub(
-        rf"\b({'|'.join(AFFORDED)})=(\d+)",
-        lambda found: f"{found[1]}={min(int(found[2]), AFFORDED[found[1]])}",
-        code,
-    )
+    small = cut(code, AFFORDED)
     for layers, there in LAYERS.items():
         small = small.replace(layers, there)
     return small.replace(LOADED, "smollm2")
+
+
+def cut(code, most):
+    """The code with numbers of these names cut to what they are at most."""
+    return re.sub(
+        rf"\b({'|'.join(most)})=(\d+)",
+        lambda found: f"{found[1]}={min(int(found[2]), most[found[1]])}",
+        code,
+    )
 
 
 @pytest.mark.parametrize(
@@ -124,7 +130,7 @@ def test_a_notebook_was_executed_in_order_and_runs_again(path, tmp_path, monkeyp
     monkeypatch.chdir(tmp_path)
     sources = code_cells(path)
     names, small = runnable("notebook", sources, request)
-    for source in map(small, sources):
+    for source in map(small, (cut(source, QUICK) for source in sources)):
         assert "from spexlens" not in source
         exec(source, names)
 
