@@ -60,6 +60,11 @@ def _ablations() -> str:
     return _table(("`absent=`", "an absent piece"), rows)
 
 
+def _fillings() -> str:
+    rows = ((f"`{row.name}`", row.description, row.source) for row in sx.lenses.FILLINGS.values())
+    return _table(("`absent=`", "an absent feature", "source"), rows)
+
+
 def _segmenters() -> str:
     rows = ((f"`{row.name}`", row.description) for row in sx.lenses.SEGMENTERS.values())
     return _table(("name", "players"), rows)
@@ -123,6 +128,7 @@ def _plots() -> str:
 
 TABLES: dict[str, Callable[[], str]] = {
     "ABLATIONS": _ablations,
+    "FILLINGS": _fillings,
     "ALGORITHMS": _algorithms,
     "COMPONENT_SCORES": lambda: _scores("component"),
     "ENDPOINT_SCORES": lambda: _scores("endpoint"),

@@ -13,7 +13,14 @@ from rich.table import Table
 
 from spexlens.cli.options import RunOptions, with_options
 from spexlens.cli.printing import shown_progress
-from spexlens.cli.running import check_options, consoles, explain_and_show, loading, open_store
+from spexlens.cli.running import (
+    asked,
+    check_options,
+    consoles,
+    explain_and_show,
+    loading,
+    open_store,
+)
 from spexlens.errors import InvalidInputError
 from spexlens.lenses.components.scores import COMPONENT_SCORES, find_score
 
@@ -76,7 +83,8 @@ def heads(
 ) -> None:
     """Find which heads of a model act together on its answers, and which it can do without.
 
-    Without --p, the keep probability is measured first, with 98 ablations beyond the budget.
+    Without --p, the keep probability is measured first, with 98 ablations beyond the budget;
+    masks that follow an index (--index) need none.
 
     Example: spexlens heads --prompts questions.jsonl --layers 0,10,20 --budget 600 --out run
     """
@@ -93,7 +101,7 @@ def heads(
         f"{plan['absent']}",
         highlight=False,
     )
-    if options.p is None and not options.dry_run:
+    if options.p is None and not options.dry_run and not _follows_an_index(game, options):
         options = replace(options, p=_measured_p(game, options, output, errors))
     explanation = explain_and_show(game, options, "heads", asdict(arguments))
     _print_structure(output, explanation, chosen)
@@ -141,6 +149,13 @@ def _games(arguments: _Arguments) -> tuple[LensGame, tuple[Site, ...], LensGame 
         judged = "accuracy" if COMPONENT_SCORES[arguments.score].needs else arguments.score
         held_out = game(unseen, judged) if unseen else None
         return game(questions, arguments.score), chosen, held_out
+
+
+def _follows_an_index(game: LensGame, options: RunOptions) -> bool:
+    """Tell whether masks follow the index asked for, and need no keep probability."""
+    from spexlens.indices.table import find_index
+
+    return bool(asked(game, options)) and find_index(str(options.index)).measure is not None
 
 
 def _numbers(text: str | None) -> list[int] | None:
