@@ -21,7 +21,7 @@ from spexlens.cli.running import (
     loading,
     open_store,
 )
-from spexlens.errors import InvalidInputError, UnknownNameError
+from spexlens.errors import InvalidInputError
 from spexlens.lenses.components.scores import COMPONENT_SCORES, find_score
 
 if TYPE_CHECKING:
@@ -68,7 +68,7 @@ def heads(
     ],
     options: _Options,
     model: Annotated[str, typer.Option(help="smollm2, a folder, or a hub name.")] = "smollm2",
-    sites: Annotated[str, typer.Option(help="Components: {names of SITES}.")] = "heads",
+    sites: Annotated[str, typer.Option(help="{rows of SITES}.")] = "heads",
     layers: Annotated[str | None, typer.Option(help="Only these layers, such as 0,3,6.")] = None,
     score: Annotated[str, typer.Option(help="{rows of COMPONENT_SCORES}.")] = "margin",
     absent: Annotated[
@@ -129,14 +129,13 @@ def _games(arguments: _Arguments) -> tuple[LensGame, tuple[Site, ...], LensGame 
     from spexlens.models.zoo import load_model
 
     find_score(arguments.score)
-    if arguments.sites not in SITES:
-        raise UnknownNameError("kind of sites", arguments.sites, SITES)
+    kind = SITES.find(arguments.sites)
     numbers = _numbers(arguments.layers)
     questions = read_questions(arguments.prompts)
     unseen = () if arguments.prune is None else read_questions(arguments.prune)
     with loading(arguments.model):
         lm = load_model(arguments.model)
-        chosen = SITES[arguments.sites](lm.model, numbers)
+        chosen = kind.sites(lm.model, numbers)
 
         def game(asked: tuple[Question, ...], score: str) -> LensGame:
             # Means over the same prompts for both: else the pruned model would be another one.
