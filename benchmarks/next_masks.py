@@ -50,8 +50,8 @@ def informative(posterior, masks, pool, count: int, measure, group) -> np.ndarra
     return pool[chosen]
 
 
-def errors(values: np.ndarray, exact, index: str, first: int, last: int, seed: int):
-    """Error with `last` masks of the design, and with `last - first` of them by information."""
+def errors(values: np.ndarray, exact, index: str, first: int, last: int, share: float, seed: int):
+    """Error with `last` masks of the design, and with a share of those after `first` chosen."""
     n, order = len(values).bit_length() - 1, ORDERS[index]
     measure = sx.INDICES[index].measure(order, order)
     group = np.array(list(combinations(range(n), order)))
@@ -67,8 +67,11 @@ def errors(values: np.ndarray, exact, index: str, first: int, last: int, seed: i
     pool = np.concatenate([begun, design(n, 10 * last, rng).masks])
     pool = pool[first_occurrences(pool)][len(begun) :]
     posterior = IndexPosterior.of(begun, values[begun @ (1 << np.arange(n))], seed)
-    chosen = informative(posterior, begun, pool, last - first, measure, group)
-    return read(design(n, last, rng).masks), read(np.concatenate([begun, chosen]))
+    count = round(share * (last - first))
+    chosen = informative(posterior, begun, pool, count, measure, group)
+    more = np.concatenate([begun, chosen, design(n, last, rng).masks])
+    informed = more[first_occurrences(more)][:last]
+    return read(design(n, last, rng).masks), read(informed)
 
 
 def main() -> None:
@@ -77,6 +80,9 @@ def main() -> None:
     parser.add_argument("--indices", nargs="+", default=["SV", "SII"])
     parser.add_argument("--first", type=int, default=50)
     parser.add_argument("--last", type=int, default=100)
+    parser.add_argument(
+        "--share", type=float, default=1.0, help="of the next masks, by information"
+    )
     parser.add_argument("--seeds", type=int, default=3)
     parser.add_argument("--games", type=int, default=2, help="of each family")
     given = parser.parse_args()
@@ -96,7 +102,7 @@ def main() -> None:
                 true = table.interactions(index, ORDERS[index]).to_dict()
                 exact = {players: effect for players, effect in true.items() if players}
                 found += [
-                    errors(values, exact, index, given.first, given.last, seed)
+                    errors(values, exact, index, given.first, given.last, given.share, seed)
                     for seed in range(given.seeds)
                 ]
             plain, best = (geometric(list(column)) for column in zip(*found, strict=True))
