@@ -30,13 +30,14 @@ from spexlens.transforms.kernel_indices import index_covariances
 
 def informative(posterior, masks, pool, count: int, measure, group) -> np.ndarray:
     """Choose `count` masks of the pool, one after the other, that narrow the sets' effects most."""
-    process = posterior.processes[int(np.argmax(posterior.weights))]
-    kernel, noise = process.hyperparameters.kernel, process.hyperparameters.noise
+    member = posterior.members[int(np.argmax(posterior.weights))]
+    hyper, growth = member.process.hyperparameters, member.scale.growth
+    kernel, noise = hyper.kernel, hyper.noise
     factor = np.linalg.cholesky(gram(kernel, masks, masks) + noise * np.eye(len(masks)))
     known = np.linalg.solve(factor, gram(kernel, masks, pool))
     spread = gram(kernel, pool, pool) - known.T @ known
-    own = np.linalg.solve(factor, index_covariances(kernel, masks, measure, group))
-    along = index_covariances(kernel, pool, measure, group) - known.T @ own
+    own = np.linalg.solve(factor, index_covariances(kernel, masks, measure, group, growth))
+    along = index_covariances(kernel, pool, measure, group, growth) - known.T @ own
     chosen: list[int] = []
     for _ in range(count):
         variance = np.maximum(np.diag(spread), 0.0) + noise
