@@ -18,11 +18,9 @@ from spexlens.core.spectrum import FourierSpectrum
 from spexlens.core.supports import Supports
 from spexlens.errors import InvalidInputError, shown
 from spexlens.proxies.arithmetic import arithmetic_for
-from spexlens.proxies.folds import fold_rows
 from spexlens.proxies.marginal_likelihood import Likelihood, Priors, maximise
 from spexlens.proxies.outliers import tame_outliers
 from spexlens.proxies.solvers import Solver, group_sums, solver_for
-from spexlens.transforms.diagonal import Measure
 from spexlens.transforms.kernel import (
     SpectralKernel,
     coefficients,
@@ -31,12 +29,9 @@ from spexlens.transforms.kernel import (
     gram_diagonal,
     prior_variances,
 )
-from spexlens.transforms.kernel_indices import index_covariances, index_prior_variances
 from spexlens.transforms.kernel_spectrum import strongest_terms
 
 _FLAT = 1e-12
-_JITTER = 1e-9
-_JACKKNIFE = 10
 _MOST_WIDENED = 3.0
 _BLOCK = 1000
 
@@ -152,67 +147,6 @@ class GaussianProcess:
         kernel = self.hyperparameters.kernel
         means = coefficients(kernel, self.masks, self.alpha, supports)
         return with_shrinkage(means, self.deviations(supports), prior_variances(kernel, supports))
-
-    def without_folds(self, values: FloatArray, ends: BoolArray, seed: int) -> FloatArray:
-        """Solve without each tenth of the rows: `alpha` of each, zero there, `(folds, N)`.
-
-        Ten folds, or as many as there are rows. `ends` `(N,)` are rows that are always there.
-        """
-        folds = fold_rows(len(values), _JACKKNIFE, seed)
-        alphas = np.zeros((len(folds), len(values)))
-        for alpha, (fit, _) in zip(alphas, folds, strict=True):
-            rows = np.union1d(fit, np.flatnonzero(ends))
-            part = condition(self.masks[rows], values[rows], self.hyperparameters)
-            alpha[rows] = part.alpha
-        return alphas
-
-    def functional(
-        self,
-        measure: Measure,
-        group: IntArray,
-        known: BoolArray,
-        values: FloatArray,
-        alphas: FloatArray,
-    ) -> tuple[FloatArray, FloatArray]:
-        """Read an index of sets of one order: posterior means and standard errors, each `(K,)`.
-
-        Every order is in it, and so is the correlation of all coefficients. Errors are those of the
-        posterior, widened for shrinkage (`with_shrinkage`), and of the jackknife over a tenth of
-        the rows at a time, in squares: the first are right for functions of the prior's kind, the
-        second sees how the reading of this function changes with the masks that were drawn.
-
-        Parameters
-        ----------
-        measure : Measure
-            The index on the diagonal (`transforms.diagonal`), for sets of this order.
-        group : int array (K, t)
-            The sets, t >= 1.
-        known : bool array (e, n)
-            Masks whose values `(e,)` are to hold exactly, such as the full and the empty one.
-        alphas : float array (folds, N)
-            See `without_folds`.
-        """
-        kernel, rows = self.hyperparameters.kernel, self.solver.rows
-        across = gram(kernel, self.masks, known)
-        solved = np.empty_like(across)
-        for end, column in enumerate(across.T):
-            solved[:, end] = self.solver.solve(column)
-        between = gram(kernel, known, known)
-        spread = between - across.T @ solved + _JITTER * np.trace(between) * np.eye(len(known))
-        missed = values - self.mean - across.T @ self.alpha
-        means, errors = np.empty(len(group)), np.empty(len(group))
-        for start in range(0, len(group), _BLOCK):
-            part = slice(start, start + _BLOCK)
-            columns = index_covariances(kernel, self.masks, measure, group[part])
-            ends = index_covariances(kernel, known, measure, group[part]) - solved.T @ columns
-            weights = np.linalg.solve(spread, ends)
-            means[part] = self.alpha @ columns + missed @ weights
-            prior = index_prior_variances(kernel, measure, group[part])
-            left = prior - self.solver.quadratic(columns[rows]) - (ends * weights).sum(axis=0)
-            own = with_shrinkage(means[part], np.sqrt(np.maximum(left, 0.0)), prior)
-            spread_of_folds = (alphas @ columns).std(axis=0) * np.sqrt(len(alphas) - 1)
-            errors[part] = np.hypot(own, spread_of_folds)
-        return means, errors
 
     def deviations(self, supports: Supports) -> FloatArray:
         """Compute posterior deviations `sqrt(v_S - c_S^T C^-1 c_S)` of coefficients, `(K,)`.
