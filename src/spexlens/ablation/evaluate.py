@@ -50,7 +50,7 @@ class Measured:
     refused : int
         Distinct masks for which the game has no value.
     reused : int
-        Distinct masks whose values were found in the store.
+        Distinct masks whose values were found in the store, or that they were refused.
     tokens : int
         Tokens of the ablations made; 0 where the budget does not limit them.
     seconds : float
@@ -159,6 +159,12 @@ def measure(
     with nullcontext() if store is None else store.opened(game) as shelf:
         run = _Run(game, distinct, shelf, progress)
         rows = run.missing()
+        if len(rows) and store is not None and shelf is not None and not shelf.writable:
+            raise StoreError(
+                f"the store {store.path} cannot be written, and holds {run.reused} of "
+                f"{len(distinct)} values; needed all. Copy it: spexlens store copy, or "
+                "Store.copy(path)."
+            )
         rows = rows[: budget.affordable(game, distinct[rows])]
         tokens = 0 if budget.tokens is None else int(tokens_of(game, distinct[rows]).sum())
         deadline = Deadline(budget.seconds)
@@ -189,8 +195,10 @@ class _Run:
         self.values: FloatArray = np.full(len(masks), np.nan)
         self.reused = 0
         if shelf is not None:
-            found, values = shelf.find(masks)
-            self._set(found, values)
+            found, values = shelf.find(masks, refusals=self.skips)
+            known = answered(values)
+            self._set(found[known], values[known])
+            self.refused[found[~known]] = True
             self.reused = len(found)
 
     def missing(self) -> IntArray:
@@ -239,7 +247,7 @@ class _Run:
     @property
     def calls(self) -> int:
         """How many masks were measured, not reused; refused ones count."""
-        return int(self.known.sum()) - self.reused + int(self.refused.sum())
+        return int(self.known.sum()) + int(self.refused.sum()) - self.reused
 
     def error(self, kind: type[AblationError], message: str) -> AblationError:
         """Return an error that carries all there is."""
@@ -271,6 +279,8 @@ class _Run:
         self._set(rows[known], values[known])
         if self.shelf is not None and known.any():
             self.shelf.add(masks[known], values[known])
+        if self.shelf is not None and not known.all():
+            self.shelf.add_refused(masks[~known])
 
     def _set(self, rows: IntArray, values: FloatArray) -> None:
         if not len(rows):
