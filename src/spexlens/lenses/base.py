@@ -11,7 +11,7 @@ import numpy as np
 from spexlens.core.game import Described, Identified, Noted, Priced, Refusing, identity_of
 from spexlens.core.interventions import Interventions, Needs
 from spexlens.core.masks import BoolArray, FloatArray, IntArray, as_masks
-from spexlens.errors import InvalidInputError
+from spexlens.errors import InvalidInputError, NoDerivativeError
 
 _SAMPLE = 32  # masks from which the tokens of a run are estimated
 
@@ -63,6 +63,20 @@ class CountsTokens(Protocol):
 
     def tokens(self, interventions: Interventions, /) -> IntArray:
         """Count tokens `(m,)`."""
+        ...
+
+
+@runtime_checkable
+class DifferentiableSubject(Protocol):
+    """A subject that can tell the derivatives of its score by the gates of its ablations."""
+
+    @property
+    def sensitivity_cost(self) -> int:
+        """Ablations that the derivatives at one count as; 0 where there are none."""
+        ...
+
+    def sensitivities(self, interventions: Interventions, /) -> FloatArray:
+        """Return derivatives `(m, sites)`; raise `NoDerivativeError` where there are none."""
         ...
 
 
@@ -133,6 +147,27 @@ class LensGame:
         if not isinstance(self.subject, CountsTokens):
             return None
         return self.subject.tokens(self._intervene(masks))
+
+    @property
+    def sensitivity_cost(self) -> int:
+        """Ablations that the derivatives at one mask count as; 0 where there are none."""
+        subject = self.subject
+        return subject.sensitivity_cost if isinstance(subject, DifferentiableSubject) else 0
+
+    def sensitivities(self, masks: BoolArray) -> FloatArray:
+        """Return derivatives `(m, n)` of the score by every player's gate at masks `(m, n)`.
+
+        Raises
+        ------
+        NoDerivativeError
+            Where the subject has none.
+        """
+        if not isinstance(self.subject, DifferentiableSubject):
+            raise NoDerivativeError(
+                f"{type(self.subject).__name__} has no derivatives: what it scores does not change "
+                "smoothly with its players, or runs elsewhere. Leave gradients out, or give 0."
+            )
+        return self.subject.sensitivities(self._intervene(masks))
 
     def price(self, tokens: int) -> str:
         """Tell what so many tokens cost, where the subject knows a price; else ""."""
