@@ -194,16 +194,19 @@ class LensGame:
         -------
         dict
             `players`, what the subject tells of one full, unablated evaluation, its `tokens` where
-            the subject counts them, what the `lens` tells of itself, its `notes` where there is
-            something to doubt, under `lenses` the players of each, as (first, end), where there are
-            several, and with a budget `ablations` and `tokens_in_all`: the mean of a few random
-            masks at keep probability 1/2, times the ablations.
+            the subject counts them, what its `derivatives` cost where it has any, what the `lens`
+            tells of itself, its `notes` where there is something to doubt, under `lenses` the
+            players of each, as (first, end), where there are several, and with a budget `ablations`
+            and `tokens_in_all`: the mean of a few random masks at keep probability 1/2, times the
+            ablations.
         """
         n = len(self.players)
         full = np.ones((1, n), dtype=bool)
         plan = {"players": n, **self.subject.describe(self._intervene(full))}
         if (tokens := self.tokens(full)) is not None:
             plan["tokens"] = int(tokens[0])
+        if self.sensitivity_cost:
+            plan["derivatives"] = f"as {self.sensitivity_cost} ablations each"
         plan["lens"] = _facts(self.lens)
         if isinstance(self.lens, Noted) and (notes := self.lens.notes()):
             plan["notes"] = list(notes)

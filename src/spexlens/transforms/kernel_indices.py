@@ -74,6 +74,9 @@ def index_prior_variances(kernel: SpectralKernel, measure: Measure, group: IntAr
     for supports, variance in _plain_families(kernel):
         along = index_map(supports, measure, kernel.p, group)
         total += along.power(2) @ variance
+    for direction in kernel.directions:
+        along = index_map(direction.supports, measure, kernel.p, group)
+        total += direction.variance * (along @ direction.coefficients) ** 2
     return total
 
 
@@ -137,4 +140,8 @@ def _plain(
     for supports, variances in _plain_families(kernel):
         along = index_map(supports, measure, kernel.p, group)
         total += (term_matrix(supports, basis) * variances) @ along.T
+    for direction in kernel.directions:
+        along = index_map(direction.supports, measure, kernel.p, group)
+        shared = direction.variance * direction.values(masks, kernel.p)
+        total += np.outer(shared, along @ direction.coefficients)
     return total
