@@ -128,8 +128,8 @@ class RefusedPromptError(EndpointError):
     """An endpoint brings no value for this one prompt, for good: a content filter, its length."""
 
 
-class EndpointUnavailableError(EndpointError, TransientError):
-    """An endpoint was busy, slow or out of reach, and stayed so through all attempts."""
+class EndpointUnavailableError(EndpointError):
+    """An endpoint was busy, slow or out of reach through all attempts; another run may succeed."""
 
 
 class StoreError(SpexlensError, RuntimeError):

@@ -1,6 +1,7 @@
 """`spexlens heads` on a saved model with planted heads."""
 
 import json
+import re
 from itertools import permutations
 
 import pytest
@@ -55,6 +56,18 @@ def test_the_keep_probability_is_measured_unless_given(run):
     result = run("--budget", 300, "--layers", "0,1", "--absent", "zero")
     assert result.exit_code == 0, result.output
     assert "Keep     p = 0." in result.output
+    assert re.search(r"WBII: mean effects at \d\d kept", result.output.replace(" %", ""))
+
+
+def test_masks_that_follow_an_index_need_no_keep_probability(run, tmp_path):
+    result = run("--budget", 100, "--index", "SII", "--edges", tmp_path / "edges.json")
+    assert result.exit_code == 0, result.output
+    assert "Keep " not in result.output
+    assert "Strongest effects (SII)" in result.output
+    assert "Index " not in result.output
+    effects = [edge["effect"] for edge in json.loads((tmp_path / "edges.json").read_text())]
+    assert f"{effects[0]:+.3f}" in result.output
+    assert len(effects) == 28
 
 
 @pytest.mark.parametrize(

@@ -16,13 +16,16 @@ from spexlens.ablation.store import Shelf, Store
 from spexlens.core.arguments import whole
 from spexlens.core.game import Game, Refusing, answered, as_values
 from spexlens.core.masks import BoolArray, FloatArray, IntArray, as_masks, unique_masks
+from spexlens.core.time_limit import limited
 from spexlens.errors import (
     AblationError,
     BudgetSpentError,
+    EndpointUnavailableError,
     InterruptedRunError,
     InvalidInputError,
     InvalidValuesError,
     StoreError,
+    TransientError,
 )
 
 BATCH_SIZE = 64
@@ -158,7 +161,9 @@ def measure(
         rows = run.missing()
         rows = rows[: budget.affordable(game, distinct[rows])]
         tokens = 0 if budget.tokens is None else int(tokens_of(game, distinct[rows]).sum())
-        run.measure(rows, engine, batch_size, Deadline(budget.seconds))
+        deadline = Deadline(budget.seconds)
+        with limited(deadline.limit):
+            run.measure(rows, engine, batch_size, deadline)
     if len(run.missing()):
         raise run.error(
             BudgetSpentError,
@@ -200,7 +205,7 @@ class _Run:
         def interrupt() -> None:
             nonlocal interrupted
             interrupted = True
-            deadline.stop()
+            deadline.interrupt()
 
         try:
             with (
@@ -218,9 +223,13 @@ class _Run:
                         deadline.stop()
                     self._tell(len(rows))
         except FailedBatchError as error:
-            raise self._failed(rows[error.rows], error.__cause__) from error.__cause__
+            # A request that was ended for the time's sake is no failure of the server.
+            ended = isinstance(error.__cause__, EndpointUnavailableError | TransientError)
+            if not (ended and deadline.limit.stopped):
+                raise self._failed(rows[error.rows], error.__cause__) from error.__cause__
         except KeyboardInterrupt:
             interrupted = True
+            deadline.drop()
         if failure is not None:
             kind = AblationError if isinstance(failure, StoreError) else InvalidValuesError
             raise self.error(kind, f"{failure} {self.kept()}") from failure

@@ -32,6 +32,7 @@ from spexlens.core.game import (
     player_names,
     score_column,
 )
+from spexlens.core.interactions import Interactions
 from spexlens.core.masks import (
     BoolArray,
     FloatArray,
@@ -72,7 +73,6 @@ from spexlens.explanation.rounds import (
     run_rounds,
 )
 from spexlens.explanation.stopping import Round, StoppingRule, curve_of
-from spexlens.indices.table import Index
 
 _BASELINE_BUDGET = 32  # from here on, two calls go to the full and the empty input
 
@@ -114,7 +114,7 @@ def explain(
         Index that is asked for, such as "SV" or "SII": masks are of the sizes that it averages
         over, and `Explanation.interactions()` gives it, read from the posterior without truncation.
     order : int, optional
-        Highest order of that index.
+        Highest order of that index; by default 2, 1 for values.
     p : float or float array (n,), optional
         Keep probability of the masks, if other than the game's own (`game.p`, of joint games) or
         1/2.
@@ -170,7 +170,7 @@ def explain(
         )
     n = len(player_names(game.players))
     chosen = named = find_algorithm(algorithm)
-    asked = None if index is None else asked_index(index, order, n)
+    asked = asked_index(index, order, n)
     if asked is not None and asked[0].measure is not None:
         check_masks_are_free(index, named, p=p, design=design)
     if p is None:
@@ -244,8 +244,9 @@ def explain(
         notes += game.notes()
     counts = allowed, meter.calls
     manifest = _manifest(game.describe() if isinstance(game, Described) else {})
+    reading = None if asked is None else read_index(*asked, last, tuple(game.players))
     return _explained(
-        game.players, last, notes + missing, counts, baselines, manifest, curve, asked
+        game.players, last, notes + missing, counts, baselines, manifest, curve, reading
     )
 
 
@@ -297,7 +298,7 @@ def fit(
     seed = int(as_generator(rng).integers(2**31, dtype=np.int64))
     if not len(masks):
         raise InvalidInputError(f"0 masks given; needed at least {MIN_MASKS} to fit.")
-    asked = None if index is None else asked_index(index, order, masks.shape[1])
+    asked = asked_index(index, order, masks.shape[1])
     given = len(masks)
     masks, array, repeats = merged(masks, array)
     notes = () if repeats is None else (repeats.note,)
@@ -310,16 +311,26 @@ def fit(
             "given ones; use explain(game, …), or another algorithm."
         )
     elif len(masks) < MIN_MASKS:
-        raise InvalidInputError(f"{len(masks)} masks given; needed at least {MIN_MASKS} to fit.")
+        raise InvalidInputError(
+            f"{given} masks given, {len(masks)} of them distinct; needed at least {MIN_MASKS} "
+            "distinct ones to fit."
+        )
     held_out = 0 if chosen.exact else held_out_rows(holdout, len(masks))
     keep, told = _keep_probability(p, masks)
     design = Design(masks, p=keep, seed=seed, held_out=held_out, notes=told)
     last = fit_round(chosen, design, array)
     if chosen.exact and repeats is not None:
         last = with_noise(last, repeats)
+    reading = None
+    if asked is not None:
+        read = last
+        if full is not None and not chosen.exact:  # whatever fits the spectrum, an index is exact
+            read = fit_round(Exact(), design.take(full), array[full])
+            read = read if repeats is None else with_noise(read, repeats)
+        reading = read_index(*asked, read, tuple(names))
     baselines = measured_baselines(last)
     counts = given, given
-    return _explained(names, last, notes, counts, baselines, _manifest({}), asked=asked)
+    return _explained(names, last, notes, counts, baselines, _manifest({}), reading=reading)
 
 
 def _keep_probability(
@@ -352,9 +363,8 @@ def _explained(
     baselines: dict[str, float],
     manifest: dict[str, Any],
     curve: LearningCurve | None = None,
-    asked: tuple[Index, int] | None = None,
+    reading: Interactions | None = None,
 ) -> Explanation:
-    reading = None if asked is None else read_index(*asked, last, tuple(players))
     design, recovery = last.design, last.recovery
     told = fidelity_notes(last.fidelity, exact=recovery.tuned.exact)
     score = score_column(last.values)

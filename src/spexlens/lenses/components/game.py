@@ -235,7 +235,7 @@ def sampling_error(values: FloatArray) -> FloatArray:
 
 def _sites(model: Any, sites: str | Sequence[str] | Sequence[Site]) -> tuple[Site, ...]:
     if isinstance(sites, str):
-        return SITES[sites](model) if sites in SITES else named(model, [sites])
+        return SITES[sites].sites(model) if sites in SITES else named(model, [sites])
     chosen = tuple(sites)
     names = [site for site in chosen if isinstance(site, str)]
     if names and len(names) == len(chosen):
