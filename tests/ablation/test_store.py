@@ -479,3 +479,11 @@ def test_a_killed_run_goes_on_where_it_stopped_and_its_file_alone_holds_it(tmp_p
     assert np.load(out).tobytes() == undisturbed.tobytes()
     extra = sum(map(int, calls.read_text().split())) - 600
     assert 0 <= extra <= 5 * 20
+
+
+def test_a_path_is_as_good_as_a_store(tmp_path):
+    game = sx.FunctionGame(lambda masks: masks.sum(axis=1) * 1.0, 5, name="sum")
+    for store in (str(tmp_path / "values.db"), tmp_path / "values.db"):
+        sx.explain(game, 20, "lasso", rng=0, store=store)
+    (kept,) = sx.Store(tmp_path / "values.db").games()
+    assert kept.count == 20

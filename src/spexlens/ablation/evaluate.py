@@ -12,7 +12,7 @@ import numpy as np
 from spexlens.ablation.budget import Budget, Deadline, tokens_of
 from spexlens.ablation.engines import Batch, Engine, FailedBatchError, find_engine
 from spexlens.ablation.interruption import first_interrupt
-from spexlens.ablation.store import Shelf, Store
+from spexlens.ablation.store import Shelf, StoreLike, find_store
 from spexlens.core.arguments import whole
 from spexlens.core.game import Game, Refusing, answered, as_values
 from spexlens.core.masks import BoolArray, FloatArray, IntArray, as_masks, unique_masks
@@ -71,7 +71,7 @@ def evaluate(
     batch_size: int = BATCH_SIZE,
     progress: Progress | None = None,
     engine: str | Engine | None = None,
-    store: Store | None = None,
+    store: StoreLike | None = None,
     budget: Budget | None = None,
 ) -> FloatArray:
     """Return the values `(m,)` or `(m, q)` of a game at masks `(m, n)`; see `measure`.
@@ -102,7 +102,7 @@ def measure(
     batch_size: int = BATCH_SIZE,
     progress: Progress | None = None,
     engine: str | Engine | None = None,
-    store: Store | None = None,
+    store: StoreLike | None = None,
     budget: Budget | None = None,
 ) -> Measured:
     """Measure a game at masks: those the store does not hold, each distinct one once.
@@ -117,7 +117,7 @@ def measure(
         `progress(done, total)`.
     engine : str or Engine, optional
         A key of `ENGINES` or an instance; `Local` by default.
-    store : Store, optional
+    store : Store or path, optional
         Values found in it are not measured again; what is measured is added as it comes in.
     budget : Budget, optional
         What the measuring may cost.
@@ -150,8 +150,7 @@ def measure(
     ([2.0, 2.0, 2.0, 2.0, 2.0], 1)
     """
     whole("batch_size", batch_size)
-    if store is not None and not isinstance(store, Store):
-        raise InvalidInputError(f"store = {store!r} given; needed spexlens.Store('values.db').")
+    store = find_store(store)
     start = time.monotonic()
     masks = as_masks(masks, len(game.players))
     distinct, inverse = unique_masks(masks)

@@ -11,7 +11,7 @@ from spexlens.ablation.budget import Budget
 from spexlens.ablation.engines import Engine
 from spexlens.ablation.evaluate import BATCH_SIZE, Progress, measure
 from spexlens.ablation.gradients import Told
-from spexlens.ablation.store import Store
+from spexlens.ablation.store import StoreLike
 from spexlens.core.game import Game, answered
 from spexlens.core.masks import BoolArray, FloatArray
 from spexlens.core.sensitivities import SensitivityGame
@@ -52,7 +52,7 @@ class Meter:
         batch_size: int = BATCH_SIZE,
         progress: Progress | None = None,
         engine: str | Engine | None = None,
-        store: Store | None = None,
+        store: StoreLike | None = None,
     ) -> None:
         self._game, self._budget, self._total = game, budget, total
         self._batch_size, self._engine, self._store = batch_size, engine, store

@@ -12,7 +12,7 @@ from spexlens.ablation.budget import Budget
 from spexlens.ablation.engines import Engine
 from spexlens.ablation.evaluate import BATCH_SIZE, measure
 from spexlens.ablation.gradients import AUTO, gradients_for
-from spexlens.ablation.store import Store
+from spexlens.ablation.store import StoreLike
 from spexlens.core.game import CountsTokens, Game, HasKeepProbability, Noted, Priced
 from spexlens.core.masks import Rng, as_generator
 from spexlens.errors import InvalidInputError
@@ -70,7 +70,7 @@ def plan(
     calibrate: int = 8,
     batch_size: int = BATCH_SIZE,
     engine: str | Engine | None = None,
-    store: Store | None = None,
+    store: StoreLike | None = None,
     rng: Rng = 0,
     gradients: int | str = AUTO,
 ) -> Plan:

@@ -11,6 +11,7 @@ from __future__ import annotations
 
 import hashlib
 import json
+import os
 import sqlite3
 import warnings
 from collections.abc import Iterator
@@ -234,6 +235,26 @@ class Store:
         path = Path(self.path)
         with writing(path, self.timeout, self.max_bytes, create=False) as db, told(path):
             yield db
+
+
+StoreLike = Store | str | os.PathLike[str]
+
+
+def find_store(store: StoreLike | None) -> Store | None:
+    """Return a store, or that of a path; None where values are not kept.
+
+    Raises
+    ------
+    InvalidInputError
+        For anything else.
+    """
+    if store is None or isinstance(store, Store):
+        return store
+    if isinstance(store, str | os.PathLike):
+        return Store(Path(store))
+    raise InvalidInputError(
+        f"store = {store!r} given; needed a path, or spexlens.Store('values.db')."
+    )
 
 
 class Shelf:

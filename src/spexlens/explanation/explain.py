@@ -18,7 +18,7 @@ from spexlens.ablation.evaluate import BATCH_SIZE, Progress
 from spexlens.ablation.gradients import AUTO
 from spexlens.ablation.meter import Meter
 from spexlens.ablation.progress import ProgressBar
-from spexlens.ablation.store import Store
+from spexlens.ablation.store import StoreLike
 from spexlens.algorithms.base import MIN_MASKS, Algorithm, Design, MaskDesign, suggested_budget
 from spexlens.algorithms.exact import Exact
 from spexlens.algorithms.index_design import IndexDesign
@@ -90,7 +90,7 @@ def explain(
     until: str | StoppingRule | Fidelity | None = None,
     design: MaskDesign | None = None,
     gradients: int | str = AUTO,
-    store: Store | None = None,
+    store: StoreLike | None = None,
     engine: str | Engine | None = None,
     batch_size: int = BATCH_SIZE,
     progress: Progress | bool | None = None,
@@ -134,7 +134,7 @@ def explain(
         offer it (`spexlens.core.game.Differentiable`): each counts as a few ablations, and stands
         in for many where ablations are few for the players. "auto" takes 8, or one at the full
         input, where that is so; 0 takes none. The notes tell what they were worth.
-    store : Store, optional
+    store : Store or path, optional
         Values it holds are not measured again, new ones are added at once: an interrupted run goes
         on where it was, another algorithm or a larger budget reuses all.
     engine : str or Engine, optional
