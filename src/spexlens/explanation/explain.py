@@ -300,6 +300,7 @@ def fit(
         raise InvalidInputError(f"0 masks given; needed at least {MIN_MASKS} to fit.")
     asked = asked_index(index, order, masks.shape[1])
     given = len(masks)
+    drawn = masks
     masks, array, repeats = merged(masks, array)
     notes = () if repeats is None else (repeats.note,)
     full = rows_of_all(masks)
@@ -316,7 +317,7 @@ def fit(
             "distinct ones to fit."
         )
     held_out = 0 if chosen.exact else held_out_rows(holdout, len(masks))
-    keep, told = _keep_probability(p, masks)
+    keep, told = _keep_probability(p, masks, drawn)
     design = Design(masks, p=keep, seed=seed, held_out=held_out, notes=told)
     last = fit_round(chosen, design, array)
     if chosen.exact and repeats is not None:
@@ -334,20 +335,23 @@ def fit(
 
 
 def _keep_probability(
-    given: float | FloatArray | None, masks: BoolArray
+    given: float | FloatArray | None, masks: BoolArray, drawn: BoolArray
 ) -> tuple[float | FloatArray, tuple[str, ...]]:
-    """Return the keep probability to fit with, learned where none is given, and what to tell."""
+    """Return the keep probability to fit with, learned where none is given, and what to tell.
+
+    It is that of the distinct masks, which are fitted; those drawn may hold some more than once.
+    """
     if given is None:
         learned = learn_keep_probability(masks)
         if np.ndim(learned) == 0 and learned == 0.5:
             return 0.5, ()
         how = "for each player" if np.ndim(learned) else f"as {learned:.3g}"
         return learned, (
-            f"p was learned {how} from the masks, which {presence_in_words(masks)}; effects are "
-            "told at that.",
+            f"p was learned {how} from the {'' if len(masks) == len(drawn) else 'distinct '}masks, "
+            f"which {presence_in_words(masks)}; effects are told at that.",
         )
     keep_probabilities(given, masks.shape[1])
-    if contradicts(masks, given):
+    if contradicts(masks, given) and contradicts(drawn, given):
         return given, (
             f"p = {given} was given, but the masks {presence_in_words(masks)}: R2 and effects may "
             "be far from what such masks show. Leave p out to learn it from them.",
