@@ -23,7 +23,10 @@ NOT_RUN = {
 }
 SERVER = "http://localhost:8080/v1"  # of endpoints.md
 AFFORDED = {"budget": 34, "largest": 2}  # at most, on a page that runs a model
-QUICK = {"budget": 150, "resamples": 4}  # at most, in a notebook without one
+QUICK = {  # at most, on these pages without one
+    "game.ipynb": {"budget": 150, "resamples": 4},
+    "tables.md": {"budget": 100},
+}
 LAYERS = {"[10, 20]": "[1, 2]", "[0, 15]": "[0, 2]"}  # of pages, in a model of three
 LOADED = 'sx.load_model("smollm2")'  # once a process; tests/test_readme.py runs it whole
 
@@ -72,17 +75,17 @@ def test_the_python_of_a_page_runs_from_top_to_bottom(
     monkeypatch.chdir(tmp_path)
     needed, _ = NOT_RUN.get(page.name, (None, ""))
     blocks = code_of(page)
-    names, small = runnable("docs", blocks, request)
+    names, small = runnable("docs", page.name, blocks, request)
     for number, block in enumerate(map(small, blocks)):
         code = compile(block.replace(SERVER, url), f"{page.name}, block {number}", "exec")
         if needed is None or needed not in block:
             exec(code, names)
 
 
-def runnable(module, blocks, request):
+def runnable(module, page, blocks, request):
     """The names that blocks of code begin with, and what makes a block affordable."""
     if not needs_model(blocks):
-        return {"__name__": module}, str
+        return {"__name__": module}, lambda code: cut(code, QUICK.get(page, {}))
     return {"__name__": module, "smollm2": request.getfixturevalue("shallow_smollm2")}, affordable
 
 
@@ -97,8 +100,8 @@ def affordable(code):
 def cut(code, most):
     """The code with numbers of these names cut to what they are at most."""
     return re.sub(
-        rf"\b({'|'.join(most)})=(\d+)",
-        lambda found: f"{found[1]}={min(int(found[2]), most[found[1]])}",
+        r"\b(\w+)=(\d+)\b",
+        lambda found: f"{found[1]}={min(int(found[2]), most.get(found[1], int(found[2])))}",
         code,
     )
 
@@ -129,8 +132,8 @@ def test_a_notebook_was_executed_in_order_and_runs_again(path, tmp_path, monkeyp
     assert not any(o["output_type"] == "error" for cell in cells for o in cell["outputs"])
     monkeypatch.chdir(tmp_path)
     sources = code_cells(path)
-    names, small = runnable("notebook", sources, request)
-    for source in map(small, (cut(source, QUICK) for source in sources)):
+    names, small = runnable("notebook", path.name, sources, request)
+    for source in map(small, sources):
         assert "from spexlens" not in source
         exec(source, names)
 
