@@ -1,5 +1,7 @@
 """An index that is asked for: its masks, its reading from the posterior, its intervals."""
 
+from itertools import combinations
+
 import numpy as np
 import pytest
 
@@ -7,7 +9,6 @@ import spexlens as sx
 from spexlens.algorithms.index_design import IndexDesign
 from spexlens.core.masks import all_masks, sample_masks
 from spexlens.indices.measures import banzhaf_measure, moebius_measure, shapley_measure
-from spexlens.proxies.folds import fold_rows
 from spexlens.proxies.index_posterior import (
     IndexPosterior,
     size_effect,
@@ -15,7 +16,6 @@ from spexlens.proxies.index_posterior import (
     size_profile,
     stack_weights,
 )
-from spexlens.transforms.kernel import gram
 
 N = 10
 WEIGHTS = np.random.default_rng(0).normal(size=N)
@@ -145,12 +145,14 @@ def test_a_budget_near_all_masks_is_used_up(n, budget):
     assert len(np.unique(design.masks, axis=0)) == len(design.masks) == budget
 
 
-@pytest.mark.parametrize(("count", "folds"), [(6, 6), (40, 10)])
-def test_the_jackknife_leaves_no_more_folds_out_than_there_are_rows(count, folds):
-    masks = IndexDesign(shapley_measure(1, 1))(N, count, np.random.default_rng(0)).masks
-    for member in IndexPosterior.of(masks, function(masks)).members:
-        assert member.alphas.shape == (folds, count)
-        assert member.alphas.any(axis=1).all()
+def test_folds_leave_rows_out_but_never_the_ends():
+    masks = IndexDesign(shapley_measure(1, 1))(N, 40, np.random.default_rng(0)).masks
+    found = IndexPosterior.of(masks, function(masks))
+    seen = [{row.tobytes() for row in again[0].process.masks} for again in found.folds]
+    assert len(seen) == 5
+    assert all(32 <= len(rows) <= 34 for rows in seen)
+    assert all(end.tobytes() in rows for rows in seen for end in masks[:2])
+    assert len(set.union(*seen)) == 40
 
 
 # -- the mean of each size -------------------------------------------------------------------------
@@ -188,17 +190,13 @@ def test_the_better_of_several_means_gets_the_weight():
     assert stack_weights(np.stack([values, values]), values, np.ones(200)) == pytest.approx(0.5)
 
 
-def test_leaving_rows_out_of_the_inverse_is_fitting_without_them():
-    masks = IndexDesign(shapley_measure(1, 1))(N, 40, np.random.default_rng(0)).masks
-    values = function(masks)
-    member = IndexPosterior.of(masks, values).members[0]
-    ends = masks.all(axis=1) | ~masks.any(axis=1)
-    hyper, part = member.process.hyperparameters, member.scale.inside(masks.sum(axis=1), values)
-    for alpha, (fit, _) in zip(member.alphas, fold_rows(40, 10, 0), strict=True):
-        rows = np.union1d(fit, np.flatnonzero(ends))
-        matrix = gram(hyper.kernel, masks[rows], masks[rows]) + hyper.noise * np.eye(len(rows))
-        expected = np.linalg.solve(matrix, part[rows] - part.mean())
-        np.testing.assert_allclose(alpha[rows], expected, atol=1e-6 * np.abs(expected).max())
+def test_all_measured_values_are_the_index_itself():
+    masks = all_masks(6)
+    values = np.random.default_rng(0).normal(size=64)
+    exact = sx.fit(masks, values).interactions("SII", 2)
+    pairs = np.array(list(combinations(range(6), 2)))
+    means, _ = IndexPosterior.of(masks, values).read(shapley_measure(2, 2), pairs)
+    np.testing.assert_allclose(means, [exact[tuple(pair)] for pair in pairs.tolist()], atol=1e-9)
 
 
 # -- bad input -------------------------------------------------------------------------------------

@@ -17,6 +17,7 @@ from spexlens.transforms.kernel_indices import (
     coalition_weights,
     index_covariances,
     index_map,
+    index_means,
     index_prior_variances,
 )
 from tests.strategies import random_sparse
@@ -108,6 +109,11 @@ def test_an_amplitude_that_grows_with_the_size_is_read_exactly(name, t):
     expected = matrix.T @ weights
     found = index_covariances(made, every, measure, group, growth)
     np.testing.assert_allclose(found, expected, atol=1e-9 * np.abs(expected).max())
+    alpha = np.linspace(-1.0, 1.0, len(every))
+    found = index_means(made, every, alpha, measure, group, growth)
+    np.testing.assert_allclose(found, alpha @ expected, atol=1e-8 * np.abs(expected).max())
+    few = index_covariances(made, every, measure, group[:2], growth)
+    np.testing.assert_allclose(few, expected[:, :2], atol=1e-9 * np.abs(expected).max())
     variances = np.einsum("ik,ij,jk->k", weights, matrix * amplitude, weights)
     found = index_prior_variances(made, measure, group, growth)
     np.testing.assert_allclose(found, variances, rtol=1e-9)

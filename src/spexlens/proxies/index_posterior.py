@@ -28,7 +28,7 @@ from spexlens.proxies.gaussian_process import (
     learn,
     with_shrinkage,
 )
-from spexlens.proxies.solvers import CholeskySolver
+from spexlens.proxies.marginal_likelihood import Priors
 from spexlens.transforms.diagonal import Measure
 from spexlens.transforms.kernel import gram
 from spexlens.transforms.kernel_indices import (
@@ -37,17 +37,24 @@ from spexlens.transforms.kernel_indices import (
     coalition_energy,
     coalition_weights,
     index_covariances,
+    index_means,
     index_prior_variances,
 )
 
-_LEARNING, _AGAIN = Learning(max_steps=30), Learning(max_steps=5)
+_STEPS, _AGAIN = 30, 5
+_FEW, _ANEW = 300, 8  # up to as many rows a fold learns anew, in so many steps
+_EVEN = 0.2  # width of the log relevances of a process whose players are nearly alike
 _LENGTHS = (0.7, 1.5, 3.0, 6.0)  # players over which the mean of a size changes
 _VARIANCES = (0.3, 1.0, 3.0)  # of the means, as shares of the values'
 _PRIOR_DEGREES = 3  # with which the variance within a size is drawn to that within all
 _PRIOR_ROWS = 20  # that say that the processes count alike
-_JACKKNIFE = 10
+_STUDENT = 1.3  # of 90 % intervals from five folds, beside 1.645
 _MOST_JUDGED = 2000  # rows that decide how much each process counts
+_STRONGEST = 1.0  # more, in prior deviations, where nothing is known: see `Member.read`
+_TRUST = 0.1  # of a tenth of the rows: what a member's likelihood out of fold says of its errors
+_LEAST_TRUST = 0.02
 _BLOCK = 1000
+_ENTRIES = 8_000_000  # of a matrix of covariances
 _NEAR = 0.7  # sizes whose spreads are read together
 _RATES = (2.0, 4.0, 8.0, 16.0)  # of growth and decay of the spread over all players, in e-folds
 _LEAST_UNSEEN = 1e-3  # of a size
@@ -62,10 +69,18 @@ class Scale:
     ----------
     profile : float array (n + 1,)
     growth : Growth
+    even : bool
+        Whether all players are taken as nearly alike: few masks may make one look irrelevant.
     """
 
     profile: FloatArray
     growth: Growth
+    even: bool = False
+
+    def learning(self, steps: int) -> Learning:
+        """Return how its process is learned."""
+        priors = Priors(relevance=_EVEN) if self.even else Priors()
+        return Learning(max_steps=steps, priors=priors)
 
     @property
     def amplitude(self) -> FloatArray:
@@ -80,68 +95,74 @@ class Scale:
 
 @dataclass(frozen=True, eq=False)
 class Member:
-    """A process of the stack, conditioned on all values.
+    """A process of the stack, conditioned on some of the values.
 
     Attributes
     ----------
     scale : Scale
     process : GaussianProcess
-    alphas : float array (folds, N)
-        The process without a tenth of the rows at a time: `GaussianProcess.alpha`, zero there.
     missed : float array (N,)
-        Values minus the smooth mean at the masks.
+        All values minus its smooth mean at their masks.
     """
 
     scale: Scale
     process: GaussianProcess
-    alphas: FloatArray
     missed: FloatArray
 
     @staticmethod
     def of(
-        masks: BoolArray, values: FloatArray, scale: Scale, hyper: Hyperparameters, seed: int
+        masks: BoolArray, values: FloatArray, scale: Scale, hyper: Hyperparameters, rows: IntArray
     ) -> Member:
-        """Condition on all values."""
+        """Condition on `rows` of masks `(N, n)` and values `(N,)`."""
         sizes = masks.sum(axis=1)
         part = scale.inside(sizes, values)
-        process = condition(masks, part, hyper, np.random.default_rng(seed))
-        mean = process.mean + gram(hyper.kernel, masks, masks) @ process.alpha
-        missed = scale.amplitude[sizes] * (part - mean)
-        ends: BoolArray = np.asarray(masks.all(axis=1) | ~masks.any(axis=1))
-        return Member(scale, process, _without_folds(process, ends, seed), missed)
+        process = condition(masks[rows], part[rows], hyper, np.random.default_rng(0))
+        mean = np.concatenate(
+            [
+                process.mean + process.alpha @ gram(hyper.kernel, masks[rows], masks[start:stop])
+                for start, stop in _blocks(len(masks))
+            ]
+        )
+        return Member(scale, process, scale.amplitude[sizes] * (part - mean))
 
-    def read(
-        self, measure: Measure, group: IntArray, weights: FloatArray
-    ) -> tuple[FloatArray, FloatArray]:
-        """Read an index of the smooth mean, and errors of the index, each `(K,)`.
-
-        Errors are those of the posterior, widened for shrinkage (`with_shrinkage`), and of the
-        jackknife over a tenth of the rows at a time, in squares: the first are right for functions
-        of the prior's kind, the second sees how the reading of this function changes with the masks
-        that were drawn. What the noise stands for is part of the function.
+    def mean(self, measure: Measure, group: IntArray, weights: FloatArray) -> FloatArray:
+        """Read an index of the mean off the masks and of the values at them, `(K,)`.
 
         Parameters
         ----------
         measure : Measure
         group : int array (K, t)
         weights : float array (N, K)
-            `coalition_weights` of the masks.
+            `coalition_weights` of all masks.
         """
-        process, growth = self.process, self.scale.growth
-        kernel, rows = process.hyperparameters.kernel, process.solver.rows
-        noise, amplitude = process.hyperparameters.noise, self.scale.amplitude
+        t, process = group.shape[1], self.process
+        kernel = process.hyperparameters.kernel
+        smooth = index_means(
+            kernel, process.masks, process.alpha, measure, group, self.scale.growth
+        )
+        level = self.process.mean * size_effect(self.scale.amplitude, t, measure)
+        level += size_effect(self.scale.profile, t, measure)
+        found: FloatArray = smooth + level + self.missed @ weights
+        return found
+
+    def errors(self, measure: Measure, group: IntArray, weights: FloatArray) -> FloatArray:
+        """Compute errors of the posterior, `(K,)`, widened where little is known.
+
+        What the noise stands for is part of the function. Strong effects, which people look at, are
+        pulled towards zero (`with_shrinkage`), and lie further out than the prior's deviation.
+        """
+        process, growth, t = self.process, self.scale.growth, group.shape[1]
+        kernel, noise = process.hyperparameters.kernel, process.hyperparameters.noise
+        amplitude = self.scale.amplitude
         columns = index_covariances(kernel, process.masks, measure, group, growth)
         smooth = process.alpha @ columns
-        t = group.shape[1]
-        level = process.mean * size_effect(amplitude, t, measure)
-        level += size_effect(self.scale.profile, t, measure)
         columns += (noise * amplitude[process.masks.sum(axis=1)])[:, None] * weights
         prior = index_prior_variances(kernel, measure, group, growth)
         prior += noise * coalition_energy(amplitude, measure, t)
-        left = prior - process.solver.quadratic(columns[rows])
-        own = with_shrinkage(smooth, np.sqrt(np.maximum(left, 0.0)), prior)
-        between = (self.alphas @ columns).std(axis=0) * np.sqrt(len(self.alphas) - 1)
-        return smooth + level, np.hypot(own, between)
+        left = prior - process.solver.quadratic(columns[process.solver.rows])
+        unknown = np.clip(left / np.maximum(prior, np.finfo(np.float64).tiny), 0.0, 1.0)
+        own = with_shrinkage(smooth, np.sqrt(unknown * prior), prior)
+        return own * (1 + _STRONGEST * unknown)
 
 
 @dataclass(frozen=True, eq=False)
@@ -152,14 +173,21 @@ class IndexPosterior:
     ----------
     members : tuple of Member
         Those that count.
+    folds : tuple of tuple of Member
+        The same without a fifth of the rows at a time, hyper-parameters learned anew.
     weights : float array (R,)
         Of the members; they add up to 1.
+    trust : float array (R,)
+        How much the errors of each count, and what its mean is from that of the stack: adds up to
+        1. Few rows do not tell a member that is right from one that is not.
     widening : float
         Factor on the standard errors, from the folds.
     """
 
     members: tuple[Member, ...]
+    folds: tuple[tuple[Member, ...], ...]
     weights: FloatArray
+    trust: FloatArray
     widening: float
 
     @staticmethod
@@ -168,74 +196,88 @@ class IndexPosterior:
         (count, n), sizes, rng = masks.shape, masks.sum(axis=1), np.random.default_rng(seed)
         scales = _scales(sizes, values, n)
         found = [
-            learn(masks, scale.inside(sizes, values), learning=_LEARNING, rng=rng)
+            learn(masks, scale.inside(sizes, values), learning=scale.learning(_STEPS), rng=rng)
             for scale in scales
         ]
+        ends = np.flatnonzero(masks.all(axis=1) | ~masks.any(axis=1))
         some = np.sort(rng.permutation(count)[:_MOST_JUDGED])
         means, deviations = np.empty((2, len(scales), count))
+        folds = []
         for fold in fold_rows(len(some), FOLDS, seed):
-            fit, judge = some[fold[0]], some[fold[1]]
-            anew = _scales(sizes[fit], values[fit], n)
-            for row, (near, scale) in enumerate(zip(found, anew, strict=True)):
-                part = scale.inside(sizes[fit], values[fit])
-                again = learn(masks[fit], part, learning=_AGAIN, rng=rng, near=near)
-                process = condition(masks[fit], part, again, rng)
-                guess, variances = process.predict(masks[judge])
-                unit = scale.amplitude[sizes[judge]]
-                means[row, judge] = unit * guess + scale.profile[sizes[judge]]
-                deviations[row, judge] = unit * np.sqrt(variances + again.noise + again.shared)
-        means, deviations = means[:, some], deviations[:, some]
-        weights = stack_weights(means, values[some], _unseen(sizes, n)[some])
+            fit, judge = np.union1d(some[fold[0]], ends), some[fold[1]]
+            again = []
+            for row, (own, near) in enumerate(
+                zip(_scales(sizes[fit], values[fit], n), found, strict=True)
+            ):
+                part = own.inside(sizes[fit], values[fit])
+                few = len(fit) <= _FEW
+                hyper = learn(
+                    masks[fit],
+                    part,
+                    learning=own.learning(_ANEW if few else _AGAIN),
+                    rng=rng,
+                    near=None if few else near,
+                )
+                member = Member.of(masks, values, own, hyper, fit)
+                _, variances = member.process.predict(masks[judge])
+                means[row, judge] = values[judge] - member.missed[judge]
+                deviations[row, judge] = own.amplitude[sizes[judge]] * np.sqrt(
+                    variances + hyper.noise
+                )
+                again.append(member)
+            folds.append(again)
+        means, deviations, shares = means[:, some], deviations[:, some], _unseen(sizes, n)[some]
+        weights = stack_weights(means, values[some], shares)
         widening = calibrated(values[some] - weights @ means, weights @ deviations)
-        kept = np.flatnonzero(weights > 0)
-        members = tuple(Member.of(masks, values, scales[r], found[r], seed) for r in kept)
-        return IndexPosterior(members, weights[kept], widening)
+        losses = (values[some] - means) ** 2 @ shares + np.finfo(np.float64).tiny
+        trust = np.exp(-_TRUST * len(some) * np.log(losses / losses.min()))
+        trust = (weights + trust / trust.sum()) / 2
+        kept = np.flatnonzero(trust > _LEAST_TRUST)
+        return IndexPosterior(
+            tuple(Member.of(masks, values, scales[r], found[r], np.arange(count)) for r in kept),
+            tuple(tuple(again[r] for r in kept) for again in folds),
+            weights[kept] / weights[kept].sum(),
+            trust[kept] / trust[kept].sum(),
+            widening,
+        )
 
     def read(self, measure: Measure, group: IntArray) -> tuple[FloatArray, FloatArray]:
         """Read an index (`transforms.diagonal`) of sets `(K, t)`: means and errors, each `(K,)`."""
         means, errors = np.empty(len(group)), np.empty(len(group))
-        for start in range(0, len(group), _BLOCK):
-            part = slice(start, start + _BLOCK)
+        size = max(_BLOCK, _ENTRIES // len(self.members[0].missed))
+        for start, stop in _blocks(len(group), size):
+            part = slice(start, stop)
             means[part], errors[part] = self._read(measure, group[part])
         return means, errors
 
     def _read(self, measure: Measure, group: IntArray) -> tuple[FloatArray, FloatArray]:
         weights = coalition_weights(self.members[0].process.masks, measure, group)
-        readings = [member.read(measure, group, weights) for member in self.members]
-        smooth = np.stack([mean for mean, _ in readings])
-        each = smooth + np.stack([member.missed @ weights for member in self.members])
+        each = np.stack([member.mean(measure, group, weights) for member in self.members])
+        errors = np.stack([member.errors(measure, group, weights) for member in self.members])
         mean = self.weights @ each
-        between = np.sqrt(self.weights @ (each - mean) ** 2)
-        within = self.widening * (self.weights @ np.stack([errors for _, errors in readings]))
-        return mean, np.hypot(within, between)
+        own = self.trust @ ((self.widening * errors) ** 2 + (each - mean) ** 2)
+        without = [
+            self.weights @ np.stack([member.mean(measure, group, weights) for member in again])
+            for again in self.folds
+        ]
+        spread = _STUDENT**2 * (len(without) - 1) * np.var(without, axis=0)
+        return mean, np.sqrt(own + spread)
 
 
-def _without_folds(process: GaussianProcess, ends: BoolArray, seed: int) -> FloatArray:
-    """Solve without each tenth of the rows, `ends` `(N,)` apart: `alpha` of each, `(folds, N)`.
-
-    From one inverse: leaving rows J out takes `C^-1[:, J] C^-1[J, J]^-1 alpha_J` away. Ten folds,
-    or as many as there are rows. Past what one factor holds errors are wide as it is, and none is
-    left out.
-    """
-    alpha, count = process.alpha, len(process.alpha)
-    if not isinstance(process.solver, CholeskySolver):
-        return alpha[None]
-    inverse = process.solver.solve(np.eye(count))
-    folds = fold_rows(count, _JACKKNIFE, seed)
-    alphas = np.repeat(alpha[None], len(folds), axis=0)
-    for own, (_, judged) in zip(alphas, folds, strict=True):
-        left = judged[~ends[judged]]
-        if len(left):
-            own -= inverse[:, left] @ np.linalg.solve(inverse[np.ix_(left, left)], alpha[left])
-            own[left] = 0.0
-    return alphas
+def _blocks(count: int, size: int = _BLOCK) -> list[tuple[int, int]]:
+    return [(start, min(start + size, count)) for start in range(0, count, size)]
 
 
 def _scales(sizes: IntArray, values: FloatArray, n: int) -> list[Scale]:
     profile = size_profile(sizes, values, n)
     growth = size_growth(sizes, values - profile[sizes], n)
-    plain = [Scale(np.zeros(n + 1), CONSTANT), Scale(profile, CONSTANT)]
-    return plain if growth.is_constant else [*plain, Scale(profile, growth)]
+    none = np.zeros(n + 1)
+    return [
+        Scale(none, CONSTANT),
+        Scale(none, CONSTANT, even=True),
+        Scale(profile, CONSTANT),
+        Scale(profile, growth),
+    ]
 
 
 def size_growth(sizes: IntArray, rest: FloatArray, n: int) -> Growth:

@@ -58,6 +58,7 @@ class Growth:
 
 
 CONSTANT = Growth(((1.0, 1.0),))
+_ROWS = 64  # read at once
 
 
 def index_covariances(
@@ -83,18 +84,59 @@ def index_covariances(
         a.
     """
     total = np.zeros((len(masks), len(group)))
-    product = np.empty((len(group), len(masks)))
     for factor, rate in growth.terms:
         averages, ratios = _node_tables(kernel, measure.nodes, rate)
-        logs = _log_averages(averages, masks)
-        for weight, node_logs, ratio in zip(measure.weights, logs, ratios, strict=True):
-            basis = np.where(masks.T, ratio[1][:, None], ratio[0][:, None])
-            weighted = basis * (factor * weight * kernel.scale * np.exp(node_logs))
-            np.take(weighted, group[:, 0], axis=0, out=product)
-            for column in group.T[1:]:
-                product *= basis[column]
-            total += product.T
+        shares = (factor * kernel.scale) * measure.weights[:, None]
+        shares = shares * np.exp(_log_averages(averages, masks))  # (Q, N)
+        for start in range(0, len(masks), _ROWS):
+            part = slice(start, start + _ROWS)
+            own = masks[part].T.astype(np.float64)
+            basis = ratios[:, 0, :, None] + (ratios[:, 1] - ratios[:, 0])[:, :, None] * own
+            weighted = basis * shares[:, None, part]
+            if group.shape[1] == 1:
+                total[part] += weighted.sum(axis=0)[group[:, 0]].T
+            elif group.shape[1] == 2 and len(group) > kernel.n**2 / 8:
+                square = weighted.transpose(2, 1, 0) @ basis.transpose(2, 0, 1)  # (rows, n, n)
+                total[part] += square[:, group[:, 0], group[:, 1]]
+            else:
+                for first, rest in zip(weighted, basis, strict=True):
+                    product = first[group[:, 0]]
+                    for column in group.T[1:]:
+                        product *= rest[column]
+                    total[part] += product.T
         total += factor * _plain(kernel, masks, measure, group, rate)
+    return total
+
+
+def index_means(
+    kernel: SpectralKernel,
+    masks: BoolArray,
+    alpha: FloatArray,
+    measure: Measure,
+    group: IntArray,
+    growth: Growth = CONSTANT,
+) -> FloatArray:
+    """Compute `alpha @ index_covariances(…)`, `(K,)`: of singles and pairs one product a node."""
+    t = group.shape[1]
+    if t > 2:
+        found: FloatArray = alpha @ index_covariances(kernel, masks, measure, group, growth)
+        return found
+    total = np.zeros(len(group))
+    own = masks.T.astype(np.float64)
+    for factor, rate in growth.terms:
+        averages, ratios = _node_tables(kernel, measure.nodes, rate)
+        shares = (factor * kernel.scale) * measure.weights[:, None] * alpha
+        shares = shares * np.exp(_log_averages(averages, masks))
+        square = np.zeros((kernel.n, kernel.n))
+        for share, (absent, present) in zip(shares, ratios, strict=True):
+            basis = absent[:, None] + (present - absent)[:, None] * own
+            if t == 1:
+                total += (basis @ share)[group[:, 0]]
+            else:
+                square += (basis * share) @ basis.T
+        if t == 2:
+            total += square[group[:, 0], group[:, 1]]
+        total += factor * (alpha @ _plain(kernel, masks, measure, group, rate))
     return total
 
 
@@ -174,10 +216,15 @@ def coalition_weights(masks: BoolArray, measure: Measure, group: IntArray) -> Fl
     `I_T(f) = sum_x weight_T(x) f(x)`, negative where an odd number of the set's players is absent.
     """
     n, t = masks.shape[1], group.shape[1]
-    members = masks.T[group].sum(axis=1).T
-    others = masks.sum(axis=1)[:, None] - members
+    members = np.zeros((len(masks), len(group)), dtype=np.intp)
+    for column in group.T:
+        members += masks[:, column]
     mass = np.array([measure.mass(k, n - t) for k in range(n - t + 1)])
-    weights: FloatArray = np.where((t - members) % 2, -1.0, 1.0) * mass[others]
+    sizes = np.arange(n + 1)[:, None] - np.arange(t + 1)  # others, by size and members
+    signs = (-1.0) ** (t - np.arange(t + 1))
+    table = np.where((sizes >= 0) & (sizes <= n - t), mass[np.clip(sizes, 0, n - t)] * signs, 0.0)
+    members += (t + 1) * masks.sum(axis=1)[:, None]
+    weights: FloatArray = table.ravel()[members]
     return weights
 
 
@@ -245,12 +292,12 @@ def _plain(
     basis = fourier_basis(masks, kernel.p)
     apart, within, constant = _plain_effects(kernel, measure, group.shape[1], rate)
     singles = kernel.linear * kernel.linear_shares
-    total = np.repeat(
-        ((singles * apart) @ basis + kernel.constant * constant)[:, None], len(group), axis=1
-    )
-    inner = basis * (singles * (within - apart))[:, None]
-    for column in group.T:
-        total += inner[column].T
+    total = np.empty((len(masks), len(group)))
+    total[:] = ((singles * apart) @ basis + kernel.constant * constant)[:, None]
+    inner = (basis * (singles * (within - apart))[:, None]).T
+    if inner.any():
+        for column in group.T:
+            total += inner[:, column]
     if rate == 1.0:
         for supports, variances in _extra_families(kernel):
             along = index_map(supports, measure, kernel.p, group)
