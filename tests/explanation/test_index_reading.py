@@ -81,7 +81,7 @@ def test_a_run_at_one_half_covers_its_own_indices_and_doubts_others():
     assert explanation.interactions("FBII").std_err is not None
     for index in ("Moebius", "SV", "SII", "STII", "FSII"):
         doubted = explanation.interactions(index)
-        assert f"Run with index='{index}'" in doubted.note
+        assert f"Masks of explain(game, index='{index}')" in doubted.note
         assert doubted.std_err is None
         assert doubted.top(2).note == doubted.note
         assert doubted.note in repr(doubted)
@@ -96,7 +96,7 @@ def test_given_masks_of_any_sizes_are_read_too_and_those_at_one_half_are_doubted
     assert error(explanation.interactions(), "SV", 1) < 0.03
     half = sample_masks(30, 250, rng)
     doubted = sx.fit(half, half[:, 0] * 1.0, algorithm="lasso", index="SV", rng=0).interactions()
-    assert "Run with index='SV'" in doubted.note
+    assert "Masks of explain(game, index='SV')" in doubted.note
 
 
 def test_exact_games_give_exact_indices():
@@ -204,7 +204,7 @@ def test_all_measured_values_are_the_index_itself():
 
 @pytest.mark.parametrize(("given", "match"), [
     ({"index": "nonsense"}, "unknown index"),
-    ({"index": "SV", "order": 2}, "order of SV over 10 players = 2 given"),
+    ({"index": "SV", "order": 2}, "order = 2 given, but SV"),
     ({"index": "SII", "order": 11}, "1 to 10"),
     ({"index": "SII", "order": 1.5}, "whole number"),
     ({"index": "SV", "p": 0.9}, "p = 0.9 given with index"),
@@ -218,15 +218,87 @@ def test_what_does_not_go_with_an_index_is_told(given, match):
         sx.explain(GAME, **{"budget": 60, **given})
 
 
-def test_budgets_below_n_players_never_absent_and_masks_of_one_size_are_survived():
+@pytest.mark.parametrize("given", [{"order": 2}, {"index": "BII", "order": 0}, {"p": "0.5"}])
+def test_what_does_not_go_with_given_values_is_told(given):
+    masks = sample_masks(N, 40, np.random.default_rng(0))
+    with pytest.raises(sx.InvalidInputError, match=f"{list(given)[-1]}.* = .* given"):
+        sx.fit(masks, function(masks), algorithm="lasso", **given)
+    with pytest.raises(sx.InvalidInputError, match=f"{list(given)[-1]}.* = .* given"):
+        sx.explain(GAME, 40, "lasso", **given)
+
+
+def test_budgets_below_n_and_two_players_have_an_index():
     few = sx.explain(GAME, 6, "lasso", index="SV", rng=0)
     assert len(few.interactions()) == N
-    masks = sample_masks(N, 60, np.random.default_rng(0))
-    masks[:, 3] = True
-    constant = sx.fit(masks, function(masks), algorithm="lasso", index="SV", rng=0)
-    assert "present in every mask" in " ".join(constant.notes)
-    one = np.array([np.random.default_rng(i).permutation(N) < 5 for i in range(60)])
-    one = np.unique(one, axis=0)
-    assert "SV" in sx.fit(one, function(one), algorithm="lasso", index="SV").interactions().note
     two = sx.FunctionGame(lambda masks: 1.0 * masks.all(axis=1), 2)
     assert sx.explain(two, 4, index="SII").interactions()[(0, 1)] == 1.0
+    one = sx.FunctionGame(lambda masks: 3.0 * masks[:, 0], 1)
+    assert sx.explain(one, 2, index="SII").interactions().to_dict() == {(0,): 3.0}
+
+
+LINEAR = [row.name for row in sx.INDICES.values() if row.measure is not None]
+
+
+@pytest.mark.parametrize("index", LINEAR)
+def test_masks_of_one_size_tell_nothing_of_what_all_players_add_alike(index):
+    masks = all_masks(8)
+    masks = masks[masks.sum(axis=1) == 4]
+    values = masks @ np.arange(8.0) + 5.0 * masks.sum(axis=1)
+    asked = sx.fit(masks, values, algorithm="lasso", index=index, rng=0)
+    plain = sx.fit(masks, values, algorithm="kernelspex", rng=0)
+    for found in (asked.interactions(), plain.interactions(index)):
+        assert found.note.startswith("all masks keep 4 of 8 players")
+        assert found.std_err is None
+
+
+@pytest.mark.parametrize("index", LINEAR)
+def test_nothing_is_told_of_players_that_all_masks_keep_or_none_does(index):
+    always = index.endswith("I")
+    masks = sample_masks(6, 40, np.random.default_rng(0))
+    masks[:, 3] = always
+    explanation = sx.fit(masks, masks @ np.arange(6.0), algorithm="lasso", index=index, rng=0)
+    found = explanation.interactions()
+    assert {3} == set(range(6)) - {player for players in found for player in players}
+    assert found[(5,)] == pytest.approx(5.0, abs=0.3)
+    assert f"present in {'every' if always else 'no'} mask" in " ".join(explanation.notes)
+
+
+@pytest.mark.parametrize("index", ["SV", "FSII", "Moebius"])
+def test_equal_values_have_no_effects_under_any_index(index):
+    game = sx.FunctionGame(lambda masks: np.full(len(masks), 7.0), N)
+    assert not sx.explain(game, 40, "lasso", index=index, rng=0).interactions().top(1)
+
+
+@pytest.mark.parametrize("algorithm", ["auto", "lasso", "kernelspex", "exact"])
+def test_full_tables_have_exact_indices_whatever_fits_the_spectrum(algorithm):
+    masks = all_masks(5)
+    values = np.exp(masks @ np.linspace(-1, 1, 5))
+    exact = sx.fit(masks, values, algorithm="exact")
+    for index in ("SV", "FSII"):
+        found = sx.fit(masks, values, algorithm=algorithm, index=index, rng=0).interactions()
+        assert found.to_dict() == exact.interactions(index).to_dict()
+    rng = np.random.default_rng(0)
+    thrice = np.repeat(masks, 3, axis=0)
+    noisy = np.repeat(values, 3) + 0.1 * rng.normal(size=len(thrice))
+    found = sx.fit(thrice, noisy, algorithm=algorithm, index="SII", rng=0).interactions()
+    single = found.std_err[found.supports.orders() == 1]
+    weights = [(1 / (5 * comb)) ** 2 for comb in (1, 4, 6, 4, 1)]
+    expected = 0.1 / np.sqrt(3) * np.sqrt(2 * np.dot(weights, (1, 4, 6, 4, 1)))
+    np.testing.assert_allclose(single, expected, rtol=0.3)
+
+
+# -- what else is read from it ---------------------------------------------------------------------
+
+
+def test_an_index_holds_its_lower_orders_and_its_values():
+    pairs = sx.explain(GAME, 60, "lasso", index="SII", order=2, rng=0)
+    singles = pairs.interactions("SII", 1)
+    assert singles.to_dict() == {T: e for T, e in pairs.interactions().items() if len(T) == 1}
+    assert pairs.interactions("SV").to_dict() == singles.to_dict()
+    assert (pairs.interactions("SV").index, pairs.pairs().index) == ("SV", "SII")
+    assert pairs.interactions("SV").std_err is not None
+    taylor = sx.explain(GAME, 60, "lasso", index="STII", order=2, rng=0)
+    assert taylor.interactions("SV").to_dict() != taylor.interactions("STII", 1).to_dict()
+    values = sx.explain(GAME, 60, "lasso", index="SV", rng=0)
+    assert values.interactions("SII").index == "SII"
+    assert values.pairs().index in ("FBII", "WBII")
