@@ -46,7 +46,7 @@ def record(name: str, model: sx.models.CausalLM) -> None:
     kind, step, p = GAMES[name]
     layers = range(0, model.model.config.num_hidden_layers, step)
     questions = [sx.lenses.Question(*prompt) for prompt in PROMPTS]
-    game = sx.component_game(model, questions, SITES[kind](model.model, layers))
+    game = sx.component_game(model, questions, SITES[kind].sites(model.model, layers))
     n = len(game.players)
     masks = sx.sample_masks(n, FITTED + JUDGED, np.random.default_rng(0), p)
     game(masks[:8])

@@ -1,6 +1,7 @@
 """Derivatives by gates: equal to finite differences, and nothing left of them."""
 
 from copy import deepcopy
+from dataclasses import replace
 
 import numpy as np
 import pytest
@@ -8,10 +9,12 @@ import torch
 
 from spexlens.errors import NoDerivativeError
 from spexlens.lenses.components.game import component_game
+from spexlens.lenses.components.probe_score import ProbeScore
 from spexlens.lenses.components.questions import Question
 from spexlens.models.gating.runner import gated_runner
 from spexlens.models.gating.sites import SITES
 from spexlens.models.pretrained.causal_lm import CausalLM
+from tests.models.pretrained.test_encoder import tiny_encoder
 from tests.tiny_models import tiny_model, tiny_tokenizer
 
 STEP = 2.0**-10  # exact in the float32 of gates; some norms round to float32 whatever the weights
@@ -83,6 +86,14 @@ def test_every_smooth_score(score):
     check(game)
 
 
+def test_a_probe_on_an_encoder():
+    encoder = replace(tiny_encoder(), model=deepcopy(tiny_encoder().model).double())
+    score = ProbeScore(np.random.default_rng(0).normal(size=32), 0.5, np.array([1, 0]))
+    check(component_game(encoder, ["good film", "a b c d"], score=score))
+    right = replace(score, accuracy=True)
+    assert component_game(encoder, ["good film", "bad"], score=right).sensitivity_cost == 0
+
+
 def test_single_precision_and_small_batches():
     exact = component_game(precise("llama"), QUESTIONS)
     lm = CausalLM(tiny_model(), tiny_tokenizer(), "tiny")
@@ -132,7 +143,7 @@ def test_a_model_that_autograd_cannot_pass_says_so(mode):
 
 def test_what_does_not_fit_in_memory_is_run_in_smaller_batches():
     lm = CausalLM(deepcopy(tiny_model()), tiny_tokenizer(), "tiny")
-    sites = SITES["heads"](lm.model)
+    sites = SITES["heads"].sites(lm.model)
     runner = gated_runner(lm.passes, sites, lm.token_ids(["the film was"]))
     tokens = len(runner.sequences[0])
 
