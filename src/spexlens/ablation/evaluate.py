@@ -11,7 +11,7 @@ import numpy as np
 
 from spexlens.ablation.budget import Budget, Deadline, tokens_of
 from spexlens.ablation.engines import Batch, Engine, FailedBatchError, find_engine
-from spexlens.ablation.interruption import first_interrupt
+from spexlens.ablation.interruption import first_interrupt, values_on_errors
 from spexlens.ablation.store import Shelf, StoreLike, find_store
 from spexlens.core.arguments import whole
 from spexlens.core.game import Game, Refusing, answered, as_values
@@ -167,7 +167,7 @@ def measure(
         rows = rows[: budget.affordable(game, distinct[rows])]
         tokens = 0 if budget.tokens is None else int(tokens_of(game, distinct[rows]).sum())
         deadline = Deadline(budget.seconds)
-        with limited(deadline.limit):
+        with limited(deadline.limit), values_on_errors(run.paid, "measuring"):
             run.measure(rows, engine, batch_size, deadline)
     if len(run.missing()):
         raise run.error(
@@ -250,8 +250,12 @@ class _Run:
 
     def error(self, kind: type[AblationError], message: str) -> AblationError:
         """Return an error that carries all there is."""
+        return kind(message, *self.paid(), self.calls, self.reused)
+
+    def paid(self) -> tuple[BoolArray, FloatArray]:
+        """Return all masks that have a value, and the values."""
         values = self.values[self.known] if self.known.any() else np.zeros(0)
-        return kind(message, self.masks[self.known], values, self.calls, self.reused)
+        return self.masks[self.known], values
 
     def kept(self) -> str:
         """Say where the values are, for messages."""

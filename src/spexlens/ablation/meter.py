@@ -5,12 +5,11 @@ from __future__ import annotations
 import time
 from dataclasses import replace
 
-import numpy as np
-
 from spexlens.ablation.budget import Budget
 from spexlens.ablation.engines import Engine
-from spexlens.ablation.evaluate import BATCH_SIZE, Progress, measure
+from spexlens.ablation.evaluate import BATCH_SIZE, Measured, Progress, measure
 from spexlens.ablation.gradients import Told
+from spexlens.ablation.interruption import joined, values_on_errors
 from spexlens.ablation.store import StoreLike
 from spexlens.core.game import Game, answered
 from spexlens.core.masks import BoolArray, FloatArray
@@ -69,16 +68,8 @@ class Meter:
         """Measure values `(m,)` or `(m, q)` of masks `(m, n)`, NaN for refused ones: `measure`."""
         if self._started is None:
             self._started = time.monotonic()
-        try:
-            measured = measure(
-                self._game, masks, batch_size=self._batch_size, progress=self._tell,
-                engine=self._engine, store=self._store, budget=self._left(),
-            )  # fmt: skip
-        except AblationError as error:
-            self.calls += error.calls
-            self.reused += error.reused
-            self._add_earlier(error)
-            raise
+        with values_on_errors(self.paid, "measuring"):
+            measured = self._measure(masks)
         self.calls += measured.calls
         self.refused += measured.refused
         self.reused += measured.reused
@@ -115,6 +106,7 @@ class Meter:
             return Told.of(error.masks, error.values)
         except AblationError as error:
             self._spend(game.cost * error.calls)
+            error.masks, error.values = self.paid()  # derivatives are no values to fit
             raise
         self._spend(game.cost * measured.calls)
         self._tokens += measured.tokens
@@ -124,14 +116,23 @@ class Meter:
         self.calls += calls
         self.spent_on_gradients += calls
 
-    def _add_earlier(self, error: AblationError) -> None:
-        """Put the values of earlier calls on the error too: nothing measured is lost."""
-        parts = [*self._measured, *([(error.masks, error.values)] if len(error.masks) else [])]
-        if self._measured:
-            count = sum(len(masks) for masks, _ in self._measured)
-            error.add_note(f"{count} values measured in earlier rounds are on this error as well.")
-            error.masks = np.concatenate([masks for masks, _ in parts])
-            error.values = np.concatenate([values for _, values in parts])
+    def paid(self) -> tuple[BoolArray, FloatArray]:
+        """Return all masks that have a value, and the values: of errors too, until they came."""
+        return joined(self._measured)
+
+    def _measure(self, masks: BoolArray) -> Measured:
+        try:
+            return measure(
+                self._game, masks, batch_size=self._batch_size, progress=self._tell,
+                engine=self._engine, store=self._store, budget=self._left(),
+            )  # fmt: skip
+        except BaseException as error:
+            if isinstance(error, AblationError):
+                self.calls += error.calls
+                self.reused += error.reused
+            if len(getattr(error, "masks", ())):
+                self._measured.append((error.masks, error.values))  # type: ignore[attr-defined]
+            raise
 
     def _left(self) -> Budget:
         assert self._started is not None

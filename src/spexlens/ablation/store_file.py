@@ -70,18 +70,24 @@ def writing(
 def reading(path: Path, timeout: float) -> Iterator[tuple[sqlite3.Connection, int]]:
     """Connect to a store's file to read only, wherever it lies; give its version too.
 
-    A file that cannot be written is read as it is, together with its `-wal`.
+    A file that cannot be written (a read-only or full disk) is read as it is, with its `-wal`.
     """
     if not path.is_file():
         raise StoreError(f"there is no store {path}.")
     with tempfile.TemporaryDirectory() as folder:
         opened, mode = path, "mode=rw"
-        if not is_writable(path):
+        if not (is_writable(path) and _can_share(path, timeout)):
             mode = "mode=ro&immutable=1"
             if pending(path):
                 opened, mode = Path(folder) / path.name, "mode=rw"
-                shutil.copyfile(path, opened)
-                shutil.copyfile(_beside(path, "wal"), _beside(opened, "wal"))
+                try:
+                    shutil.copyfile(path, opened)
+                    shutil.copyfile(_beside(path, "wal"), _beside(opened, "wal"))
+                except OSError as error:
+                    raise StoreError(
+                        f"the store {path} cannot be read where it lies, and not be copied to "
+                        f"{folder}: {error.strerror}. Free some space there."
+                    ) from error
         _check_whole(opened, timeout, told_as=path)
         with _opened(opened, mode, timeout, told_as=path) as db:
             with told(path):
@@ -164,6 +170,7 @@ def told(path: str | Path) -> Iterator[None]:
 _DAMAGED = "The file is damaged; give another path, or a copy of it from before."
 _READ_ONLY = "Give a path in a folder that can be written; `spexlens store copy` copies a store."
 _ADVICE = {
+    sqlite3.SQLITE_IOERR: "The disk may be full, or gone. What was written before is safe.",
     sqlite3.SQLITE_FULL: "What it held before is safe. Free some space, or give a store elsewhere.",
     sqlite3.SQLITE_NOTADB: "The file is not a store, or is damaged; give another path.",
     sqlite3.SQLITE_CORRUPT: _DAMAGED,
@@ -198,6 +205,19 @@ def _opened(path: Path, mode: str, timeout: float, told_as: Path) -> Iterator[sq
         yield db
 
 
+def _can_share(path: Path, timeout: float) -> bool:
+    """Tell whether there is room for the file by which SQLite's processes share a store."""
+    try:
+        with _opened(path, "mode=rw", timeout, told_as=path) as db:
+            db.execute("SELECT count(*) FROM sqlite_master").fetchone()
+    except sqlite3.OperationalError as error:
+        kinds = (sqlite3.SQLITE_IOERR, sqlite3.SQLITE_FULL, sqlite3.SQLITE_CANTOPEN)
+        return error.sqlite_errorcode & 0xFF not in kinds
+    except sqlite3.Error:
+        pass  # told when it is opened
+    return True
+
+
 def _beside(path: Path, ending: str) -> Path:
     return path.with_name(f"{path.name}-{ending}")
 
@@ -219,16 +239,16 @@ def _check_whole(path: Path, timeout: float, told_as: Path | None = None) -> Non
         if pending(path):
             raise StoreError(f"the store {told_as} is malformed: it is empty. {_DAMAGED}")
         return
-    alone = not any(_beside(path, ending).exists() for ending in ("wal", "shm"))
+    alone = not pending(path)
     try:
-        # A file that nobody has open is read without leaving traces beside it.
+        # A file that nobody writes is read without leaving traces beside it.
         mode = "mode=ro&immutable=1" if alone else "mode=ro"
         with _opened(path, mode, timeout, told_as) as db, told(told_as):
             if not _version(db, told_as):
                 raise StoreError(f"{told_as} is a database without a store; give another path.")
             _check(db, path, told_as)
     except StoreError:
-        if alone and _beside(path, "wal").exists():  # somebody has opened it meanwhile
+        if alone and pending(path):  # somebody has written it meanwhile
             _check_whole(path, timeout, told_as)
         else:
             raise

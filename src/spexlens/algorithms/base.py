@@ -216,6 +216,23 @@ class UsesGradients(Protocol):
     uses_gradients: ClassVar[bool]
 
 
+@runtime_checkable
+class Demanding(Protocol):
+    """An algorithm that needs more than numpy and scipy, or whose settings may not fit together."""
+
+    def check(self) -> None:
+        """Raise, before anything is measured, what `recover` would raise at its start.
+
+        Raises
+        ------
+        MissingExtraError
+            Where a package is not installed.
+        InvalidInputError
+            Where the settings do not fit together.
+        """
+        ...
+
+
 def draw_seed(rng: np.random.Generator) -> int:
     """Draw a seed for `Design.seed`."""
     return int(rng.integers(2**31, dtype=np.int64))

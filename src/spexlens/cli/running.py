@@ -5,15 +5,14 @@ from __future__ import annotations
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import asdict, replace
-from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-import numpy as np
 import typer
 from rich.console import Console
 
 from spexlens.cli.config import write_config
 from spexlens.cli.options import RunOptions, ShowOptions
+from spexlens.cli.paid import Noting, values_kept
 from spexlens.cli.printing import (
     hide_loading_bars,
     print_explanation,
@@ -22,7 +21,7 @@ from spexlens.cli.printing import (
     write_results,
 )
 from spexlens.core.arguments import whole
-from spexlens.errors import AblationError, InvalidInputError
+from spexlens.errors import InvalidInputError
 
 if TYPE_CHECKING:
     from spexlens.ablation.store import Store
@@ -79,15 +78,18 @@ def explain_and_show(
     arguments : dict
         The command's other arguments, for config.toml.
     """
-    explanation = with_removal(explained(game, options), game, options)
-    show(explanation, options)
-    if options.out is not None:
-        write_config(options.out / "config.toml", command, {**arguments, **asdict(options)})
+    explanation = explained(game, options)
+    with values_kept(options.out, game, explanation):
+        explanation = with_removal(explanation, game, options)
+        show(explanation, options)
+        if options.out is not None:
+            write_config(options.out / "config.toml", command, {**arguments, **asdict(options)})
     return explanation
 
 
 def explained(game: Game, options: RunOptions) -> Explanation:
     """Explain a game; a dry run prints the plan and ends the command."""
+    from spexlens.ablation.engines import find_engine
     from spexlens.ablation.plan import plan
     from spexlens.core.game import Priced
     from spexlens.explanation.explain import explain
@@ -102,11 +104,12 @@ def explained(game: Game, options: RunOptions) -> Explanation:
         output.print(f"[bold]Plan[/bold]     {told}", highlight=False)
         raise typer.Exit
     spent = game.spent if isinstance(game, Priced) else str
-    with shown_progress(errors, spent) as progress, _partial_values_kept(options.out):
+    engine = find_engine(options.engine)
+    with values_kept(options.out, game) as paid, shown_progress(errors, spent) as progress:
         return explain(
             game, budget, options.algorithm, rng=options.seed, **asked(game, options), p=options.p,
             holdout=options.holdout, until=until, gradients=_gradients(options), store=store,
-            engine=options.engine, batch_size=options.batch_size, progress=progress,
+            engine=Noting(engine, paid), batch_size=options.batch_size, progress=progress,
         )  # fmt: skip
 
 
@@ -164,19 +167,6 @@ def open_store(options: RunOptions) -> Store | None:
     from spexlens.ablation.store import Store
 
     return None if options.store is None else Store(options.store)
-
-
-@contextmanager
-def _partial_values_kept(folder: Path | None) -> Iterator[None]:
-    """Where a run fails, what it measured is written to `partial.npz` for `spexlens fit`."""
-    try:
-        yield
-    except AblationError as error:
-        if folder is not None and len(error.masks):
-            path = folder / "partial.npz"
-            np.savez_compressed(path, masks=error.masks, values=error.values)
-            error.add_note(f"The values are in {path}; explain them with: spexlens fit {path}")
-        raise
 
 
 def _budget(options: RunOptions) -> Any:

@@ -16,6 +16,7 @@ from spexlens.ablation.budget import Budget
 from spexlens.ablation.engines import Engine
 from spexlens.ablation.evaluate import BATCH_SIZE, Progress
 from spexlens.ablation.gradients import AUTO
+from spexlens.ablation.interruption import values_on_errors
 from spexlens.ablation.meter import Meter
 from spexlens.ablation.progress import ProgressBar
 from spexlens.ablation.store import StoreLike
@@ -58,6 +59,7 @@ from spexlens.explanation.learning_curve import LearningCurve
 from spexlens.explanation.noise import merged, with_noise
 from spexlens.explanation.planning import (
     allowed_calls,
+    check_needs,
     enumerable,
     exact_if_affordable,
     held_out_rows,
@@ -153,7 +155,10 @@ def explain(
     InvalidInputError
         For a budget, share, name or game that does not fit.
     AblationError
-        When the game fails; what was measured until then is on the error.
+        When the game fails. This, a Ctrl-C (`InterruptedRunError`) and every other error after the
+        first ablation, of a fit too, carry what was measured as `.masks` and `.values`.
+    MissingExtraError
+        Before the first ablation, where the algorithm needs a package that is not installed.
 
     Examples
     --------
@@ -204,50 +209,52 @@ def explain(
     asks = asked_gradients(gradients, game, chosen, allowed, ours=isinstance(design, IndexDesign))
     drawn = masks_within(allowed - asks.cost)
 
+    check_needs(chosen)
     warn_of_a_long_fit(chosen, n, len(drawn.masks))
     limits = budget if isinstance(budget, Budget) else Budget()
     meter = Meter(
         game, limits, len(drawn.masks) + asks.cost, batch_size=batch_size, engine=engine,
         store=store, progress=ProgressBar() if progress is True else progress or None,
     )  # fmt: skip
-    if asks.count:
-        told = take_gradients(meter, drawn, asks)
-        notes += (told.note,) if told.note else ()
-        if told.sensitivities is None:
-            drawn = masks_within(allowed - meter.spent_on_gradients)
-        drawn = replace(drawn, sensitivities=told.sensitivities)
-    rounds, reason = run_rounds(drawn, chosen, meter, rule, named)
-    last = rounds[-1] if chosen.exact else exact_if_complete(rounds[-1])
-    curve = None if rule is None else curve_of(rounds)
-    if rule is not None or reason is not None:
-        notes += _stopping_notes(curve_of(rounds), reason, allowed)
-    spent = last.ablations + meter.refused + meter.spent_on_gradients
-    spare = allowed - spent if affords and reason != SPENT else 0
-    baselines, missing = measure_baselines(meter, last, spare)
-    measured = meter.calls - meter.spent_on_gradients
-    if meter.refused:
-        if chosen.exact:
-            notes = ()  # that everything is measured
-        notes += (
-            f"{meter.refused} of {measured + meter.reused} masks were refused and left out; "
-            "they count as ablations. Nothing is known of inputs like them.",
+    with values_on_errors(meter.paid, "fitting"):
+        if asks.count:
+            told = take_gradients(meter, drawn, asks)
+            notes += (told.note,) if told.note else ()
+            if told.sensitivities is None:
+                drawn = masks_within(allowed - meter.spent_on_gradients)
+            drawn = replace(drawn, sensitivities=told.sensitivities)
+        rounds, reason = run_rounds(drawn, chosen, meter, rule, named)
+        last = rounds[-1] if chosen.exact else exact_if_complete(rounds[-1])
+        curve = None if rule is None else curve_of(rounds)
+        if rule is not None or reason is not None:
+            notes += _stopping_notes(curve_of(rounds), reason, allowed)
+        spent = last.ablations + meter.refused + meter.spent_on_gradients
+        spare = allowed - spent if affords and reason != SPENT else 0
+        baselines, missing = measure_baselines(meter, last, spare)
+        measured = meter.calls - meter.spent_on_gradients
+        if meter.refused:
+            if chosen.exact:
+                notes = ()  # that everything is measured
+            notes += (
+                f"{meter.refused} of {measured + meter.reused} masks were refused and left out; "
+                "they count as ablations. Nothing is known of inputs like them.",
+            )
+        notes += gradient_notes(last, meter.spent_on_gradients)
+        if meter.reused:
+            notes += (f"{meter.reused} values were found in the store, {measured} measured.",)
+        if last.ablations < n:
+            notes += (
+                f"{last.ablations} ablations for {n} players: fewer than one a player; expect only "
+                f"the strongest effects. About {suggested_budget(n)} are usual.",
+            )
+        if isinstance(game, Noted):
+            notes += game.notes()
+        counts = allowed, meter.calls
+        manifest = _manifest(game.describe() if isinstance(game, Described) else {})
+        reading = None if asked is None else read_index(*asked, last, tuple(game.players))
+        return _explained(
+            game.players, last, notes + missing, counts, baselines, manifest, curve, reading
         )
-    notes += gradient_notes(last, meter.spent_on_gradients)
-    if meter.reused:
-        notes += (f"{meter.reused} values were found in the store, {measured} measured.",)
-    if last.ablations < n:
-        notes += (
-            f"{last.ablations} ablations for {n} players: fewer than one a player; expect only the "
-            f"strongest effects. About {suggested_budget(n)} are usual.",
-        )
-    if isinstance(game, Noted):
-        notes += game.notes()
-    counts = allowed, meter.calls
-    manifest = _manifest(game.describe() if isinstance(game, Described) else {})
-    reading = None if asked is None else read_index(*asked, last, tuple(game.players))
-    return _explained(
-        game.players, last, notes + missing, counts, baselines, manifest, curve, reading
-    )
 
 
 def fit(

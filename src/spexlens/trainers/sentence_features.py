@@ -11,6 +11,7 @@ from pathlib import Path
 import numpy as np
 from numpy.typing import NDArray
 
+from spexlens._support.files import write_text, written
 from spexlens.errors import InvalidInputError, SpexlensWarning
 
 Embed = Callable[[Sequence[str]], NDArray[np.float32]]
@@ -86,10 +87,9 @@ def kept_features(
     name = getattr(embed, "__name__", type(embed).__name__)
     digest = hashlib.sha256(json.dumps([name, list(sentences)]).encode()).hexdigest()
     if not path.exists():
-        temporary = path.with_suffix(".partial.npy")
-        np.save(temporary, embed(sentences))
-        note.write_text(json.dumps({"embed": name, "sha256": digest}), encoding="utf-8")
-        temporary.replace(path)
+        with written(path) as temporary:
+            np.save(temporary, embed(sentences))
+            write_text(note, json.dumps({"embed": name, "sha256": digest}))
     if not note.exists() or json.loads(note.read_text(encoding="utf-8"))["sha256"] != digest:
         raise InvalidInputError(
             f"{path} holds features of other sentences, or by another embedding than {name}; give "
