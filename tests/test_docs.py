@@ -23,7 +23,9 @@ NOT_RUN = {
 }
 SERVER = "http://localhost:8080/v1"  # of endpoints.md
 AFFORDED = {"budget": 34, "largest": 2}  # at most, on a page that runs a model
-LOADED = 'sx.load_model("smollm2")'  # once a process; tests/cli/test_app.py loads it by name
+QUICK = {"budget": 150, "resamples": 4}  # at most, in a notebook without one
+LAYERS = {"[10, 20]": "[1, 2]", "[0, 15]": "[0, 2]"}  # of pages, in a model of three
+LOADED = 'sx.load_model("smollm2")'  # once a process; tests/test_readme.py runs it whole
 
 
 def code_of(page):
@@ -81,17 +83,24 @@ def runnable(module, blocks, request):
     """The names that blocks of code begin with, and what makes a block affordable."""
     if not needs_model(blocks):
         return {"__name__": module}, str
-    return {"__name__": module, "smollm2": request.getfixturevalue("smollm2")}, affordable
+    return {"__name__": module, "smollm2": request.getfixturevalue("shallow_smollm2")}, affordable
 
 
 def affordable(code):
-    """The code with a model that is loaded, and its budgets cut to what a test can pay."""
-    small = re.sub(
-        rf"\b({'|'.join(AFFORDED)})=(\d+)",
-        lambda found: f"{found[1]}={min(int(found[2]), AFFORDED[found[1]])}",
+    """The code with a model that is loaded, and shallow; budgets cut to what a test can pay."""
+    small = cut(code, AFFORDED)
+    for layers, there in LAYERS.items():
+        small = small.replace(layers, there)
+    return small.replace(LOADED, "smollm2")
+
+
+def cut(code, most):
+    """The code with numbers of these names cut to what they are at most."""
+    return re.sub(
+        rf"\b({'|'.join(most)})=(\d+)",
+        lambda found: f"{found[1]}={min(int(found[2]), most[found[1]])}",
         code,
     )
-    return small.replace(LOADED, "smollm2")
 
 
 @pytest.mark.parametrize(
@@ -121,7 +130,7 @@ def test_a_notebook_was_executed_in_order_and_runs_again(path, tmp_path, monkeyp
     monkeypatch.chdir(tmp_path)
     sources = code_cells(path)
     names, small = runnable("notebook", sources, request)
-    for source in map(small, sources):
+    for source in map(small, (cut(source, QUICK) for source in sources)):
         assert "from spexlens" not in source
         exec(source, names)
 

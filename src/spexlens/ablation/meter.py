@@ -3,15 +3,18 @@
 from __future__ import annotations
 
 import time
+from dataclasses import replace
 
 from spexlens.ablation.budget import Budget
 from spexlens.ablation.engines import Engine
 from spexlens.ablation.evaluate import BATCH_SIZE, Measured, Progress, measure
+from spexlens.ablation.gradients import Told
 from spexlens.ablation.interruption import joined, values_on_errors
 from spexlens.ablation.store import Store
 from spexlens.core.game import Game, answered
 from spexlens.core.masks import BoolArray, FloatArray
-from spexlens.errors import AblationError
+from spexlens.core.sensitivities import SensitivityGame
+from spexlens.errors import AblationError, BudgetSpentError
 
 
 class Meter:
@@ -35,6 +38,8 @@ class Meter:
         Masks that the game refused.
     reused : int
         Masks whose values were found in the store.
+    spent_on_gradients : int
+        Ablations that derivatives counted as; `calls` has them too.
     """
 
     def __init__(
@@ -57,6 +62,7 @@ class Meter:
         self.calls = 0
         self.refused = 0
         self.reused = 0
+        self.spent_on_gradients = 0
 
     def __call__(self, masks: BoolArray) -> FloatArray:
         """Measure values `(m,)` or `(m, q)` of masks `(m, n)`, NaN for refused ones: `measure`."""
@@ -90,6 +96,43 @@ class Meter:
             if len(getattr(error, "masks", ())):
                 self._measured.append((error.masks, error.values))  # type: ignore[attr-defined]
             raise
+
+    def gradients(self, masks: BoolArray) -> Told:
+        """Measure the derivatives of the game's score at masks `(k, n)`, within the same budget.
+
+        Raises
+        ------
+        AblationError
+            As `measure` does, except where the budget ends: then what there is is kept.
+        """
+        if self._started is None:
+            self._started = time.monotonic()
+        game, left = SensitivityGame(self._game), self._left()
+        if left.calls is not None:
+            left = replace(left, calls=left.calls // game.cost)
+
+        def tell(done: int, of: int) -> None:
+            self._tell(game.cost * done, game.cost * of)
+
+        try:
+            measured = measure(
+                game, masks, batch_size=self._batch_size, progress=tell, engine=self._engine,
+                store=self._store, budget=left,
+            )  # fmt: skip
+        except BudgetSpentError as error:
+            self._spend(game.cost * error.calls)
+            return Told.of(error.masks, error.values)
+        except AblationError as error:
+            self._spend(game.cost * error.calls)
+            error.masks, error.values = self.paid()  # derivatives are no values
+            raise
+        self._spend(game.cost * measured.calls)
+        self._tokens += measured.tokens
+        return Told.of(masks, measured.values)
+
+    def _spend(self, calls: int) -> None:
+        self.calls += calls
+        self.spent_on_gradients += calls
 
     def _left(self) -> Budget:
         assert self._started is not None

@@ -20,6 +20,7 @@ import numpy as np
 from spexlens._support.files import written
 from spexlens.ablation.engines.base import Allow, Batch, Engine, everything
 from spexlens.ablation.interruption import interrupts_held, joined
+from spexlens.core.sensitivities import SensitivityGame
 from spexlens.errors import InterruptedRunError
 
 if TYPE_CHECKING:
@@ -107,7 +108,8 @@ class Noting:
         run = self.engine.run(game, masks, batch_size, allow)
         try:
             for batch in run:
-                self.paid.add(masks[batch.rows], batch.values)
+                if not isinstance(game, SensitivityGame):  # derivatives are no values
+                    self.paid.add(masks[batch.rows], batch.values)
                 yield batch
         finally:
             run.close()
