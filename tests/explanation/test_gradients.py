@@ -8,8 +8,10 @@ import pytest
 import spexlens as sx
 from spexlens.ablation.plan import plan
 from spexlens.errors import AblationError, InvalidInputError, NoDerivativeError
+from spexlens.proxies.gaussian_process import Learning
 
 N = 40
+QUICK = sx.KernelSPEX(learning=Learning(max_steps=6), folds=3, fold_steps=2)
 
 
 @dataclass(eq=False)
@@ -57,7 +59,7 @@ class Smooth:
 
 
 def run(game, budget=100, **options):
-    return sx.explain(game, budget, options.pop("algorithm", "kernelspex"), rng=0, **options)
+    return sx.explain(game, budget, options.pop("algorithm", QUICK), rng=0, **options)
 
 
 def note_of(explanation, word="derivatives"):
