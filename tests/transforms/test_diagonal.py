@@ -10,7 +10,7 @@ import spexlens as sx
 from spexlens.core.masks import all_masks
 from spexlens.indices import INDICES
 from spexlens.transforms.diagonal import atom, density
-from spexlens.transforms.kernel import ExtraTerms, SpectralKernel, gram
+from spexlens.transforms.kernel import Direction, ExtraTerms, SpectralKernel, gram
 from spexlens.transforms.kernel_indices import (
     Growth,
     coalition_energy,
@@ -65,7 +65,9 @@ def test_faithful_banzhaf_is_a_taylor_expansion_at_one_half():
 def kernel(n, p):
     pairs = sx.Supports.from_sets([(0, 1), (2, 3)], n)
     weights = np.linspace(0.1, 0.9, n)
-    return SpectralKernel(weights, 2.0, 0.7, 0.3, 0.2, p, (ExtraTerms(pairs, 0.5),))
+    along = sx.Supports.from_sets([(0,), (4,), (1, 3)], n)
+    direction = Direction(along, np.array([0.5, -1.0, 0.3]), 0.9)
+    return SpectralKernel(weights, 2.0, 0.7, 0.3, 0.2, p, (ExtraTerms(pairs, 0.5),), (direction,))
 
 
 @pytest.mark.parametrize("p", [0.5, 0.8])

@@ -46,6 +46,7 @@ def check_options(options: ShowOptions) -> None:
         find_engine(options.engine)
         _budget(options)
         _until(options)
+        _gradients(options)
     if options.out is not None:
         options.out.mkdir(parents=True, exist_ok=True)
 
@@ -95,15 +96,17 @@ def explained(game: Game, options: RunOptions) -> Explanation:
     store = open_store(options)
     budget, until = _budget(options), _until(options)
     if options.dry_run:
-        told = plan(game, _planned(budget, len(game.players)), store=store)
+        told = plan(
+            game, _planned(budget, len(game.players)), store=store, gradients=_gradients(options)
+        )
         output.print(f"[bold]Plan[/bold]     {told}", highlight=False)
         raise typer.Exit
     spent = game.spent if isinstance(game, Priced) else str
     with shown_progress(errors, spent) as progress, _partial_values_kept(options.out):
         return explain(
             game, budget, options.algorithm, rng=options.seed, **asked(game, options), p=options.p,
-            holdout=options.holdout, until=until, store=store, engine=options.engine,
-            batch_size=options.batch_size, progress=progress,
+            holdout=options.holdout, until=until, gradients=_gradients(options), store=store,
+            engine=options.engine, batch_size=options.batch_size, progress=progress,
         )  # fmt: skip
 
 
@@ -195,6 +198,17 @@ def _budget(options: RunOptions) -> Any:
     if not limited:
         return calls
     return Budget(calls=calls, tokens=options.max_tokens, seconds=options.max_seconds)
+
+
+def _gradients(options: RunOptions) -> int | str:
+    if options.gradients == "auto":
+        return "auto"
+    try:
+        return int(options.gradients)
+    except ValueError:
+        raise InvalidInputError(
+            f"--gradients {options.gradients} given; needed auto, or a whole number of masks."
+        ) from None
 
 
 def _planned(budget: Any, n: int) -> Any:

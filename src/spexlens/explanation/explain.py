@@ -15,9 +15,10 @@ import numpy as np
 from spexlens.ablation.budget import Budget
 from spexlens.ablation.engines import Engine
 from spexlens.ablation.evaluate import BATCH_SIZE, Progress
+from spexlens.ablation.gradients import AUTO
 from spexlens.ablation.meter import Meter
 from spexlens.ablation.progress import ProgressBar
-from spexlens.ablation.store import Store
+from spexlens.ablation.store import StoreLike
 from spexlens.algorithms.base import MIN_MASKS, Algorithm, Design, MaskDesign, suggested_budget
 from spexlens.algorithms.exact import Exact
 from spexlens.algorithms.index_design import IndexDesign
@@ -45,6 +46,7 @@ from spexlens.core.spectrum import keep_probabilities
 from spexlens.errors import InvalidInputError
 from spexlens.explanation.baselines import measure_baselines, measured_baselines
 from spexlens.explanation.fidelity import Fidelity
+from spexlens.explanation.gradients import asked_gradients, gradient_notes, take_gradients
 from spexlens.explanation.index_reading import asked_index, check_masks_are_free, read_index
 from spexlens.explanation.judging import (
     baseline_notes,
@@ -87,7 +89,8 @@ def explain(
     holdout: float = 0.0,
     until: str | StoppingRule | Fidelity | None = None,
     design: MaskDesign | None = None,
-    store: Store | None = None,
+    gradients: int | str = AUTO,
+    store: StoreLike | None = None,
     engine: str | Engine | None = None,
     batch_size: int = BATCH_SIZE,
     progress: Progress | bool | None = None,
@@ -126,7 +129,12 @@ def explain(
     design : MaskDesign, optional
         How masks are drawn, if not independently: `SplitPlot` where some players
         are hard to change.
-    store : Store, optional
+    gradients : int or "auto"
+        Masks at which to take the derivative of the score by every player's gate, from games that
+        offer it (`spexlens.core.game.Differentiable`): each counts as a few ablations, and stands
+        in for many where ablations are few for the players. "auto" takes 8, or one at the full
+        input, where that is so; 0 takes none. The notes tell what they were worth.
+    store : Store or path, optional
         Values it holds are not measured again, new ones are added at once: an interrupted run goes
         on where it was, another algorithm or a larger budget reuses all.
     engine : str or Engine, optional
@@ -186,32 +194,47 @@ def explain(
     affords = allowed >= _BASELINE_BUDGET and not isinstance(design, IndexDesign)
     reserved = 2 if affords and chosen.any_masks and not enumerable(n, allowed) else 0
     draw = chosen.design if design is None else design
-    drawn = draw(n, allowed - reserved, generator, p)
-    if not chosen.exact and not drawn.held_out:
-        drawn = replace(drawn, held_out=held_out_rows(holdout, len(drawn.masks)))
+
+    def masks_within(calls: int) -> Design:
+        drawn = draw(n, calls - reserved, generator, p)
+        if chosen.exact or drawn.held_out:
+            return drawn
+        return replace(drawn, held_out=held_out_rows(holdout, len(drawn.masks)))
+
+    asks = asked_gradients(gradients, game, chosen, allowed, ours=isinstance(design, IndexDesign))
+    drawn = masks_within(allowed - asks.cost)
 
     warn_of_a_long_fit(chosen, n, len(drawn.masks))
     limits = budget if isinstance(budget, Budget) else Budget()
     meter = Meter(
-        game, limits, len(drawn.masks), batch_size=batch_size, engine=engine, store=store,
-        progress=ProgressBar() if progress is True else progress or None,
+        game, limits, len(drawn.masks) + asks.cost, batch_size=batch_size, engine=engine,
+        store=store, progress=ProgressBar() if progress is True else progress or None,
     )  # fmt: skip
+    if asks.count:
+        told = take_gradients(meter, drawn, asks)
+        notes += (told.note,) if told.note else ()
+        if told.sensitivities is None:
+            drawn = masks_within(allowed - meter.spent_on_gradients)
+        drawn = replace(drawn, sensitivities=told.sensitivities)
     rounds, reason = run_rounds(drawn, chosen, meter, rule, named)
     last = rounds[-1] if chosen.exact else exact_if_complete(rounds[-1])
     curve = None if rule is None else curve_of(rounds)
     if rule is not None or reason is not None:
         notes += _stopping_notes(curve_of(rounds), reason, allowed)
-    spare = allowed - last.ablations - meter.refused if affords and reason != SPENT else 0
+    spent = last.ablations + meter.refused + meter.spent_on_gradients
+    spare = allowed - spent if affords and reason != SPENT else 0
     baselines, missing = measure_baselines(meter, last, spare)
+    measured = meter.calls - meter.spent_on_gradients
     if meter.refused:
         if chosen.exact:
             notes = ()  # that everything is measured
         notes += (
-            f"{meter.refused} of {meter.calls + meter.reused} masks were refused and left out; "
+            f"{meter.refused} of {measured + meter.reused} masks were refused and left out; "
             "they count as ablations. Nothing is known of inputs like them.",
         )
+    notes += gradient_notes(last, meter.spent_on_gradients)
     if meter.reused:
-        notes += (f"{meter.reused} values were found in the store, {meter.calls} measured.",)
+        notes += (f"{meter.reused} values were found in the store, {measured} measured.",)
     if last.ablations < n:
         notes += (
             f"{last.ablations} ablations for {n} players: fewer than one a player; expect only the "
@@ -277,6 +300,7 @@ def fit(
         raise InvalidInputError(f"0 masks given; needed at least {MIN_MASKS} to fit.")
     asked = asked_index(index, order, masks.shape[1])
     given = len(masks)
+    drawn = masks
     masks, array, repeats = merged(masks, array)
     notes = () if repeats is None else (repeats.note,)
     full = rows_of_all(masks)
@@ -293,7 +317,7 @@ def fit(
             "distinct ones to fit."
         )
     held_out = 0 if chosen.exact else held_out_rows(holdout, len(masks))
-    keep, told = _keep_probability(p, masks)
+    keep, told = _keep_probability(p, masks, drawn)
     design = Design(masks, p=keep, seed=seed, held_out=held_out, notes=told)
     last = fit_round(chosen, design, array)
     if chosen.exact and repeats is not None:
@@ -311,20 +335,23 @@ def fit(
 
 
 def _keep_probability(
-    given: float | FloatArray | None, masks: BoolArray
+    given: float | FloatArray | None, masks: BoolArray, drawn: BoolArray
 ) -> tuple[float | FloatArray, tuple[str, ...]]:
-    """Return the keep probability to fit with, learned where none is given, and what to tell."""
+    """Return the keep probability to fit with, learned where none is given, and what to tell.
+
+    It is that of the distinct masks, which are fitted; those drawn may hold some more than once.
+    """
     if given is None:
         learned = learn_keep_probability(masks)
         if np.ndim(learned) == 0 and learned == 0.5:
             return 0.5, ()
         how = "for each player" if np.ndim(learned) else f"as {learned:.3g}"
         return learned, (
-            f"p was learned {how} from the masks, which {presence_in_words(masks)}; effects are "
-            "told at that.",
+            f"p was learned {how} from the {'' if len(masks) == len(drawn) else 'distinct '}masks, "
+            f"which {presence_in_words(masks)}; effects are told at that.",
         )
     keep_probabilities(given, masks.shape[1])
-    if contradicts(masks, given):
+    if contradicts(masks, given) and contradicts(drawn, given):
         return given, (
             f"p = {given} was given, but the masks {presence_in_words(masks)}: R2 and effects may "
             "be far from what such masks show. Leave p out to learn it from them.",

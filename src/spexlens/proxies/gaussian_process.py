@@ -14,7 +14,8 @@ import numpy as np
 from spexlens.core.game import as_values, score_column
 from spexlens.core.interactions import Z90
 from spexlens.core.masks import BoolArray, FloatArray, IntArray, as_masks
-from spexlens.core.spectrum import FourierSpectrum
+from spexlens.core.sensitivities import Sensitivities
+from spexlens.core.spectrum import FourierSpectrum, fourier_basis
 from spexlens.core.supports import Supports
 from spexlens.errors import InvalidInputError, shown
 from spexlens.proxies.arithmetic import arithmetic_for
@@ -22,6 +23,7 @@ from spexlens.proxies.marginal_likelihood import Likelihood, Priors, maximise
 from spexlens.proxies.outliers import tame_outliers
 from spexlens.proxies.solvers import Solver, group_sums, solver_for
 from spexlens.transforms.kernel import (
+    Direction,
     SpectralKernel,
     coefficients,
     covariances,
@@ -34,6 +36,7 @@ from spexlens.transforms.kernel_spectrum import strongest_terms
 _FLAT = 1e-12
 _MOST_WIDENED = 3.0
 _BLOCK = 1000
+_LEAST_SIZE = 0.02  # of the largest derivative
 
 
 @dataclass(frozen=True, eq=False)
@@ -41,7 +44,9 @@ class Hyperparameters:
     """What `learn` found: the kernel and the noise variance, in squared units of the values.
 
     `shared` is the variance of the error that the rows of a group have in common, in these units
-    too. `vector` is the same as the likelihood knows it, to start from again.
+    too. `vector` is the same as the likelihood knows it, to start from again. `slope` tells how
+    much the relevances follow the sensitivities: their logarithms rise by it times those of the
+    sizes.
     """
 
     kernel: SpectralKernel
@@ -49,6 +54,7 @@ class Hyperparameters:
     notes: tuple[str, ...] = ()
     vector: FloatArray | None = None
     shared: float = 0.0
+    slope: float = 0.0
 
 
 @dataclass(frozen=True)
@@ -202,6 +208,7 @@ def learn(
     rng: np.random.Generator | None = None,
     near: Hyperparameters | None = None,
     groups: IntArray | None = None,
+    sensitivities: Sensitivities | None = None,
 ) -> Hyperparameters:
     """Find the hyper-parameters of largest penalised marginal likelihood.
 
@@ -222,6 +229,9 @@ def learn(
     groups : int array (N,), optional
         Rows of one group share something (a retrained model), and an error with it: how much is
         learned too.
+    sensitivities : Sensitivities, optional
+        Derivatives by the players' gates: how much the relevances follow their size is learned, and
+        how large a multiple of their mean is the order-1 part.
 
     Returns
     -------
@@ -253,6 +263,8 @@ def learn(
         learning.priors,
         arithmetic_for(learning.device),
         None if groups is None else groups[rows],
+        () if sensitivities is None else _directions(sensitivities, varying, p),
+        None if sensitivities is None else _lean(sensitivities, varying),
     )
     starts = [likelihood.start(relevance) for relevance in learning.starts]
     if near is not None and near.vector is not None and near.vector.shape == starts[0].shape:
@@ -260,12 +272,13 @@ def learn(
     theta = maximise(likelihood, starts, learning.max_steps)
     if len(weights) > 1:
         score = replace(likelihood, outputs=likelihood.outputs[:, :1], output_weights=weights[:1])
-        theta = maximise(score, [theta], learning.max_steps, np.exp(theta[:n]))
+        theta = maximise(score, [theta], learning.max_steps, theta)
     kernel, noise = likelihood.kernel(theta)
     unit = float(spread[0]) ** 2
     kernel = _without(_scaled(kernel, unit), masks[0], ~varying)
     shared = likelihood.shared(theta) * unit
-    return Hyperparameters(kernel, noise * unit, tuple(notes), theta, shared)
+    slope = likelihood.slope(theta)
+    return Hyperparameters(kernel, noise * unit, tuple(notes), theta, shared, slope)
 
 
 def condition(
@@ -312,6 +325,27 @@ def _constant_note(varying: BoolArray) -> str:
     )
 
 
+def _directions(
+    told: Sensitivities, varying: BoolArray, p: float | FloatArray
+) -> tuple[Direction, ...]:
+    """Return the mean derivative as a function of variance 1, `sum_i mean_i (x_i - p_i)`."""
+    n = len(varying)
+    basis = fourier_basis(np.array([[False] * n, [True] * n]), p)
+    coefficients = np.where(varying, told.mean, 0.0) / (basis[:, 1] - basis[:, 0])
+    size = float(np.linalg.norm(coefficients))
+    singles = Supports(n, (np.arange(n)[:, None],))
+    return (Direction(singles, coefficients / size),) if size > 0 else ()
+
+
+def _lean(told: Sensitivities, varying: BoolArray) -> FloatArray | None:
+    """Log of the derivatives' size, least for those of a fiftieth of the largest; of mean 0."""
+    size = np.where(varying, told.size, 0.0)
+    if not size.any():
+        return None
+    logs = np.log(size + _LEAST_SIZE * size.max())
+    return np.where(varying, logs - logs[varying].mean(), 0.0)
+
+
 def _some_rows(count: int, most: int, rng: np.random.Generator | None) -> IntArray:
     if count <= most:
         return np.arange(count)
@@ -331,6 +365,7 @@ def _scaled(kernel: SpectralKernel, factor: float) -> SpectralKernel:
         linear=kernel.linear * factor,
         constant=kernel.constant * factor,
         extras=tuple(replace(e, variance=e.variance * factor) for e in kernel.extras),
+        directions=tuple(replace(d, variance=d.variance * factor) for d in kernel.directions),
     )
 
 

@@ -177,6 +177,9 @@ def index_prior_variances(
         for supports, variance in _extra_families(kernel):
             along = index_map(supports, measure, kernel.p, group)
             total += along.power(2) @ variance
+        for direction in kernel.directions:
+            along = index_map(direction.supports, measure, kernel.p, group)
+            total += direction.variance * (along @ direction.coefficients) ** 2
     return total
 
 
@@ -299,4 +302,8 @@ def _plain(
         for supports, variances in _extra_families(kernel):
             along = index_map(supports, measure, kernel.p, group)
             total += (term_matrix(supports, basis) * variances) @ along.T
+        for direction in kernel.directions:
+            along = index_map(direction.supports, measure, kernel.p, group)
+            shared = direction.variance * direction.values(masks, kernel.p)
+            total += np.outer(shared, along @ direction.coefficients)
     return total
