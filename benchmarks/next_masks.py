@@ -78,6 +78,7 @@ def errors(values: np.ndarray, exact, index: str, first: int, last: int, share: 
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
     parser.add_argument("--tables", type=Path, default=TABLES)
+    parser.add_argument("--families", nargs="+", help="default all")
     parser.add_argument("--indices", nargs="+", default=["SV", "SII"])
     parser.add_argument("--first", type=int, default=50)
     parser.add_argument("--last", type=int, default=100)
@@ -92,7 +93,8 @@ def main() -> None:
         return
     chosen: dict[str, list[np.ndarray]] = defaultdict(list)
     for family, _, values in tables(given.tables):
-        if len(chosen[family]) < given.games:
+        wanted = given.families is None or family in given.families
+        if wanted and len(chosen[family]) < given.games:
             chosen[family].append(values)
     for index in given.indices:
         every = []
