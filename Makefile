@@ -5,6 +5,8 @@ BENCH_VENV ?= .venv-bench
 PIP = $(VENV)/bin/python -m pip install --quiet --disable-pip-version-check -c constraints.txt
 BENCH_PIP = $(BENCH_VENV)/bin/python -m pip install --quiet --disable-pip-version-check -c constraints.txt
 FILES = pyproject.toml constraints.txt
+# The rivals (shapiq 1.8) need Python 3.12; `make bench BENCH_PYTHON=…` names one.
+BENCH_PYTHON ?=
 
 .PHONY: help demo test check lint docs format bench clean
 
@@ -33,7 +35,17 @@ $(VENV)/.dev: $(VENV)/.demo
 	@touch $@
 
 $(BENCH_VENV)/.bench: $(FILES)
-	test -x $(BENCH_VENV)/bin/python || $(PYTHON) -m venv $(BENCH_VENV)
+	@test -x $(BENCH_VENV)/bin/python || { \
+		for python in "$(BENCH_PYTHON)" $(PYTHON) python3.12 python3.13 \
+			"$$(pyenv root 2>/dev/null)"/versions/3.1[2-9]*/bin/python \
+			"$$(uv python find '>=3.12' 2>/dev/null)"; do \
+			"$$python" -c 'import sys; sys.exit(sys.version_info < (3, 12))' 2>/dev/null && break; \
+			python=; \
+		done; \
+		test -n "$$python" || { echo "make bench needs Python 3.12 or newer for shapiq 1.8, and" \
+			"found none: install one (pyenv install 3.12, or uv python install 3.12), or name it:" \
+			"make bench BENCH_PYTHON=/path/to/python3.12"; exit 1; }; \
+		echo "benchmarks with $$python"; "$$python" -m venv $(BENCH_VENV); }
 	$(BENCH_PIP) hatchling editables
 	$(BENCH_PIP) --no-build-isolation -e '.[bench]'
 	@touch $@

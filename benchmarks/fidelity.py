@@ -52,11 +52,11 @@ def spectralexplain(masks: np.ndarray, values: np.ndarray, p: float) -> Predict:
 
 
 def shapiq(masks: np.ndarray, values: np.ndarray, p: float) -> Predict:
-    from shapiq.approximator.sparse.proxyspex import ProxySPEX
+    from shapiq.approximator import ProxySPEX
 
     n = masks.shape[1]
     approximator = ProxySPEX(n=n, index="FBII", max_order=2, random_state=0)
-    approximator._uniform_sampler = SimpleNamespace(
+    approximator._sampler = SimpleNamespace(
         sample=lambda budget: None, coalitions_matrix=masks.astype(int)
     )
     seen = {}

@@ -36,7 +36,7 @@ def main() -> None:
                           references=GOOD + BAD)  # fmt: skip
     ex = sx.explain(game, budget=1200, algorithm="pairwise", rng=0, p=0.7)
     print(ex)
-    for edge in sx.lenses.edges(ex.interactions("FBII", 2), game.lens.sites, top=10):
+    for edge in sx.lenses.edges(ex.pairs(), game.lens.sites, top=10):
         print(f"{edge.source:>7} {edge.target:>7} {edge.effect:+.3f} {edge.kind}")
     energy = sx.lenses.layer_energy(ex.spectrum, game.lens.sites)
     print(f"within layers {energy.within_share:.0%}, by chance {energy.expected_within:.0%}")

@@ -34,12 +34,12 @@ def main() -> None:
 
     ex = sx.explain(game, budget=800, algorithm="kernelspex", rng=0, p=keep.p)
     print(ex)
-    pairs = sx.lenses.edges(ex.interactions("FBII", 2), game.lens.sites)
+    pairs = sx.lenses.edges(ex.pairs(), game.lens.sites)
     for kind in ("cooperative", "redundant"):
         print(kind, [f"{e.source} {e.target} {e.effect:+.2f}" for e in pairs if e.kind == kind][:5])
     energy = sx.lenses.layer_energy(ex.spectrum, game.lens.sites)
     print(f"within layers {energy.within_share:.0%}, by chance {energy.expected_within:.0%}")
-    print("groups", sx.lenses.groups(ex.interactions("FBII", 2), top=10))
+    print("groups", sx.lenses.groups(ex.pairs(), top=10))
     print(
         "strongest layers",
         sx.lenses.layer_map(ex.interactions(), game.lens.sites).effects.sum(1).round(1),

@@ -48,7 +48,7 @@ def run(game: sx.lenses.JointGame, ablations: int, seconds: float, name: str) ->
     blocks = game.lens.blocks
     for energy in sx.energy_by_lenses(found.spectrum, blocks):
         print(energy)
-    pairs = found.interactions("FBII")
+    pairs = found.pairs()
     for player in game.players_of("demonstrations"):
         print(game.players[player])
         for path in sx.paths(pairs, blocks, player, through="heads")[:3]:
@@ -60,7 +60,7 @@ def run(game: sx.lenses.JointGame, ablations: int, seconds: float, name: str) ->
 def main(ablations: int, seconds: float) -> None:
     game = demonstrations_and_heads()
     wide = run(game, ablations, seconds, "joint_smollm2_all")
-    own = wide.interactions("FBII").top(len(game.players), order=1)
+    own = wide.pairs().top(len(game.players), order=1)
     strongest = [i for (i,) in own if i in game.players_of("heads")][:HEADS]
     few = demonstrations_and_heads([game.players[i] for i in sorted(strongest)], p=0.5)
     run(few, ablations // 2, seconds, "joint_smollm2")

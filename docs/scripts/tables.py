@@ -60,6 +60,11 @@ def _ablations() -> str:
     return _table(("`absent=`", "an absent piece"), rows)
 
 
+def _fillings() -> str:
+    rows = ((f"`{row.name}`", row.description, row.source) for row in sx.lenses.FILLINGS.values())
+    return _table(("`absent=`", "an absent feature", "source"), rows)
+
+
 def _segmenters() -> str:
     rows = ((f"`{row.name}`", row.description) for row in sx.lenses.SEGMENTERS.values())
     return _table(("name", "players"), rows)
@@ -71,6 +76,14 @@ def _scores(kind: str) -> str:
         for row in sx.lenses.SCORES[kind].values()
     )
     return _table(("score", "needs", "value"), rows)
+
+
+def _sites() -> str:
+    rows = (
+        (f'`"{row.name}"`', f"`{row.sites.__name__}(model, layers=None)`", row.description)
+        for row in sx.models.SITES.values()
+    )
+    return _table(("`sites=`", "`sx.models.`", "players"), rows)
 
 
 def _training_scores() -> str:
@@ -115,6 +128,7 @@ def _plots() -> str:
 
 TABLES: dict[str, Callable[[], str]] = {
     "ABLATIONS": _ablations,
+    "FILLINGS": _fillings,
     "ALGORITHMS": _algorithms,
     "COMPONENT_SCORES": lambda: _scores("component"),
     "ENDPOINT_SCORES": lambda: _scores("endpoint"),
@@ -124,6 +138,7 @@ TABLES: dict[str, Callable[[], str]] = {
     "PROMPT_SCORES": lambda: _scores("prompt"),
     "RULES": _rules,
     "SEGMENTERS": _segmenters,
+    "SITES": _sites,
     "TRAINERS": _trainers,
     "TRAINING_SCORES": _training_scores,
 }

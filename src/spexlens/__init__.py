@@ -73,6 +73,7 @@ _HOMES = {
     "spexlens.lenses.endpoint.game": ("endpoint_game",),
     "spexlens.lenses.image": ("image_game",),
     "spexlens.lenses.joint.game": ("joint_game",),
+    "spexlens.lenses.tabular.game": ("tabular_game",),
     "spexlens.lenses.text.chat": ("chat_game",),
     "spexlens.lenses.text.game": ("prompt_game",),
     "spexlens.lenses.training.game": ("training_game",),

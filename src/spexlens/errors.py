@@ -29,6 +29,10 @@ class UnknownNameError(InvalidInputError):
         super().__init__(f"unknown {kind} {given!r}; known: {', '.join(known)}.")
 
 
+class NoDerivativeError(InvalidInputError):
+    """A game has no derivative by its players: the message says why."""
+
+
 class BlowUpError(SpexlensError, ValueError):
     """An exact computation would need exponentially many terms: the message names the set.
 
@@ -124,8 +128,8 @@ class RefusedPromptError(EndpointError):
     """An endpoint brings no value for this one prompt, for good: a content filter, its length."""
 
 
-class EndpointUnavailableError(EndpointError, TransientError):
-    """An endpoint was busy, slow or out of reach, and stayed so through all attempts."""
+class EndpointUnavailableError(EndpointError):
+    """An endpoint was busy, slow or out of reach through all attempts; another run may succeed."""
 
 
 class StoreError(SpexlensError, RuntimeError):

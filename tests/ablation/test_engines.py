@@ -17,10 +17,10 @@ from spexlens.ablation.engines import ENGINES, Local, Ray, Threads, find_engine
 from spexlens.ablation.engines.base import Queue
 from spexlens.ablation.evaluate import evaluate, measure
 from spexlens.core.masks import all_masks
-from spexlens.errors import RefusedPromptError, TransientError
+from spexlens.errors import TransientError
 from tests.ablation import engine_contract
+from tests.ablation.ray_games import broken_game, filtered_game, recorded_game
 from tests.contract import cases
-from tests.filtered_game import FilteredGame
 
 MASKS = all_masks(8)
 ENGINES_HERE = [Local(wait=0.01), Threads(3, wait=0.01), Threads(50, wait=0.01)]
@@ -149,34 +149,16 @@ def test_engines_are_found_by_name_and_bad_ones_told():
 # -- Ray --------------------------------------------------------------------------------------
 
 
-def recorded_game(folder, name="recorded", players=8):
-    """Sums of players, slowly; every process that builds it leaves its id in `folder`."""
-    (folder / f"{os.getpid()}").touch()
-
-    def function(masks):
-        if players == 8 and not masks.any(axis=1).all():
-            time.sleep(0.05)
-        time.sleep(0.004 * len(masks))
-        return masks @ (2.0 ** np.arange(players))
-
-    return sx.FunctionGame(function, players, name=name)
-
-
-def broken_game():
-    raise RuntimeError("no weights on this machine")
-
-
 @pytest.fixture(scope="module")
 def cluster():
     ray = pytest.importorskip("ray")
-    # The workers find this module by name, as those of a cluster find an installed one.
+    # The workers find the module of games by name, as those of a cluster find an installed one.
     found = [str(Path(__file__).parents[2]), os.environ.get("PYTHONPATH", "")]
-    ray.init(
-        num_cpus=2, include_dashboard=False, log_to_driver=False,
-        runtime_env={"env_vars": {"PYTHONPATH": os.pathsep.join(filter(None, found))}},
-    )  # fmt: skip
-    yield ray
-    ray.shutdown()
+    with pytest.MonkeyPatch.context() as environment:
+        environment.setenv("PYTHONPATH", os.pathsep.join(filter(None, found)))
+        ray.init(num_cpus=2, include_dashboard=False, log_to_driver=False)
+        yield ray
+        ray.shutdown()
 
 
 def test_a_killed_ray_worker_changes_nothing(cluster, tmp_path):
@@ -216,14 +198,6 @@ def test_a_ray_worker_with_another_game_or_none_is_told(cluster, tmp_path):
         pytest.raises(sx.errors.AblationError, match="no weights on this machine"),
     ):
         evaluate(local, MASKS, engine=engine)
-
-
-def filtered_game():
-    return FilteredGame(
-        lambda masks: masks.sum(axis=1), 8, refuses=lambda masks: masks[:, 0] & masks[:, 1],
-        fails=lambda masks: masks[:, 2:].all(axis=1) & ~masks[:, 0],
-        error=RefusedPromptError("filtered", "a prompt", 400),
-    )  # fmt: skip
 
 
 def test_a_ray_worker_gives_what_came_in_before_a_failure(cluster):

@@ -15,6 +15,7 @@ from spexlens.cli.app import exit_code
 from spexlens.cli.lazy import COMMANDS
 from spexlens.core.game import fingerprint
 from spexlens.lenses.text.game import prompt_game
+from spexlens.models import zoo
 from tests.strategies import random_sparse
 from tests.tiny_models import tiny_model, tiny_tokenizer
 
@@ -141,6 +142,25 @@ def test_fit_reads_tables_and_json_is_alone_on_stdout(run, tmp_path):
     assert results[0]["fidelity"]["r2"] > 0.95
 
 
+def test_fit_reads_the_index_asked_for_from_the_posterior_and_compare_shows_it(run, tmp_path):
+    masks, values = measured_files(tmp_path)
+    found = []
+    for seed in (0, 1):
+        folder = tmp_path / str(seed)
+        options = ["--index", "SII", "--algorithm", "lasso", "--seed", seed, "--out", folder]
+        code, out, _ = run("fit", tmp_path / "measured.npz", *options, "--json")
+        assert code == 0
+        found.append(json.loads(out))
+    asked = sx.fit(masks, values, list("abcdef"), "lasso", 0, index="SII").interactions()
+    assert found[0]["index"] == "SII"
+    assert [row["effect"] for row in found[0]["interactions"]] == pytest.approx(
+        list(asked.top(15).values())
+    )
+    assert found[0]["interactions"][0]["std_err"] > 0
+    runs = [tmp_path / name / "run.json" for name in ("0", "1")]
+    assert "Strongest effects (SII)" in run("compare", *runs)[1]
+
+
 @pytest.mark.parametrize(
     ("name", "content", "told"),
     [
@@ -235,7 +255,11 @@ def test_a_run_is_replayed_from_its_config_and_goes_on_from_its_store(run, tiny,
 
 
 @pytest.mark.real_model
-def test_prompt_explains_a_real_model_exactly_where_all_masks_fit(run, tmp_path):
+def test_prompt_explains_a_real_model_exactly_where_all_masks_fit(
+    run, smollm2, monkeypatch, tmp_path
+):
+    # Loaded once a process; the demo below loads it by its name.
+    monkeypatch.setattr(zoo, "load_model", {"smollm2": smollm2}.__getitem__)
     code, out, _ = run(*PROMPT, "--budget", 16, "--out", tmp_path, "--index", "Moebius")
     assert code == 0
     assert "SmolLM2" in out or "smollm2" in out
@@ -251,16 +275,16 @@ def test_prompt_explains_a_real_model_exactly_where_all_masks_fit(run, tmp_path)
 def test_the_demo_runs_as_a_program_whose_values_another_process_finds(smollm2, tmp_path):
     program = Path(sys.executable).with_name("spexlens")
     store = Store(tmp_path / "values.db")
-    options = ["--budget", "12", "--algorithm", "lasso", "--store", store.path, "--out", tmp_path]
+    options = ["--budget", "6", "--algorithm", "lasso", "--store", store.path, "--out", tmp_path]
     done = subprocess.run(
         [program, "demo", *options], env={**os.environ, "PYTHONHASHSEED": "1"},
         capture_output=True, text=True, check=False,
     )  # fmt: skip
     assert done.returncode == 0, done.stderr
     assert "Fidelity" in done.stdout
-    assert json.loads((tmp_path / "run.json").read_text())["calls"] == 12
+    assert json.loads((tmp_path / "run.json").read_text())["calls"] == 6
     (kept,) = store.games()
-    assert kept.count == 12
+    assert kept.count == 6
     here = prompt_game(smollm2, demo.TEXT, demo.TEMPLATE, answers=demo.ANSWERS)
     assert fingerprint(here) == kept.fingerprint
 
@@ -272,6 +296,9 @@ def test_the_demo_runs_as_a_program_whose_values_another_process_finds(smollm2, 
         (["--budget", "many"], "whole number of ablations, or auto"),
         (["--until", "r2=high"], "needed r2=0.8, or another number"),
         (["--until", "enough"], "unknown stopping rule 'enough'"),
+        (["--index", "SV", "--order", 2], "order = 2 given, but SV"),
+        (["--index", "SII", "--order", 0], "order of SII = 0 given"),
+        (["--order", -1], "--order = -1 given"),
     ],
 )
 def test_options_that_cannot_be_met_are_told_before_the_model_loads(run, options, told):
@@ -285,3 +312,74 @@ def test_an_empty_prompt_is_told_before_any_forward_pass(run, tiny):
     code, _, err = run(*empty, "--model", tiny)
     assert code == 2
     assert "needed at least one word" in err
+
+
+@pytest.mark.parametrize(
+    ("options", "told"),
+    [
+        (
+            ["--answers", "yes", "--budget", "10"],
+            "--answers needs two values, such as --answers one",
+        ),
+        (["--answers"], "given: none"),
+        (["--answers", "yes,"], "given: 'yes', ''"),
+        (["--answers=a,b,c"], "given: 'a', 'b', 'c'"),
+    ],
+)
+def test_two_values_never_swallow_an_option(run, options, told):
+    code, _, err = run("prompt", "--text", TEXT, *options)
+    assert code == 2
+    assert told in " ".join(err.split())
+
+
+@pytest.mark.parametrize("answers", [["positive", "negative"], ["positive,negative"]])
+def test_two_answers_are_told_apart_by_space_or_comma(run, tiny, tmp_path, answers):
+    code, _, err = run(
+        "prompt", "--text", TEXT, "--template", "{text} =", "--model", tiny, "--budget", 8,
+        "--algorithm", "lasso", "--answers", *answers, "--out", tmp_path,
+    )  # fmt: skip
+    assert code == 0, err
+    assert 'answers = ["positive", "negative"]' in (tmp_path / "config.toml").read_text()
+
+
+def test_a_text_is_read_from_a_file_and_its_name_alone_is_told(run, tiny, tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    Path("review.txt").write_text("\ufeff@never fails\n", encoding="utf-8")
+    options = [
+        "--answers=a,b",
+        "--model",
+        tiny,
+        "--budget",
+        4,
+        "--out",
+        ".",
+    ]
+    code, _, err = run("prompt", "--text", "review.txt", *options)
+    assert code == 2
+    assert "Write --text @review.txt" in " ".join(err.split())
+    code, _, err = run("prompt", "--text", "@reviews.txt", *options)
+    assert code == 2
+    assert "'reviews.txt' cannot be read as a text (No such file" in " ".join(err.split())
+    for given in ("@review.txt", "@@never fails"):
+        code, _, err = run("prompt", "--text", given, *options)
+        assert code == 0, err
+        assert sx.load("run.json").players == ("@never", "fails")
+    code, _, err = run("prompt", "--config", "config.toml", "--out", ".")
+    assert code == 0, err  # the text in it begins with @ and is no file
+
+
+@pytest.mark.parametrize(
+    ("given", "told"), [("promt", "did you mean prompt?"), ("xyz", "known: demo, prompt")]
+)
+def test_a_command_that_is_none_tells_which_was_meant(run, given, told):
+    code, _, err = run(given)
+    assert code == 2
+    assert told in err
+
+
+def test_the_folder_of_a_run_is_as_good_as_its_file(run, saved):
+    by_file, by_folder = (run("show", path, "--top", 3)[1] for path in (saved, saved.parent))
+    assert by_file == by_folder
+    code, out, _ = run("compare", saved.parent, saved)
+    assert code == 0
+    assert out.count("run.json") >= 2

@@ -1,5 +1,7 @@
 """An index that is asked for: its masks, its reading from the posterior, its intervals."""
 
+from itertools import combinations
+
 import numpy as np
 import pytest
 
@@ -7,7 +9,13 @@ import spexlens as sx
 from spexlens.algorithms.index_design import IndexDesign
 from spexlens.core.masks import all_masks, sample_masks
 from spexlens.indices.measures import banzhaf_measure, moebius_measure, shapley_measure
-from spexlens.proxies.index_posterior import IndexPosterior, size_effect, size_profile
+from spexlens.proxies.index_posterior import (
+    IndexPosterior,
+    size_effect,
+    size_growth,
+    size_profile,
+    stack_weights,
+)
 
 N = 10
 WEIGHTS = np.random.default_rng(0).normal(size=N)
@@ -73,7 +81,7 @@ def test_a_run_at_one_half_covers_its_own_indices_and_doubts_others():
     assert explanation.interactions("FBII").std_err is not None
     for index in ("Moebius", "SV", "SII", "STII", "FSII"):
         doubted = explanation.interactions(index)
-        assert f"Run with index='{index}'" in doubted.note
+        assert f"Masks of explain(game, index='{index}')" in doubted.note
         assert doubted.std_err is None
         assert doubted.top(2).note == doubted.note
         assert doubted.note in repr(doubted)
@@ -88,7 +96,7 @@ def test_given_masks_of_any_sizes_are_read_too_and_those_at_one_half_are_doubted
     assert error(explanation.interactions(), "SV", 1) < 0.03
     half = sample_masks(30, 250, rng)
     doubted = sx.fit(half, half[:, 0] * 1.0, algorithm="lasso", index="SV", rng=0).interactions()
-    assert "Run with index='SV'" in doubted.note
+    assert "Masks of explain(game, index='SV')" in doubted.note
 
 
 def test_exact_games_give_exact_indices():
@@ -137,12 +145,14 @@ def test_a_budget_near_all_masks_is_used_up(n, budget):
     assert len(np.unique(design.masks, axis=0)) == len(design.masks) == budget
 
 
-@pytest.mark.parametrize(("count", "folds"), [(6, 6), (40, 10)])
-def test_the_jackknife_leaves_no_more_folds_out_than_there_are_rows(count, folds):
-    masks = IndexDesign(shapley_measure(1, 1))(N, count, np.random.default_rng(0)).masks
-    for alphas in IndexPosterior.of(masks, function(masks)).alphas:
-        assert alphas.shape == (folds, count)
-        assert alphas.any(axis=1).all()
+def test_folds_leave_rows_out_but_never_the_ends():
+    masks = IndexDesign(shapley_measure(1, 1))(N, 40, np.random.default_rng(0)).masks
+    found = IndexPosterior.of(masks, function(masks))
+    seen = [{row.tobytes() for row in again[0].process.masks} for again in found.folds]
+    assert len(seen) == 5
+    assert all(32 <= len(rows) <= 34 for rows in seen)
+    assert all(end.tobytes() in rows for rows in seen for end in masks[:2])
+    assert len(set.union(*seen)) == 40
 
 
 # -- the mean of each size -------------------------------------------------------------------------
@@ -158,12 +168,43 @@ def test_a_function_of_the_size_alone_is_read_off_its_profile():
     assert effect == pytest.approx(exact, abs=1e-9)
 
 
+def test_values_that_collapse_in_small_masks_are_read_in_their_own_units():
+    rng = np.random.default_rng(0)
+    masks = IndexDesign(shapley_measure(1, 1))(12, 120, rng).masks
+    sizes = masks.sum(axis=1)
+    rest = rng.normal(size=120) * (0.1 + 3.0 * np.exp(-sizes))
+    growth = size_growth(sizes, rest, 12)(np.arange(13))
+    assert growth[1] > 4 * growth[6]
+    assert 0.05 < growth[6] < 0.2
+    assert size_growth(sizes, 0 * rest, 12).is_constant
+
+
+def test_the_better_of_several_means_gets_the_weight():
+    rng = np.random.default_rng(0)
+    values = rng.normal(size=200)
+    good, bad = values + 0.1 * rng.normal(size=200), values + rng.normal(size=200)
+    weights = stack_weights(np.stack([bad, good, bad + 1]), values, np.ones(200))
+    assert weights.sum() == pytest.approx(1)
+    assert (weights >= 0).all()
+    assert weights[1] > 0.8
+    assert stack_weights(np.stack([values, values]), values, np.ones(200)) == pytest.approx(0.5)
+
+
+def test_all_measured_values_are_the_index_itself():
+    masks = all_masks(6)
+    values = np.random.default_rng(0).normal(size=64)
+    exact = sx.fit(masks, values).interactions("SII", 2)
+    pairs = np.array(list(combinations(range(6), 2)))
+    means, _ = IndexPosterior.of(masks, values).read(shapley_measure(2, 2), pairs)
+    np.testing.assert_allclose(means, [exact[tuple(pair)] for pair in pairs.tolist()], atol=1e-9)
+
+
 # -- bad input -------------------------------------------------------------------------------------
 
 
 @pytest.mark.parametrize(("given", "match"), [
     ({"index": "nonsense"}, "unknown index"),
-    ({"index": "SV", "order": 2}, "order of SV over 10 players = 2 given"),
+    ({"index": "SV", "order": 2}, "order = 2 given, but SV"),
     ({"index": "SII", "order": 11}, "1 to 10"),
     ({"index": "SII", "order": 1.5}, "whole number"),
     ({"index": "SV", "p": 0.9}, "p = 0.9 given with index"),
@@ -177,15 +218,87 @@ def test_what_does_not_go_with_an_index_is_told(given, match):
         sx.explain(GAME, **{"budget": 60, **given})
 
 
-def test_budgets_below_n_players_never_absent_and_masks_of_one_size_are_survived():
+@pytest.mark.parametrize("given", [{"order": 2}, {"index": "BII", "order": 0}, {"p": "0.5"}])
+def test_what_does_not_go_with_given_values_is_told(given):
+    masks = sample_masks(N, 40, np.random.default_rng(0))
+    with pytest.raises(sx.InvalidInputError, match=f"{list(given)[-1]}.* = .* given"):
+        sx.fit(masks, function(masks), algorithm="lasso", **given)
+    with pytest.raises(sx.InvalidInputError, match=f"{list(given)[-1]}.* = .* given"):
+        sx.explain(GAME, 40, "lasso", **given)
+
+
+def test_budgets_below_n_and_two_players_have_an_index():
     few = sx.explain(GAME, 6, "lasso", index="SV", rng=0)
     assert len(few.interactions()) == N
-    masks = sample_masks(N, 60, np.random.default_rng(0))
-    masks[:, 3] = True
-    constant = sx.fit(masks, function(masks), algorithm="lasso", index="SV", rng=0)
-    assert "present in every mask" in " ".join(constant.notes)
-    one = np.array([np.random.default_rng(i).permutation(N) < 5 for i in range(60)])
-    one = np.unique(one, axis=0)
-    assert "SV" in sx.fit(one, function(one), algorithm="lasso", index="SV").interactions().note
     two = sx.FunctionGame(lambda masks: 1.0 * masks.all(axis=1), 2)
     assert sx.explain(two, 4, index="SII").interactions()[(0, 1)] == 1.0
+    one = sx.FunctionGame(lambda masks: 3.0 * masks[:, 0], 1)
+    assert sx.explain(one, 2, index="SII").interactions().to_dict() == {(0,): 3.0}
+
+
+LINEAR = [row.name for row in sx.INDICES.values() if row.measure is not None]
+
+
+@pytest.mark.parametrize("index", LINEAR)
+def test_masks_of_one_size_tell_nothing_of_what_all_players_add_alike(index):
+    masks = all_masks(8)
+    masks = masks[masks.sum(axis=1) == 4]
+    values = masks @ np.arange(8.0) + 5.0 * masks.sum(axis=1)
+    asked = sx.fit(masks, values, algorithm="lasso", index=index, rng=0)
+    plain = sx.fit(masks, values, algorithm="kernelspex", rng=0)
+    for found in (asked.interactions(), plain.interactions(index)):
+        assert found.note.startswith("all masks keep 4 of 8 players")
+        assert found.std_err is None
+
+
+@pytest.mark.parametrize("index", LINEAR)
+def test_nothing_is_told_of_players_that_all_masks_keep_or_none_does(index):
+    always = index.endswith("I")
+    masks = sample_masks(6, 40, np.random.default_rng(0))
+    masks[:, 3] = always
+    explanation = sx.fit(masks, masks @ np.arange(6.0), algorithm="lasso", index=index, rng=0)
+    found = explanation.interactions()
+    assert {3} == set(range(6)) - {player for players in found for player in players}
+    assert found[(5,)] == pytest.approx(5.0, abs=0.3)
+    assert f"present in {'every' if always else 'no'} mask" in " ".join(explanation.notes)
+
+
+@pytest.mark.parametrize("index", ["SV", "FSII", "Moebius"])
+def test_equal_values_have_no_effects_under_any_index(index):
+    game = sx.FunctionGame(lambda masks: np.full(len(masks), 7.0), N)
+    assert not sx.explain(game, 40, "lasso", index=index, rng=0).interactions().top(1)
+
+
+@pytest.mark.parametrize("algorithm", ["auto", "lasso", "kernelspex", "exact"])
+def test_full_tables_have_exact_indices_whatever_fits_the_spectrum(algorithm):
+    masks = all_masks(5)
+    values = np.exp(masks @ np.linspace(-1, 1, 5))
+    exact = sx.fit(masks, values, algorithm="exact")
+    for index in ("SV", "FSII"):
+        found = sx.fit(masks, values, algorithm=algorithm, index=index, rng=0).interactions()
+        assert found.to_dict() == exact.interactions(index).to_dict()
+    rng = np.random.default_rng(0)
+    thrice = np.repeat(masks, 3, axis=0)
+    noisy = np.repeat(values, 3) + 0.1 * rng.normal(size=len(thrice))
+    found = sx.fit(thrice, noisy, algorithm=algorithm, index="SII", rng=0).interactions()
+    single = found.std_err[found.supports.orders() == 1]
+    weights = [(1 / (5 * comb)) ** 2 for comb in (1, 4, 6, 4, 1)]
+    expected = 0.1 / np.sqrt(3) * np.sqrt(2 * np.dot(weights, (1, 4, 6, 4, 1)))
+    np.testing.assert_allclose(single, expected, rtol=0.3)
+
+
+# -- what else is read from it ---------------------------------------------------------------------
+
+
+def test_an_index_holds_its_lower_orders_and_its_values():
+    pairs = sx.explain(GAME, 60, "lasso", index="SII", order=2, rng=0)
+    singles = pairs.interactions("SII", 1)
+    assert singles.to_dict() == {T: e for T, e in pairs.interactions().items() if len(T) == 1}
+    assert pairs.interactions("SV").to_dict() == singles.to_dict()
+    assert (pairs.interactions("SV").index, pairs.pairs().index) == ("SV", "SII")
+    assert pairs.interactions("SV").std_err is not None
+    taylor = sx.explain(GAME, 60, "lasso", index="STII", order=2, rng=0)
+    assert taylor.interactions("SV").to_dict() != taylor.interactions("STII", 1).to_dict()
+    values = sx.explain(GAME, 60, "lasso", index="SV", rng=0)
+    assert values.interactions("SII").index == "SII"
+    assert values.pairs().index in ("FBII", "WBII")

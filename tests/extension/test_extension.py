@@ -24,6 +24,7 @@ from tests.explanation import rule_contract
 from tests.indices import contract as index_contract
 from tests.lenses import score_contract
 from tests.lenses.text import ablation_contract, segmenter_contract
+from tests.models.gating import site_contract
 from tests.plots import contract as plot_contract
 from tests.test_docs import DOCS, code_of
 from tests.trainers import contract as trainer_contract
@@ -37,6 +38,7 @@ CONTRACTS = {
     "PROMPT_SCORES": score_contract,
     "RULES": rule_contract,
     "SEGMENTERS": segmenter_contract,
+    "SITES": site_contract,
     "TRAINERS": trainer_contract,
 }
 MORE = {"PROMPT_SCORES": ("prompt",)}  # what a check is given besides the row
@@ -50,7 +52,8 @@ HELP = {
                "SEGMENTERS"},
     "data": {"ALGORITHMS", "ENGINES", "INDICES", "RULES", "TRAINERS"},
     "context": {"ABLATIONS", "SEGMENTERS"},
-    "joint": {"SEGMENTERS"},
+    "heads": {"ALGORITHMS", "INDICES", "SITES"},
+    "joint": {"SEGMENTERS", "SITES"},
     "fit": {"ALGORITHMS", "INDICES"},
     "show": {"INDICES"},
     "bench": {"ALGORITHMS"},
@@ -126,6 +129,7 @@ ASKED = {
     "PROMPT_SCORES": lambda: lenses.SCORES["prompt"].find("?"),
     "RULES": lambda: sx.explain(GAME, 40, "lasso", until="?"),
     "SEGMENTERS": lambda: sx.lenses.PromptLens("not bad", segmenter="?"),
+    "SITES": lambda: sx.models.SITES.find("?"),
     "TRAINERS": lambda: sx.trainers.TRAINERS.find("?"),
 }
 

@@ -31,6 +31,8 @@ LENSES = {
     "fewer components": lambda: lenses.ComponentLens(heads()[:3]),
     "image": lambda: lenses.ImageLens(PICTURE, lenses.grid(8, 8, 2, 2)),
     "larger image": lambda: lenses.ImageLens(np.zeros((9, 9, 3)), lenses.grid(9, 9, 2, 2)),
+    "table": lambda: lenses.TabularLens(background(3)),
+    "wider table": lambda: lenses.TabularLens(background(4)),
     "training": lambda: lenses.TrainingLens.of_examples(8),
     "more training": lambda: lenses.TrainingLens.of_examples(9),
     "words and components": lambda: joined("prompt", "components"),
@@ -65,6 +67,10 @@ def joined(*names):
     return JointLens({name: LENSES[name]() for name in names})
 
 
+def background(columns):
+    return lenses.Background.of(np.ones(columns), np.zeros((2, columns)))
+
+
 def retraining():
     return sx.training_game(sx.trainers.Logistic(), blobs(8, test=2)).subject
 
@@ -85,6 +91,9 @@ SUBJECTS = {
     "hiding": lambda: lenses.Attending(lenses.ScoredLM(language_model(), SCORE), hidden_from),
     "gated": lambda: sx.component_game(language_model(), [sx.Question(TEXT, "a", ("b",))]).subject,
     "vision": lambda: scored(lenses.ScoredImage, vision(), "both"),
+    "rows": lambda: lenses.TabularSubject(
+        background(3), lenses.tabular_output(lambda table: table.sum(axis=1), np.ones((1, 3)))
+    ),
     "retraining": retraining,
     "checked surrogate": lambda: CheckedSubject(retraining(), retraining(), 3),
     "additive surrogate": lambda: AdditiveSubject(
@@ -102,6 +111,7 @@ BELONG = {
     "attention": {"hiding"},
     "components": {"gated"},
     "image": {"vision"},
+    "table": {"rows"},
     "training": {"retraining", "checked surrogate", "additive surrogate", "reader"},
     "words and components": {"gated prompts"},
     "words and training": {"reader"},

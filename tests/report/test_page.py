@@ -179,6 +179,24 @@ def test_order_2_stands_first_unless_larger_sets_carry_variance():
     assert first(1.0)[0] == "FBII, order 1 to 3"
 
 
+def test_page_and_notebook_show_mean_effects_at_the_run_s_p_and_what_to_doubt(tmp_path):
+    game = sx.FunctionGame(lambda masks: masks @ np.arange(12.0) + 5 * masks[:, 0], 12)
+    at_p = sx.explain(game, 100, "kernelspex", p=0.8, rng=0)
+    kept = f"{100 * at_p.spectrum.p:.3g} %"
+    page = report(at_p, tmp_path)
+    assert page.data["views"][0]["name"].startswith(f"WBII: mean effects at {kept} kept, order 1")
+    assert "WBII" in at_p._repr_html_()
+    asked = sx.explain(game, 60, "lasso", index="SV", rng=0)
+    assert report(asked, tmp_path).data["views"][0]["name"] == "SV, order 1"
+    assert "SV: " in asked._repr_html_()
+    masks = sx.all_masks(6)
+    masks = masks[masks.sum(axis=1) == 3]
+    one_size = sx.fit(masks, masks @ np.arange(6.0), algorithm="lasso", rng=0)
+    page = report(one_size, tmp_path)
+    assert page.data["views"][0]["note"].startswith("all masks keep 3 of 6 players")
+    assert page.data["views"][0]["note"] in page.text
+
+
 def test_a_text_keeps_everything_between_its_players():
     text = "Review: not  bad\nSentiment:"
     layout = choose_layout(["not", "bad"], text, [(8, 11), (13, 16)])
@@ -275,7 +293,7 @@ def test_a_notebook_sees_the_verdict_notes_and_effects(explanation):
     assert "linear" in page.text
     assert HOSTILE[0] in page.text
     assert not {"script", "img", "style"} & set(page.tags)
-    assert page.tags.count("tr") == 1 + len(explanation.interactions("FBII").top(20))
+    assert page.tags.count("tr") == 1 + len(explanation.interactions().top(20))
     assert all(note in page.text for note in explanation.notes)
 
 

@@ -33,6 +33,14 @@ def test_the_same_seed_gives_the_same_shares_under_any_index():
     assert one.tolist() == two.tolist()
 
 
+def test_an_index_that_was_asked_for_is_judged_by_itself():
+    explanation = sx.explain(game(1.0), 100, "kernelspex", index="SV", rng=0)
+    found = sx.stability(explanation, 3, resamples=4, rng=0)
+    assert found.interactions.index == "SV"
+    assert set(found.interactions) == {(0,), (1,), (2,)}
+    assert found.shares.min() > 0.7
+
+
 def test_what_cannot_be_resampled_is_told():
     exact = sx.explain(sx.FunctionGame(lambda m: m.sum(axis=1), 4), 16)
     with pytest.raises(sx.InvalidInputError, match="cannot be refitted"):

@@ -11,9 +11,12 @@ import numpy as np
 
 from spexlens.core.game import CountsTokens, Game
 from spexlens.core.masks import BoolArray
+from spexlens.core.time_limit import GRACE, TimeLimit
 from spexlens.errors import InvalidInputError
 
 _RECENT = 3  # batches whose pace is expected of the next one
+_WARM_UP = 5.0  # times as long as the next, the first mask of a run may have taken
+_LATE = 1.0  # seconds that a second mask as slow as the first may be late
 
 
 @dataclass(frozen=True)
@@ -30,9 +33,10 @@ class Budget:
     tokens : int, optional
         Tokens of all ablations together; the game must be able to count them.
     seconds : float, optional
-        From the start of the run. A batch starts only where it should end in time at the slowest
-        pace of the last three, and the very first one is of a single mask; a batch that turns out
-        slower than those is not cut off.
+        From the start of the run to its result. A batch starts only where it should end in time at
+        the slowest pace of the last three; the first two are of a single mask, and the first,
+        in which a model may still load, sets no pace. A batch that turns out slower is not cut off,
+        but requests to a server are, four seconds after the end.
 
     Examples
     --------
@@ -95,11 +99,19 @@ def tokens_of(game: Game, masks: BoolArray) -> np.ndarray:
 
 
 class Deadline:
-    """Lets batches start while they should end in time, and none after `stop`."""
+    """Lets batches start while they should end in time, and none after `stop`.
+
+    Attributes
+    ----------
+    limit : TimeLimit
+        For what waits inside a batch: requests to a server end a few seconds after the deadline.
+    """
 
     def __init__(self, seconds: float | None) -> None:
         self._ends = None if seconds is None else time.monotonic() + seconds
+        self.limit = TimeLimit(None if seconds is None else seconds + GRACE)
         self._stopped = False
+        self._cold: float | None = None  # seconds of the first mask, in which a model warms up
         self._paces: deque[float] = deque(maxlen=_RECENT)  # seconds a mask
 
     def allow(self, count: int) -> int:
@@ -109,14 +121,36 @@ class Deadline:
         if self._ends is None:
             return count
         left = self._ends - time.monotonic()
-        if not self._paces:
+        if self._cold is None:
             return min(count, 1) if left > 0 else 0
+        if not self._paces:
+            warm = self._cold / _WARM_UP
+            return min(count, 1) if left > warm or left > self._cold - _LATE else 0
         return max(0, min(count, int(left / max(*self._paces, 1e-9))))
 
     def record(self, count: int, seconds: float) -> None:
         """Note that a batch of `count` masks took so long."""
-        self._paces.append(seconds / count)
+        if self._cold is None and count == 1:
+            self._cold = seconds
+        else:
+            self._cold = self._cold or 0.0
+            self._paces.append(seconds / count)
+
+    @property
+    def over(self) -> bool:
+        """Whether what was under way has been ended."""
+        return self.limit.left() <= 0
 
     def stop(self) -> None:
         """Let no more start."""
         self._stopped = True
+
+    def interrupt(self) -> None:
+        """Let no more start, and requests under way only a few seconds."""
+        self._stopped = True
+        self.limit.stop()
+
+    def drop(self) -> None:
+        """Let no more start, and end what is under way now."""
+        self._stopped = True
+        self.limit.stop(0)

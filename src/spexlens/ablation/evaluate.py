@@ -12,17 +12,20 @@ import numpy as np
 from spexlens.ablation.budget import Budget, Deadline, tokens_of
 from spexlens.ablation.engines import Batch, Engine, FailedBatchError, find_engine
 from spexlens.ablation.interruption import first_interrupt
-from spexlens.ablation.store import Shelf, Store
+from spexlens.ablation.store import Shelf, StoreLike, find_store
 from spexlens.core.arguments import whole
 from spexlens.core.game import Game, Refusing, answered, as_values
 from spexlens.core.masks import BoolArray, FloatArray, IntArray, as_masks, unique_masks
+from spexlens.core.time_limit import limited
 from spexlens.errors import (
     AblationError,
     BudgetSpentError,
+    EndpointUnavailableError,
     InterruptedRunError,
     InvalidInputError,
     InvalidValuesError,
     StoreError,
+    TransientError,
 )
 
 BATCH_SIZE = 64
@@ -47,7 +50,7 @@ class Measured:
     refused : int
         Distinct masks for which the game has no value.
     reused : int
-        Distinct masks whose values were found in the store.
+        Distinct masks whose values were found in the store, or that they were refused.
     tokens : int
         Tokens of the ablations made; 0 where the budget does not limit them.
     seconds : float
@@ -68,7 +71,7 @@ def evaluate(
     batch_size: int = BATCH_SIZE,
     progress: Progress | None = None,
     engine: str | Engine | None = None,
-    store: Store | None = None,
+    store: StoreLike | None = None,
     budget: Budget | None = None,
 ) -> FloatArray:
     """Return the values `(m,)` or `(m, q)` of a game at masks `(m, n)`; see `measure`.
@@ -99,7 +102,7 @@ def measure(
     batch_size: int = BATCH_SIZE,
     progress: Progress | None = None,
     engine: str | Engine | None = None,
-    store: Store | None = None,
+    store: StoreLike | None = None,
     budget: Budget | None = None,
 ) -> Measured:
     """Measure a game at masks: those the store does not hold, each distinct one once.
@@ -114,7 +117,7 @@ def measure(
         `progress(done, total)`.
     engine : str or Engine, optional
         A key of `ENGINES` or an instance; `Local` by default.
-    store : Store, optional
+    store : Store or path, optional
         Values found in it are not measured again; what is measured is added as it comes in.
     budget : Budget, optional
         What the measuring may cost.
@@ -147,8 +150,7 @@ def measure(
     ([2.0, 2.0, 2.0, 2.0, 2.0], 1)
     """
     whole("batch_size", batch_size)
-    if store is not None and not isinstance(store, Store):
-        raise InvalidInputError(f"store = {store!r} given; needed spexlens.Store('values.db').")
+    store = find_store(store)
     start = time.monotonic()
     masks = as_masks(masks, len(game.players))
     distinct, inverse = unique_masks(masks)
@@ -156,9 +158,17 @@ def measure(
     with nullcontext() if store is None else store.opened(game) as shelf:
         run = _Run(game, distinct, shelf, progress)
         rows = run.missing()
+        if len(rows) and store is not None and shelf is not None and not shelf.writable:
+            raise StoreError(
+                f"the store {store.path} cannot be written, and holds {run.reused} of "
+                f"{len(distinct)} values; needed all. Copy it: spexlens store copy, or "
+                "Store.copy(path)."
+            )
         rows = rows[: budget.affordable(game, distinct[rows])]
         tokens = 0 if budget.tokens is None else int(tokens_of(game, distinct[rows]).sum())
-        run.measure(rows, engine, batch_size, Deadline(budget.seconds))
+        deadline = Deadline(budget.seconds)
+        with limited(deadline.limit):
+            run.measure(rows, engine, batch_size, deadline)
     if len(run.missing()):
         raise run.error(
             BudgetSpentError,
@@ -184,8 +194,10 @@ class _Run:
         self.values: FloatArray = np.full(len(masks), np.nan)
         self.reused = 0
         if shelf is not None:
-            found, values = shelf.find(masks)
-            self._set(found, values)
+            found, values = shelf.find(masks, refusals=self.skips)
+            known = answered(values)
+            self._set(found[known], values[known])
+            self.refused[found[~known]] = True
             self.reused = len(found)
 
     def missing(self) -> IntArray:
@@ -200,7 +212,7 @@ class _Run:
         def interrupt() -> None:
             nonlocal interrupted
             interrupted = True
-            deadline.stop()
+            deadline.interrupt()
 
         try:
             with (
@@ -218,9 +230,13 @@ class _Run:
                         deadline.stop()
                     self._tell(len(rows))
         except FailedBatchError as error:
-            raise self._failed(rows[error.rows], error.__cause__) from error.__cause__
+            # A request that was ended for the time's sake is no failure of the server.
+            ended = isinstance(error.__cause__, EndpointUnavailableError | TransientError)
+            if not (ended and deadline.limit.stopped):
+                raise self._failed(rows[error.rows], error.__cause__) from error.__cause__
         except KeyboardInterrupt:
             interrupted = True
+            deadline.drop()
         if failure is not None:
             kind = AblationError if isinstance(failure, StoreError) else InvalidValuesError
             raise self.error(kind, f"{failure} {self.kept()}") from failure
@@ -230,7 +246,7 @@ class _Run:
     @property
     def calls(self) -> int:
         """How many masks were measured, not reused; refused ones count."""
-        return int(self.known.sum()) - self.reused + int(self.refused.sum())
+        return int(self.known.sum()) + int(self.refused.sum()) - self.reused
 
     def error(self, kind: type[AblationError], message: str) -> AblationError:
         """Return an error that carries all there is."""
@@ -262,6 +278,8 @@ class _Run:
         self._set(rows[known], values[known])
         if self.shelf is not None and known.any():
             self.shelf.add(masks[known], values[known])
+        if self.shelf is not None and not known.all():
+            self.shelf.add_refused(masks[~known])
 
     def _set(self, rows: IntArray, values: FloatArray) -> None:
         if not len(rows):

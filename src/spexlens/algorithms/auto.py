@@ -9,7 +9,7 @@ from typing import Any, ClassVar
 import numpy as np
 
 from spexlens.algorithms.base import Algorithm, Design, FitCost, Recovery, random_design
-from spexlens.algorithms.kernelspex import KernelSPEX
+from spexlens.algorithms.kernelspex import GRADIENTS_LEFT_OUT, GRADIENTS_USED, KernelSPEX
 from spexlens.algorithms.proxyspex import ProxySPEX
 from spexlens.algorithms.regression import Lasso, Pairwise
 from spexlens.core.game import score_column
@@ -50,6 +50,7 @@ class Auto:
     name: ClassVar[str] = "auto"
     any_masks: ClassVar[bool] = True
     exact: ClassVar[bool] = False
+    uses_gradients: ClassVar[bool] = True
 
     design = staticmethod(random_design)
 
@@ -72,6 +73,12 @@ class Auto:
                 f"R2 {name}": r2_score(score, _out_of_fold(recovery))
                 for name, recovery in zip(names, recoveries, strict=True)
             }
+        chosen |= {
+            name: value
+            for recovery in recoveries
+            for name, value in recovery.chosen.items()
+            if name in (GRADIENTS_USED, GRADIENTS_LEFT_OUT)
+        }
         spectrum = _weighted_sum([recoveries[i].spectrum for i in used], weights[used])
         spectrum = replace(spectrum, std_errors=_std_errors(spectrum, recoveries, weights))
         tuned = replace(

@@ -11,7 +11,7 @@ import typer
 from rich.console import Console
 from rich.markup import escape
 
-from spexlens.cli.options import RunOptions, with_options
+from spexlens.cli.options import RunOptions, read_text, with_options
 from spexlens.cli.running import check_options, consoles, explain_and_show, loading
 from spexlens.errors import InvalidInputError
 
@@ -38,10 +38,11 @@ class _Arguments:
 @with_options
 def context(
     file: Annotated[Path, typer.Argument(help="The context, a text file; - reads stdin.")],
-    question: Annotated[str, typer.Option(help="What is asked about it.")],
+    question: Annotated[str, typer.Option(help="What is asked about it.", callback=read_text)],
     options: RunOptions,
     response: Annotated[
-        str | None, typer.Option(help="A response: the score is its log-probability.")
+        str | None,
+        typer.Option(help="A response: the score is its log-probability.", callback=read_text),
     ] = None,
     answers: Annotated[
         tuple[str, str] | None,

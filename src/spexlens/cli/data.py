@@ -17,7 +17,7 @@ from rich.table import Table
 from spexlens.ablation.evaluate import evaluate
 from spexlens.cli.config import write_config
 from spexlens.cli.options import RunOptions, with_options
-from spexlens.cli.running import check_options, consoles, explained, show, with_removal
+from spexlens.cli.running import asked, check_options, consoles, explained, show, with_removal
 from spexlens.errors import InvalidInputError, UnknownNameError
 from spexlens.explanation.explain import fit
 from spexlens.explanation.result import Explanation
@@ -110,7 +110,7 @@ def data(
     for number, row in enumerate(test):
         label_text = str(examples.test_labels.tolist()[number])
         output.print(f"\n[bold]Row {row}[/bold]  label {escape(label_text)}", highlight=False)
-        found = _of_point(first, number, options)
+        found = _of_point(first, number, run, options)
         found = replace(found, notes=(*found.notes, *(told if number else ()), *notes))
         # Removed players and checked sets are of real retraining, whatever was explained.
         found = with_removal(found, game, options, column=number)
@@ -176,13 +176,13 @@ def _game(
     return game, (str(screening),)
 
 
-def _of_point(first: Explanation, number: int, options: RunOptions) -> Explanation:
+def _of_point(first: Explanation, number: int, game: LensGame, options: RunOptions) -> Explanation:
     """Explain another test point from the same retrainings."""
     if number == 0:
         return first
     found = fit(
         first.masks, first.values[:, number], first.players, options.algorithm, options.seed,
-        p=first.spectrum.p, holdout=options.holdout,
+        **asked(game, options), p=first.spectrum.p, holdout=options.holdout,
     )  # fmt: skip
     return replace(found, manifest=first.manifest)
 

@@ -37,4 +37,8 @@ def fit(
     check_options(options)
     find_algorithm(algorithm)
     masks, values, players = read_measured(file, value)
-    show(fit_values(masks, values, players, algorithm, seed, p=p, holdout=holdout), options)
+    found = fit_values(
+        masks, values, players, algorithm, seed, index=options.index,
+        order=None if options.index is None else options.order, p=p, holdout=holdout,
+    )  # fmt: skip
+    show(found, options)

@@ -13,8 +13,15 @@ from rich.table import Table
 
 from spexlens.cli.options import RunOptions, with_options
 from spexlens.cli.printing import shown_progress
-from spexlens.cli.running import check_options, consoles, explain_and_show, loading, open_store
-from spexlens.errors import InvalidInputError, UnknownNameError
+from spexlens.cli.running import (
+    asked,
+    check_options,
+    consoles,
+    explain_and_show,
+    loading,
+    open_store,
+)
+from spexlens.errors import InvalidInputError
 from spexlens.lenses.components.scores import COMPONENT_SCORES, find_score
 
 if TYPE_CHECKING:
@@ -61,7 +68,7 @@ def heads(
     ],
     options: _Options,
     model: Annotated[str, typer.Option(help="smollm2, a folder, or a hub name.")] = "smollm2",
-    sites: Annotated[str, typer.Option(help="Components: {names of SITES}.")] = "heads",
+    sites: Annotated[str, typer.Option(help="{rows of SITES}.")] = "heads",
     layers: Annotated[str | None, typer.Option(help="Only these layers, such as 0,3,6.")] = None,
     score: Annotated[str, typer.Option(help="{rows of COMPONENT_SCORES}.")] = "margin",
     absent: Annotated[
@@ -76,7 +83,8 @@ def heads(
 ) -> None:
     """Find which heads of a model act together on its answers, and which it can do without.
 
-    Without --p, the keep probability is measured first, with 98 ablations beyond the budget.
+    Without --p, the keep probability is measured first, with 98 ablations beyond the budget;
+    masks that follow an index (--index) need none.
 
     Example: spexlens heads --prompts questions.jsonl --layers 0,10,20 --budget 600 --out run
     """
@@ -93,7 +101,7 @@ def heads(
         f"{plan['absent']}",
         highlight=False,
     )
-    if options.p is None and not options.dry_run:
+    if options.p is None and not options.dry_run and not _follows_an_index(game, options):
         options = replace(options, p=_measured_p(game, options, output, errors))
     explanation = explain_and_show(game, options, "heads", asdict(arguments))
     _print_structure(output, explanation, chosen)
@@ -121,14 +129,13 @@ def _games(arguments: _Arguments) -> tuple[LensGame, tuple[Site, ...], LensGame 
     from spexlens.models.zoo import load_model
 
     find_score(arguments.score)
-    if arguments.sites not in SITES:
-        raise UnknownNameError("kind of sites", arguments.sites, SITES)
+    kind = SITES.find(arguments.sites)
     numbers = _numbers(arguments.layers)
     questions = read_questions(arguments.prompts)
     unseen = () if arguments.prune is None else read_questions(arguments.prune)
     with loading(arguments.model):
         lm = load_model(arguments.model)
-        chosen = SITES[arguments.sites](lm.model, numbers)
+        chosen = kind.sites(lm.model, numbers)
 
         def game(asked: tuple[Question, ...], score: str) -> LensGame:
             # Means over the same prompts for both: else the pruned model would be another one.
@@ -142,6 +149,13 @@ def _games(arguments: _Arguments) -> tuple[LensGame, tuple[Site, ...], LensGame 
         judged = "accuracy" if COMPONENT_SCORES[arguments.score].needs else arguments.score
         held_out = game(unseen, judged) if unseen else None
         return game(questions, arguments.score), chosen, held_out
+
+
+def _follows_an_index(game: LensGame, options: RunOptions) -> bool:
+    """Tell whether masks follow the index asked for, and need no keep probability."""
+    from spexlens.indices.table import find_index
+
+    return bool(asked(game, options)) and find_index(str(options.index)).measure is not None
 
 
 def _numbers(text: str | None) -> list[int] | None:

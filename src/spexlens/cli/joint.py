@@ -11,9 +11,9 @@ from rich.console import Console
 from rich.markup import escape
 from rich.table import Table
 
-from spexlens.cli.options import RunOptions, with_options
+from spexlens.cli.options import RunOptions, read_text, with_options
 from spexlens.cli.running import check_options, consoles, explain_and_show, loading
-from spexlens.errors import InvalidInputError, UnknownNameError
+from spexlens.errors import InvalidInputError
 
 if TYPE_CHECKING:
     from spexlens.core.interactions import Interactions
@@ -47,13 +47,21 @@ class _Options(RunOptions):
 
 @with_options
 def joint(
-    text: Annotated[str, typer.Option(help="The text whose pieces are ablated; - reads stdin.")],
+    text: Annotated[
+        str,
+        typer.Option(
+            help="The text whose pieces are ablated; - reads stdin, @file a file.",
+            callback=read_text,
+        ),
+    ],
     answers: Annotated[
         tuple[str, str], typer.Option(help="Two answers: the score is logit(first) - logit(second)")
     ],
     options: _Options,
     model: Annotated[str, typer.Option(help="smollm2, a folder, or a hub name.")] = "smollm2",
-    template: Annotated[str, typer.Option(help="The prompt, with {text} once.")] = "{text}",
+    template: Annotated[
+        str, typer.Option(help="The prompt, with {text} once.", callback=read_text)
+    ] = "{text}",
     segmenter: Annotated[str, typer.Option(help="Players: {names of SEGMENTERS}.")] = "words",
     sites: Annotated[str, typer.Option(help="Components: {names of SITES}.")] = "heads",
     p_words: Annotated[float, typer.Option(help="Keep probability of the pieces.")] = 0.5,
@@ -99,14 +107,13 @@ def _game(arguments: _Arguments) -> JointGame:
     from spexlens.models.gating.sites import SITES
     from spexlens.models.zoo import load_model
 
-    if arguments.sites not in SITES:
-        raise UnknownNameError("kind of sites", arguments.sites, SITES)
+    kind = SITES.find(arguments.sites)
     SEGMENTERS.find(arguments.segmenter)
     with loading(arguments.model):
         lm = load_model(arguments.model)
         segmenter = segmenter_of(arguments.segmenter, lm.tokenizer)
         words = PromptLens(arguments.text, arguments.template, segmenter)
-        components = ComponentLens(SITES[arguments.sites](lm.model))
+        components = ComponentLens(kind.sites(lm.model))
         subject = gated_prompts(
             lm, words.prompt, chosen_score(arguments.answers, None), components.sites,
             absent=arguments.absent,

@@ -16,6 +16,7 @@ from typing import Annotated, Any, get_type_hints
 import typer
 
 from spexlens.cli.config import read_config
+from spexlens.errors import InvalidInputError
 
 
 @dataclass(frozen=True)
@@ -26,8 +27,8 @@ class ShowOptions:
         str | None,
         typer.Option(
             help="Interaction index of the table: {names of INDICES}. A run then draws masks of "
-            "the sizes that it averages over. Default FBII, or WBII (mean effects at that p) where "
-            "masks keep another share than 1/2."
+            "the sizes that it averages over, unless --p or a joint game sets them. Default FBII, "
+            "or WBII (mean effects at that p) where masks keep another share than 1/2."
         ),
     ] = None
     order: Annotated[int | None, typer.Option(help="Highest order of the index.")] = None
@@ -77,6 +78,13 @@ class RunOptions(ShowOptions):
         float | None,
         typer.Option(help="Keep probability of the masks, default 1/2."),
     ] = None
+    gradients: Annotated[
+        str,
+        typer.Option(
+            help="Masks at which to take derivatives, from components of a model: auto, or a "
+            "number; 0 takes none. Each counts as 3 ablations of the budget."
+        ),
+    ] = "auto"
     holdout: Annotated[
         float,
         typer.Option(help="Share of the budget kept to judge; 0 cross-validates."),
@@ -106,6 +114,40 @@ class RunOptions(ShowOptions):
             is_eager=True,
         ),
     ] = None
+
+
+def read_text(
+    context: typer.Context, parameter: typer.CallbackParam, given: str | None
+) -> str | None:
+    """Read the text of an option: as it stands, or that of a file by `@file`; @@ is one @.
+
+    Raises
+    ------
+    InvalidInputError
+        Where the file is not there or no text, or the text is the name of a file.
+    """
+    source = context.get_parameter_source(parameter.name or "")
+    if given is None or source is None or source.name != "COMMANDLINE":
+        return given  # a configuration holds the text itself
+    if given.startswith("@@"):
+        return given[1:]
+    option = parameter.opts[0]
+    if given.startswith("@"):
+        try:
+            return Path(given[1:]).read_text(encoding="utf-8-sig").removesuffix("\n")
+        except (OSError, UnicodeDecodeError) as error:
+            told = error.strerror if isinstance(error, OSError) else "it is not in UTF-8"
+            raise InvalidInputError(
+                f"{option} {given}: {given[1:]!r} cannot be read as a text ({told}). Write @@ for "
+                "a text that begins with @."
+            ) from error
+    named = len(given.split()) == 1 and Path(given).suffix and Path(given).is_file()
+    if named:
+        raise InvalidInputError(
+            f"{option} {given} names a file; needed a text. Write {option} @{given} for what is "
+            "in it."
+        )
+    return given
 
 
 def with_options(command: Callable[..., Any]) -> Callable[..., Any]:

@@ -27,12 +27,15 @@ def print_explanation(
     console: Console, explanation: Explanation, index: str | None, order: int | None, top: int
 ) -> None:
     """Print the strongest effects as a table, fidelity, notes, and the removal curve, if any."""
+    from spexlens.indices.table import index_in_words
+
     interactions = explanation.interactions(index, order)
     strongest = interactions.top(top)
     ranking = strongest.ranking()
     lower, upper, doubtful = strongest.lower, strongest.upper, strongest.holds_zero
     largest = max((abs(effect) for effect in strongest.values()), default=0.0) or 1.0
-    table = Table(title=f"Strongest effects ({interactions.index})", title_justify="left")
+    told = index_in_words(interactions.index, explanation.spectrum.p)
+    table = Table(title=f"Strongest effects ({told})", title_justify="left")
     table.add_column("#", justify="right")
     table.add_column("players", overflow="fold")
     table.add_column("order", justify="right")

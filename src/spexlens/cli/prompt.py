@@ -12,7 +12,7 @@ from rich.console import Console
 from rich.markup import escape
 
 from spexlens.cli import demo_case
-from spexlens.cli.options import RunOptions, with_options
+from spexlens.cli.options import RunOptions, read_text, with_options
 from spexlens.cli.prompt_games import PromptArguments, endpoint_game, local_game
 from spexlens.cli.running import check_options, consoles, explain_and_show, loading
 
@@ -24,14 +24,21 @@ _DEMO_BUDGET = "400"
 
 @with_options
 def prompt(
-    text: Annotated[str, typer.Option(help="The text whose pieces are ablated; - reads stdin.")],
+    text: Annotated[
+        str,
+        typer.Option(
+            help="The text whose pieces are ablated; - reads stdin, @file a file.",
+            callback=read_text,
+        ),
+    ],
     options: RunOptions,
     answers: Annotated[
         tuple[str, str] | None,
         typer.Option(help="Two answers: the score is how far the first is ahead."),
     ] = None,
     response: Annotated[
-        str | None, typer.Option(help="Or a response: the score is its log-probability.")
+        str | None,
+        typer.Option(help="Or a response: the score is its log-probability.", callback=read_text),
     ] = None,
     score: Annotated[
         str | None,
@@ -40,7 +47,9 @@ def prompt(
             "what is given."
         ),
     ] = None,
-    template: Annotated[str, typer.Option(help="The prompt, with {text} once.")] = "{text}",
+    template: Annotated[
+        str, typer.Option(help="The prompt, with {text} once.", callback=read_text)
+    ] = "{text}",
     segmenter: Annotated[str, typer.Option(help="Players: {names of SEGMENTERS}.")] = "words",
     absent: Annotated[
         str, typer.Option(help="What an absent piece becomes. {rows of ABLATIONS}.")
@@ -57,7 +66,9 @@ def prompt(
     chat: Annotated[
         bool, typer.Option("--chat", help="Of endpoints: send the prompt as a chat message.")
     ] = False,
-    system: Annotated[str | None, typer.Option(help="Of chats: a system message.")] = None,
+    system: Annotated[
+        str | None, typer.Option(help="Of chats: a system message.", callback=read_text)
+    ] = None,
     key_variable: Annotated[
         str, typer.Option(help="Environment variable with the endpoint's key, if it needs one.")
     ] = "OPENAI_API_KEY",

@@ -21,6 +21,7 @@ from spexlens.cli.printing import (
     shown_progress,
     write_results,
 )
+from spexlens.core.arguments import whole
 from spexlens.errors import AblationError, InvalidInputError
 
 if TYPE_CHECKING:
@@ -33,10 +34,11 @@ if TYPE_CHECKING:
 def check_options(options: ShowOptions) -> None:
     """Refuse what can be refused before a model loads, and make the folder for results."""
     from spexlens.algorithms.table import find_algorithm
-    from spexlens.indices.table import find_index
+    from spexlens.indices.table import checked_order, find_index
 
-    if options.index is not None:
-        find_index(options.index)
+    row = None if options.index is None else find_index(options.index)
+    if options.order is not None:
+        whole("--order", options.order) if row is None else checked_order(row, options.order)
     if isinstance(options, RunOptions):
         from spexlens.ablation.engines import find_engine
 
@@ -44,6 +46,7 @@ def check_options(options: ShowOptions) -> None:
         find_engine(options.engine)
         _budget(options)
         _until(options)
+        _gradients(options)
     if options.out is not None:
         options.out.mkdir(parents=True, exist_ok=True)
 
@@ -93,20 +96,25 @@ def explained(game: Game, options: RunOptions) -> Explanation:
     store = open_store(options)
     budget, until = _budget(options), _until(options)
     if options.dry_run:
-        told = plan(game, _planned(budget, len(game.players)), store=store)
+        told = plan(
+            game, _planned(budget, len(game.players)), store=store, gradients=_gradients(options)
+        )
         output.print(f"[bold]Plan[/bold]     {told}", highlight=False)
         raise typer.Exit
     spent = game.spent if isinstance(game, Priced) else str
     with shown_progress(errors, spent) as progress, _partial_values_kept(options.out):
         return explain(
-            game, budget, options.algorithm, rng=options.seed, **_asked(game, options), p=options.p,
-            holdout=options.holdout, until=until, store=store, engine=options.engine,
-            batch_size=options.batch_size, progress=progress,
+            game, budget, options.algorithm, rng=options.seed, **asked(game, options), p=options.p,
+            holdout=options.holdout, until=until, gradients=_gradients(options), store=store,
+            engine=options.engine, batch_size=options.batch_size, progress=progress,
         )  # fmt: skip
 
 
-def _asked(game: Game, options: RunOptions) -> dict[str, Any]:
-    """Ask for the index where nothing else sets the masks: a keep probability, or an algorithm."""
+def asked(game: Game, options: RunOptions) -> dict[str, Any]:
+    """Ask for the index where nothing else sets the masks: a keep probability, or an algorithm.
+
+    Else the index is read of the masks that there are, and says where they do not hold it.
+    """
     from spexlens.algorithms.table import find_algorithm
     from spexlens.core.game import HasKeepProbability
 
@@ -190,6 +198,17 @@ def _budget(options: RunOptions) -> Any:
     if not limited:
         return calls
     return Budget(calls=calls, tokens=options.max_tokens, seconds=options.max_seconds)
+
+
+def _gradients(options: RunOptions) -> int | str:
+    if options.gradients == "auto":
+        return "auto"
+    try:
+        return int(options.gradients)
+    except ValueError:
+        raise InvalidInputError(
+            f"--gradients {options.gradients} given; needed auto, or a whole number of masks."
+        ) from None
 
 
 def _planned(budget: Any, n: int) -> Any:

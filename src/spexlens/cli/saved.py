@@ -22,7 +22,17 @@ from spexlens.errors import InvalidInputError, SpexlensError
 if TYPE_CHECKING:
     from spexlens.explanation.result import Explanation
 
-Run = Annotated[Path, typer.Argument(help="A run.json that spexlens saved.")]
+
+def _run_file(given: Any) -> Any:
+    """Find the run.json of a folder that --out wrote; of several, each."""
+    if isinstance(given, list):
+        return [_run_file(one) for one in given]
+    return given / "run.json" if given.is_dir() else given
+
+
+Run = Annotated[
+    Path, typer.Argument(help="A run.json that spexlens saved, or its folder.", callback=_run_file)
+]
 
 
 @with_options
@@ -52,7 +62,10 @@ def report(
 
 @with_options
 def compare(
-    runs: Annotated[list[Path], typer.Argument(help="Two or more run.json files.")],
+    runs: Annotated[
+        list[Path],
+        typer.Argument(help="Two or more run.json files, or their folders.", callback=_run_file),
+    ],
     options: ShowOptions,
 ) -> None:
     """Compare saved runs: their fidelity, and the effects they agree on.
@@ -110,9 +123,12 @@ def compared_rows(explanations: list[Explanation], options: ShowOptions) -> list
 
 
 def _index(explanations: list[Explanation], options: ShowOptions) -> str:
-    """Name the index asked for, or the default one of runs at one keep probability."""
+    """Name the index asked for, here or of all the runs, or the default one at their p."""
     from spexlens.indices.table import default_index
 
+    asked = {None if item.asked is None else item.asked.index for item in explanations}
+    if options.index is None and len(asked) == 1 and (name := asked.pop()) is not None:
+        return name
     p = explanations[0].spectrum.p
     same = all(np.array_equal(item.spectrum.p, p) for item in explanations)
     return options.index or default_index(p if same else 0.5)

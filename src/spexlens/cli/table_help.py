@@ -1,4 +1,6 @@
-"""Help texts that tell the rows of tables: read when help is shown, whatever they hold by then.
+"""Commands whose help tells the rows of tables, and whose options of two values tell of one.
+
+Tables are read when help is shown, whatever they hold by then.
 
 In the help of an option, `{names of SEGMENTERS}` stands for the names, `{rows of RULES}` for names
 and descriptions, `{files of PLOTS}` for those of the rows that have one.
@@ -32,7 +34,20 @@ _TOLD = re.compile(r"\{(names|rows|files) of (\w+)\}")
 
 
 class CommandWithTables(TyperCommand):
-    """A command whose help tells the rows of tables."""
+    """A command whose help tells the rows of tables.
+
+    An option of two values takes them apart by a space or a comma, and never another option.
+    """
+
+    def parse_args(self, ctx: Any, args: list[str]) -> list[str]:
+        """Read the arguments, those of two values first."""
+        twice = {
+            name
+            for option in self.params
+            if isinstance(option, TyperOption) and option.nargs == 2
+            for name in option.opts
+        }
+        return super().parse_args(ctx, _two_each(args, twice, ctx))
 
     def get_help(self, ctx: Any) -> str:
         """Write the help with its tables filled in."""
@@ -48,6 +63,28 @@ class CommandWithTables(TyperCommand):
         finally:  # the next help is of the rows that there are then
             for option, told in written.items():
                 option.help = told
+
+
+def _two_each(args: list[str], names: set[str], ctx: Any) -> list[str]:
+    """Write the arguments with two values after each of the named options."""
+    read: list[str] = []
+    rest = list(args)
+    while rest:
+        word = rest.pop(0)
+        name, equals, value = word.partition("=")
+        if name not in names:
+            read.append(word)
+            continue
+        values = [value] if equals else [rest.pop(0)] if rest else []
+        if rest and not rest[0].startswith("--"):
+            values.append(rest.pop(0))
+        elif values:
+            values = [part.strip() for part in values[0].split(",")]
+        if len(values) != 2 or "" in values:
+            given = ", ".join(map(repr, values)) or "none"
+            ctx.fail(f"{name} needs two values, such as {name} one two; given: {given}.")
+        read += [name, *values]
+    return read
 
 
 def filled(text: str) -> str:

@@ -110,6 +110,31 @@ class HasKeepProbability(Protocol):
 
 
 @runtime_checkable
+class Differentiable(Protocol):
+    """A game that can tell how its score changes with every player, one mask at a time.
+
+    `spexlens.core.sensitivities` measures it like a game, and `explain(gradients=…)` uses it.
+    """
+
+    @property
+    def sensitivity_cost(self) -> int:
+        """Ablations that the derivatives at one mask count as; 0 where there are none."""
+        ...
+
+    def sensitivities(self, masks: BoolArray, /) -> FloatArray:
+        """Return derivatives `(m, n)` of the score by every player's gate at masks `(m, n)`.
+
+        A gate is 1 where the player is present and 0 where absent.
+
+        Raises
+        ------
+        NoDerivativeError
+            Where there are none, saying why.
+        """
+        ...
+
+
+@runtime_checkable
 class Priced(Protocol):
     """A game whose ablations cost money."""
 

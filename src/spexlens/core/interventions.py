@@ -26,6 +26,8 @@ PARTS = {
     "gates": "gates on components",
     "pictures": "edited pictures",
     "subsets": "subsets of training examples",
+    "cells": "the kept cells of a table's row",
+    "weights": "weights of background rows",
 }
 """Every part by name, and what it is for people."""
 
@@ -46,6 +48,10 @@ class Interventions:
         The edited pictures, on the scale 0 … 1.
     subsets : bool array (m, examples), optional
         The training examples to train on, `True` = kept.
+    cells : bool array (m, columns), optional
+        The cells of a table's row that keep their value.
+    weights : float array (m, rows), optional
+        How much each row of a background counts for the other cells; the sum is 1.
     """
 
     inputs: tuple[str, ...] | None = None
@@ -53,6 +59,8 @@ class Interventions:
     gates: FloatArray | None = None
     pictures: NDArray[np.float32] | None = None
     subsets: BoolArray | None = None
+    cells: BoolArray | None = None
+    weights: FloatArray | None = None
     count: int = field(init=False)
 
     def __post_init__(self) -> None:

@@ -31,6 +31,8 @@ def default_players(n: int) -> tuple[str, ...]:
 def keep_probabilities(p: float | FloatArray, n: int) -> FloatArray:
     """Return `p` as one checked keep probability a player, `(n,)`."""
     try:
+        if isinstance(p, str):  # numpy reads numbers from text
+            raise TypeError
         keep = np.asarray(p, dtype=np.float64)
     except (TypeError, ValueError) as error:
         raise InvalidInputError(

@@ -15,9 +15,10 @@ import numpy as np
 from spexlens.ablation.budget import Budget
 from spexlens.ablation.engines import Engine
 from spexlens.ablation.evaluate import BATCH_SIZE, Progress
+from spexlens.ablation.gradients import AUTO
 from spexlens.ablation.meter import Meter
 from spexlens.ablation.progress import ProgressBar
-from spexlens.ablation.store import Store
+from spexlens.ablation.store import StoreLike
 from spexlens.algorithms.base import MIN_MASKS, Algorithm, Design, MaskDesign, suggested_budget
 from spexlens.algorithms.exact import Exact
 from spexlens.algorithms.index_design import IndexDesign
@@ -31,6 +32,7 @@ from spexlens.core.game import (
     player_names,
     score_column,
 )
+from spexlens.core.interactions import Interactions
 from spexlens.core.masks import (
     BoolArray,
     FloatArray,
@@ -44,6 +46,7 @@ from spexlens.core.spectrum import keep_probabilities
 from spexlens.errors import InvalidInputError
 from spexlens.explanation.baselines import measure_baselines, measured_baselines
 from spexlens.explanation.fidelity import Fidelity
+from spexlens.explanation.gradients import asked_gradients, gradient_notes, take_gradients
 from spexlens.explanation.index_reading import asked_index, check_masks_are_free, read_index
 from spexlens.explanation.judging import (
     baseline_notes,
@@ -70,7 +73,6 @@ from spexlens.explanation.rounds import (
     run_rounds,
 )
 from spexlens.explanation.stopping import Round, StoppingRule, curve_of
-from spexlens.indices.table import Index
 
 _BASELINE_BUDGET = 32  # from here on, two calls go to the full and the empty input
 
@@ -87,7 +89,8 @@ def explain(
     holdout: float = 0.0,
     until: str | StoppingRule | Fidelity | None = None,
     design: MaskDesign | None = None,
-    store: Store | None = None,
+    gradients: int | str = AUTO,
+    store: StoreLike | None = None,
     engine: str | Engine | None = None,
     batch_size: int = BATCH_SIZE,
     progress: Progress | bool | None = None,
@@ -111,7 +114,7 @@ def explain(
         Index that is asked for, such as "SV" or "SII": masks are of the sizes that it averages
         over, and `Explanation.interactions()` gives it, read from the posterior without truncation.
     order : int, optional
-        Highest order of that index.
+        Highest order of that index; by default 2, 1 for values.
     p : float or float array (n,), optional
         Keep probability of the masks, if other than the game's own (`game.p`, of joint games) or
         1/2.
@@ -126,7 +129,12 @@ def explain(
     design : MaskDesign, optional
         How masks are drawn, if not independently: `SplitPlot` where some players
         are hard to change.
-    store : Store, optional
+    gradients : int or "auto"
+        Masks at which to take the derivative of the score by every player's gate, from games that
+        offer it (`spexlens.core.game.Differentiable`): each counts as a few ablations, and stands
+        in for many where ablations are few for the players. "auto" takes 8, or one at the full
+        input, where that is so; 0 takes none. The notes tell what they were worth.
+    store : Store or path, optional
         Values it holds are not measured again, new ones are added at once: an interrupted run goes
         on where it was, another algorithm or a larger budget reuses all.
     engine : str or Engine, optional
@@ -162,7 +170,7 @@ def explain(
         )
     n = len(player_names(game.players))
     chosen = named = find_algorithm(algorithm)
-    asked = None if index is None else asked_index(index, order, n)
+    asked = asked_index(index, order, n)
     if asked is not None and asked[0].measure is not None:
         check_masks_are_free(index, named, p=p, design=design)
     if p is None:
@@ -186,32 +194,47 @@ def explain(
     affords = allowed >= _BASELINE_BUDGET and not isinstance(design, IndexDesign)
     reserved = 2 if affords and chosen.any_masks and not enumerable(n, allowed) else 0
     draw = chosen.design if design is None else design
-    drawn = draw(n, allowed - reserved, generator, p)
-    if not chosen.exact and not drawn.held_out:
-        drawn = replace(drawn, held_out=held_out_rows(holdout, len(drawn.masks)))
+
+    def masks_within(calls: int) -> Design:
+        drawn = draw(n, calls - reserved, generator, p)
+        if chosen.exact or drawn.held_out:
+            return drawn
+        return replace(drawn, held_out=held_out_rows(holdout, len(drawn.masks)))
+
+    asks = asked_gradients(gradients, game, chosen, allowed, ours=isinstance(design, IndexDesign))
+    drawn = masks_within(allowed - asks.cost)
 
     warn_of_a_long_fit(chosen, n, len(drawn.masks))
     limits = budget if isinstance(budget, Budget) else Budget()
     meter = Meter(
-        game, limits, len(drawn.masks), batch_size=batch_size, engine=engine, store=store,
-        progress=ProgressBar() if progress is True else progress or None,
+        game, limits, len(drawn.masks) + asks.cost, batch_size=batch_size, engine=engine,
+        store=store, progress=ProgressBar() if progress is True else progress or None,
     )  # fmt: skip
+    if asks.count:
+        told = take_gradients(meter, drawn, asks)
+        notes += (told.note,) if told.note else ()
+        if told.sensitivities is None:
+            drawn = masks_within(allowed - meter.spent_on_gradients)
+        drawn = replace(drawn, sensitivities=told.sensitivities)
     rounds, reason = run_rounds(drawn, chosen, meter, rule, named)
     last = rounds[-1] if chosen.exact else exact_if_complete(rounds[-1])
     curve = None if rule is None else curve_of(rounds)
     if rule is not None or reason is not None:
         notes += _stopping_notes(curve_of(rounds), reason, allowed)
-    spare = allowed - last.ablations - meter.refused if affords and reason != SPENT else 0
+    spent = last.ablations + meter.refused + meter.spent_on_gradients
+    spare = allowed - spent if affords and reason != SPENT else 0
     baselines, missing = measure_baselines(meter, last, spare)
+    measured = meter.calls - meter.spent_on_gradients
     if meter.refused:
         if chosen.exact:
             notes = ()  # that everything is measured
         notes += (
-            f"{meter.refused} of {meter.calls + meter.reused} masks were refused and left out; "
+            f"{meter.refused} of {measured + meter.reused} masks were refused and left out; "
             "they count as ablations. Nothing is known of inputs like them.",
         )
+    notes += gradient_notes(last, meter.spent_on_gradients)
     if meter.reused:
-        notes += (f"{meter.reused} values were found in the store, {meter.calls} measured.",)
+        notes += (f"{meter.reused} values were found in the store, {measured} measured.",)
     if last.ablations < n:
         notes += (
             f"{last.ablations} ablations for {n} players: fewer than one a player; expect only the "
@@ -221,8 +244,9 @@ def explain(
         notes += game.notes()
     counts = allowed, meter.calls
     manifest = _manifest(game.describe() if isinstance(game, Described) else {})
+    reading = None if asked is None else read_index(*asked, last, tuple(game.players))
     return _explained(
-        game.players, last, notes + missing, counts, baselines, manifest, curve, asked
+        game.players, last, notes + missing, counts, baselines, manifest, curve, reading
     )
 
 
@@ -274,7 +298,7 @@ def fit(
     seed = int(as_generator(rng).integers(2**31, dtype=np.int64))
     if not len(masks):
         raise InvalidInputError(f"0 masks given; needed at least {MIN_MASKS} to fit.")
-    asked = None if index is None else asked_index(index, order, masks.shape[1])
+    asked = asked_index(index, order, masks.shape[1])
     given = len(masks)
     drawn = masks
     masks, array, repeats = merged(masks, array)
@@ -288,16 +312,26 @@ def fit(
             "given ones; use explain(game, …), or another algorithm."
         )
     elif len(masks) < MIN_MASKS:
-        raise InvalidInputError(f"{len(masks)} masks given; needed at least {MIN_MASKS} to fit.")
+        raise InvalidInputError(
+            f"{given} masks given, {len(masks)} of them distinct; needed at least {MIN_MASKS} "
+            "distinct ones to fit."
+        )
     held_out = 0 if chosen.exact else held_out_rows(holdout, len(masks))
     keep, told = _keep_probability(p, masks, drawn)
     design = Design(masks, p=keep, seed=seed, held_out=held_out, notes=told)
     last = fit_round(chosen, design, array)
     if chosen.exact and repeats is not None:
         last = with_noise(last, repeats)
+    reading = None
+    if asked is not None:
+        read = last
+        if full is not None and not chosen.exact:  # whatever fits the spectrum, an index is exact
+            read = fit_round(Exact(), design.take(full), array[full])
+            read = read if repeats is None else with_noise(read, repeats)
+        reading = read_index(*asked, read, tuple(names))
     baselines = measured_baselines(last)
     counts = given, given
-    return _explained(names, last, notes, counts, baselines, _manifest({}), asked=asked)
+    return _explained(names, last, notes, counts, baselines, _manifest({}), reading=reading)
 
 
 def _keep_probability(
@@ -333,9 +367,8 @@ def _explained(
     baselines: dict[str, float],
     manifest: dict[str, Any],
     curve: LearningCurve | None = None,
-    asked: tuple[Index, int] | None = None,
+    reading: Interactions | None = None,
 ) -> Explanation:
-    reading = None if asked is None else read_index(*asked, last, tuple(players))
     design, recovery = last.design, last.recovery
     told = fidelity_notes(last.fidelity, exact=recovery.tuned.exact)
     score = score_column(last.values)

@@ -6,6 +6,7 @@ masks may hold hardly any coalition that the index averages over: then it says s
 
 from __future__ import annotations
 
+from dataclasses import replace
 from itertools import combinations
 from math import comb
 
@@ -21,7 +22,7 @@ from spexlens.core.units import Units
 from spexlens.errors import InvalidInputError
 from spexlens.explanation.planning import enumerable
 from spexlens.explanation.stopping import Round
-from spexlens.indices.table import Index, compute_index, find_index
+from spexlens.indices.table import Index, checked_order, compute_index, find_index
 from spexlens.proxies.index_posterior import IndexPosterior
 from spexlens.transforms.diagonal import Measure
 
@@ -30,13 +31,20 @@ _QUANTILES = (0.02, 0.98)
 _UNSEEN = 0.25  # of an index's mass outside the sizes measured
 
 
-def asked_index(index: str, order: int | None, n: int) -> tuple[Index, int]:
-    """Return the row of the index asked for, and its highest order, checked."""
+def asked_index(index: str | None, order: int | None, n: int) -> tuple[Index, int] | None:
+    """Return the row of the index asked for, if any, and its highest order, checked."""
+    if index is None:
+        if order is not None:
+            raise InvalidInputError(
+                f"order = {order!r} given without an index; give index= too, or ask the result: "
+                "explanation.interactions(order=…)."
+            )
+        return None
     row = find_index(index)
     if order is None:
         return row, min(row.default_order or 2, n)
-    highest = n if row.max_order is None else min(n, row.max_order)
-    return row, whole(f"order of {row.name} over {n} players", order, most=highest)
+    order = checked_order(row, order)
+    return row, whole(f"order of {row.name} over {n} players", order, most=n)
 
 
 def check_masks_are_free(index: str | None, algorithm: Algorithm, **given: object) -> None:
@@ -57,13 +65,15 @@ def check_masks_are_free(index: str | None, algorithm: Algorithm, **given: objec
 def read_index(row: Index, order: int, last: Round, players: tuple[str, ...]) -> Interactions:
     """Read the index of all sets of up to `order` players from a run's masks and values.
 
-    Of an order with more than 20,000 sets, those among the strongest players are read.
+    Of an order with more than 20,000 sets, those among the strongest players are read. Sets with a
+    player that all masks keep, or none does, are left out: nothing is known of them.
     """
     design, measure_of = last.design, row.measure
-    if last.recovery.tuned.exact or measure_of is None:
-        return compute_index(last.spectrum, row.name, order, players)
     units = Units.of(last.values)
     score = score_column(units.computed(last.values))
+    if last.recovery.tuned.exact or measure_of is None or score.min() == score.max():
+        return compute_index(last.spectrum, row.name, order, players)
+    varied = np.flatnonzero(design.masks.any(axis=0) & ~design.masks.all(axis=0))
     posterior = IndexPosterior.of(design.masks, score, design.seed)
     strength = np.zeros(design.n)
     terms: list[tuple[IntArray, FloatArray]] = []
@@ -72,21 +82,57 @@ def read_index(row: Index, order: int, last: Round, players: tuple[str, ...]) ->
     if len(empty) and row.counts_empty_alone:
         terms.append((np.zeros((1, 0), dtype=np.int64), empty))
         errors.append(np.zeros(1))
-    for t in range(1, order + 1):
-        group = _sets(design.n, t, strength)
+    for t in range(1, min(order, len(varied)) + 1):
+        group = _sets(varied, t, strength)
         means, std_err = posterior.read(measure_of(t, order), group)
         if t == 1:
-            strength = np.abs(means)
+            strength[varied] = np.abs(means)
         terms.append((group, means * float(units.scale[0])))
         errors.append(std_err * float(units.scale[0]))
     supports, effects = collect_terms(design.n, terms)
     note = uncovered(row, order, design.masks)
-    return Interactions(supports, effects, row.name, players, np.concatenate(errors), note)
+    known = None if one_size(design.masks) else np.concatenate(errors)
+    return Interactions(supports, effects, row.name, players, known, note)
+
+
+def part_of(asked: Interactions, row: Index, order: int | None) -> Interactions | None:
+    """Find another index, or a lower order, in what was read for the one asked for.
+
+    SV are the singles of SII, and the effects of an index that ignores its highest order are the
+    same under a lower one. None where the two differ.
+
+    >>> pairs = Interactions.from_dict({(0,): 1.0, (0, 1): -2.0}, "SII", ["not", "good"])
+    >>> found = part_of(pairs, find_index("SV"), None)
+    >>> found.index, found.to_dict()
+    ('SV', {(0,): 1.0})
+    """
+    own = find_index(asked.index)
+    most = int(asked.supports.orders().max(initial=0))
+    order = row.default_order if order is None else order
+    if row.name == own.name and order in (None, most):
+        return asked
+    if own.measure is None or row.measure is None or order is None or order > most:
+        return None
+    sizes = range(1, order + 1)
+    if row.has_empty or any(_differ(row.measure(t, order), own.measure(t, most)) for t in sizes):
+        return None
+    orders = asked.supports.orders()
+    return replace(asked.select((orders > 0) & (orders <= order)), index=row.name)
+
+
+def one_size(masks: BoolArray) -> bool:
+    """Tell whether all masks keep equally many players: then it is unknown what each adds alike."""
+    return len(masks) > 1 and len(np.unique(masks.sum(axis=1))) == 1
 
 
 def uncovered(row: Index, order: int, masks: BoolArray) -> str:
     """Tell where an index averages over coalitions of other sizes than masks `(m, n)` have."""
     n = masks.shape[1]
+    if one_size(masks):
+        return (
+            f"all masks keep {int(masks[0].sum())} of {n} players: what every player adds alike "
+            "cannot be seen, and effects have no intervals. Measure masks of other sizes too."
+        )
     if row.measure is None or enumerable(n, len(masks)):
         return ""
     low, high = np.quantile(masks.mean(axis=1), _QUANTILES)
@@ -95,8 +141,8 @@ def uncovered(row: Index, order: int, masks: BoolArray) -> str:
         return ""
     return (
         f"{row.name} averages over coalitions of other sizes than those measured, which hold "
-        f"{low:.0%} to {high:.0%} of the players: {outside:.0%} of its weight lies outside. Run "
-        f"with index={row.name!r} for masks that follow it."
+        f"{low:.0%} to {high:.0%} of the players: {outside:.0%} of its weight lies outside. Masks "
+        f"of explain(game, index={row.name!r}) follow it."
     ).replace("%", " %")
 
 
@@ -108,10 +154,16 @@ def _outside(measure: Measure, low: float, high: float, n: int) -> float:
     return float(mass[~seen].sum() / mass.sum())
 
 
-def _sets(n: int, t: int, strength: FloatArray) -> IntArray:
-    """List the sets of t players, `(K, t)`: all, or those among the strongest players."""
-    among = n
+def _differ(first: Measure, second: Measure) -> bool:
+    return not (
+        np.array_equal(first.nodes, second.nodes) and np.array_equal(first.weights, second.weights)
+    )
+
+
+def _sets(players: IntArray, t: int, strength: FloatArray) -> IntArray:
+    """List the sets of t of these players, `(K, t)`: all, or those among the strongest."""
+    among = len(players)
     while comb(among, t) > _MOST_SETS:
         among -= 1
-    chosen = np.sort(np.argsort(-strength, kind="stable")[:among])
+    chosen = np.sort(players[np.argsort(-strength[players], kind="stable")[:among]])
     return np.array(list(combinations(chosen.tolist(), t)), dtype=np.int64)

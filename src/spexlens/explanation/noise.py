@@ -31,8 +31,8 @@ class Repeats:
 
     Attributes
     ----------
-    variance : float
-        Pooled over the masks, in squared units of the values.
+    deviation : float
+        Standard deviation, pooled over the masks, in units of the values.
     degrees : int
         Measurements beyond the first of each mask.
     masks : bool array (k, n)
@@ -41,7 +41,7 @@ class Repeats:
         How often each was measured.
     """
 
-    variance: float
+    deviation: float
     degrees: int
     masks: BoolArray
     counts: IntArray
@@ -51,7 +51,7 @@ class Repeats:
         """What to tell of it."""
         return (
             f"{self.degrees} masks were measured more than once; their values differ with standard "
-            f"deviation {np.sqrt(self.variance):.3g} (the noise of the game). Their means were "
+            f"deviation {self.deviation:.3g} (the noise of the game). Their means were "
             "fitted, and R2 is that of the means, each mask counted once."
         )
 
@@ -78,8 +78,8 @@ def merged(masks: BoolArray, values: FloatArray) -> tuple[BoolArray, FloatArray,
     units = Units.of(score)
     computed = units.computed(score)
     away = computed - (np.bincount(group, computed) / counts)[group]
-    variance = float(np.sum(away**2)) / degrees * float(units.scale[0]) ** 2
-    repeats = Repeats(variance, degrees, distinct, counts)
+    deviation = float(np.sqrt(np.sum(away**2) / degrees) * units.scale[0])
+    repeats = Repeats(deviation, degrees, distinct, counts)
     return distinct, means[:, 0] if values.ndim == 1 else means, repeats
 
 
@@ -91,21 +91,21 @@ def with_noise(last: Round, repeats: Repeats) -> Round:
     of 2^n, `R2 = (E_K - 2 s2 K / 2^n) / V`.
     """
     design, recovery = last.design, last.recovery
-    each = repeats.variance / repeats.counts[np.argsort(mask_codes(repeats.masks))]
-    errors = np.sqrt(full_variances(each, design.p))
+    shares = 1 / repeats.counts[np.argsort(mask_codes(repeats.masks))]
+    errors = repeats.deviation * np.sqrt(full_variances(shares, design.p))
     terms = masks_from_sets(recovery.spectrum.supports, design.n)
     spectrum = replace(recovery.spectrum, std_errors=errors[mask_codes(terms)])
     return replace(
         last,
         recovery=replace(recovery, spectrum=spectrum),
-        fidelity=_fidelity(last, float(each.mean()), repeats.degrees),
+        fidelity=_fidelity(last, repeats.deviation, float(shares.mean()), repeats.degrees),
     )
 
 
-def _fidelity(last: Round, noise: float, degrees: int) -> Fidelity:
+def _fidelity(last: Round, deviation: float, mean_share: float, degrees: int) -> Fidelity:
     units = Units.of(last.values)
     total = float(units.computed(score_column(last.values)).var())
-    share = noise / float(units.scale[0]) ** 2 / total if total else 0.0
+    share = mean_share * (deviation / float(units.scale[0])) ** 2 / total if total else 0.0
     n, told = last.design.n, last.fidelity
     linear = 2 * (n + 1) / 2**n
     least, most = share * degrees / scipy.special.chdtri(degrees, np.array([0.05, 0.95]))

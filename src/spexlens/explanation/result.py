@@ -21,9 +21,9 @@ from spexlens.core.units import Units
 from spexlens.errors import InvalidInputError
 from spexlens.explanation.fidelity import Fidelity, compare
 from spexlens.explanation.file import read_fields, write_fields
-from spexlens.explanation.index_reading import uncovered
+from spexlens.explanation.index_reading import part_of, uncovered
 from spexlens.explanation.learning_curve import LearningCurve
-from spexlens.indices.table import compute_index, find_index
+from spexlens.indices.table import compute_index, default_index, find_index
 
 
 @dataclass(frozen=True, eq=False)
@@ -108,19 +108,24 @@ class Explanation:
         order : int, optional
             Highest order; by default 2 for interaction indices, all for Fourier and Moebius.
         """
-        asked = self.asked
-        if asked is not None and (index is None or find_index(index).name == asked.index):
-            if order is None or order == int(asked.supports.orders().max(initial=0)):
-                return asked
-            index = asked.index
+        if self.asked is not None:
+            index = self.asked.index if index is None else index
+            found = part_of(self.asked, find_index(index), order)
+            if found is not None:
+                return found
         found = compute_index(self.spectrum, index, order, self.players)
         highest = int(found.supports.orders().max(initial=1)) if order is None else order
         note = uncovered(find_index(found.index), highest, self.masks)
         return replace(found, std_err=None, note=note) if note else found
 
     def pairs(self) -> Interactions:
-        """Compute singles and pairs under the index that masks at this p know best."""
-        return compute_index(self.spectrum, None, 2, self.players)
+        """Compute singles and pairs, of the index asked for or that which these masks know best.
+
+        An index of single players that was asked for has no pairs, and the other takes its place.
+        """
+        if self.asked is not None and bool((self.asked.supports.orders() > 1).any()):
+            return self.asked.select(self.asked.supports.orders() <= 2)
+        return self.interactions(default_index(self.spectrum.p), 2)
 
     def score(self, masks: BoolArray, values: FloatArray) -> Fidelity:
         """Judge fidelity on unseen masks `(m, n)` with their values `(m,)`."""

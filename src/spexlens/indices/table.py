@@ -232,6 +232,18 @@ def default_index(p: float | FloatArray) -> str:
     return "FBII" if np.all(np.asarray(p) == 0.5) else "WBII"
 
 
+def index_in_words(name: str, p: float | FloatArray) -> str:
+    """Name an index, with what it averages over where that depends on keep probability p.
+
+    >>> index_in_words("SV", 0.9), index_in_words("WBII", 0.9)
+    ('SV', 'WBII: mean effects at 90 % kept')
+    """
+    if name != "WBII":
+        return name
+    kept = {f"{100 * keep:.3g} %" for keep in np.unique(p).tolist()}
+    return f"WBII: mean effects {f'at {kept.pop()} kept' if len(kept) == 1 else 'over masks at p'}"
+
+
 def compute_index(
     spectrum: FourierSpectrum,
     name: str | None = None,
@@ -266,7 +278,7 @@ def compute_index(
     {(0,): 0.5, (1,): 0.5}
     """
     row = find_index(default_index(as_spectrum(spectrum).p) if name is None else name)
-    order = _checked_order(row, order)
+    order = row.default_order if order is None else checked_order(row, order)
     names = spectrum.players if players is None else players
     found = _linear(spectrum, row, order) if row.read is None else row.read(spectrum, order)
     supports, effects, errors = found
@@ -315,10 +327,15 @@ def _fourier_weight(weight: SetWeight, basis: str, t: int, s: int, order: int) -
     )
 
 
-def _checked_order(row: Index, order: int | None) -> int | None:
-    if order is None:
-        return row.default_order
-    order = whole("order", order)
+def checked_order(row: Index, order: int) -> int:
+    """Return a highest order that the index has.
+
+    Raises
+    ------
+    InvalidInputError
+        For another one.
+    """
+    order = whole(f"order of {row.name}", order)
     if row.max_order is not None and order > row.max_order:
         raise InvalidInputError(
             f"order = {order} given, but {row.name} ({row.full_name}) is defined for single "

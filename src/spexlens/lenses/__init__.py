@@ -82,6 +82,10 @@ _HOMES = {
         "PROMPT_SCORES",
         "SCORES",
     ),
+    "spexlens.lenses.tabular.background": ("Background",),
+    "spexlens.lenses.tabular.fillings": ("FILLINGS", "Filling"),
+    "spexlens.lenses.tabular.game": ("TabularLens", "TabularSubject", "tabular_game"),
+    "spexlens.lenses.tabular.outputs": ("TabularOutput", "tabular_output"),
     "spexlens.lenses.text.ablations": (
         "ABLATIONS",
         "Ablation",

@@ -52,6 +52,14 @@ from spexlens.lenses.score import Score as Score
 from spexlens.lenses.score_tables import ENDPOINT_SCORES as ENDPOINT_SCORES
 from spexlens.lenses.score_tables import PROMPT_SCORES as PROMPT_SCORES
 from spexlens.lenses.score_tables import SCORES as SCORES
+from spexlens.lenses.tabular.background import Background as Background
+from spexlens.lenses.tabular.fillings import FILLINGS as FILLINGS
+from spexlens.lenses.tabular.fillings import Filling as Filling
+from spexlens.lenses.tabular.game import TabularLens as TabularLens
+from spexlens.lenses.tabular.game import TabularSubject as TabularSubject
+from spexlens.lenses.tabular.game import tabular_game as tabular_game
+from spexlens.lenses.tabular.outputs import TabularOutput as TabularOutput
+from spexlens.lenses.tabular.outputs import tabular_output as tabular_output
 from spexlens.lenses.text.ablations import ABLATIONS as ABLATIONS
 from spexlens.lenses.text.ablations import Ablation as Ablation
 from spexlens.lenses.text.ablations import resampled as resampled

@@ -19,6 +19,7 @@ _HOMES = {
     "spexlens.models.gating.replacement": ("REPLACEMENTS",),
     "spexlens.models.gating.sites": (
         "SITES",
+        "NamedSites",
         "Site",
         "heads",
         "kv_groups",

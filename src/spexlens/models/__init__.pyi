@@ -3,6 +3,7 @@ from spexlens.models.base import LanguageModel as LanguageModel
 from spexlens.models.endpoint.client import Endpoint as Endpoint
 from spexlens.models.endpoint.retry import RetryPolicy as RetryPolicy
 from spexlens.models.gating.replacement import REPLACEMENTS as REPLACEMENTS
+from spexlens.models.gating.sites import NamedSites as NamedSites
 from spexlens.models.gating.sites import SITES as SITES
 from spexlens.models.gating.sites import Site as Site
 from spexlens.models.gating.sites import heads as heads

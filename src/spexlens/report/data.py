@@ -13,6 +13,7 @@ from spexlens.core.game import score_column
 from spexlens.core.interactions import Z90, Interactions
 from spexlens.core.masks import FloatArray
 from spexlens.core.spectrum import FourierSpectrum, fourier_basis
+from spexlens.indices.table import default_index, index_in_words
 from spexlens.report.layouts import clipped
 
 if TYPE_CHECKING:
@@ -30,14 +31,15 @@ def default_views(explanation: Explanation) -> tuple[Interactions, ...]:
     Order 2, what an explanation prints, stands first unless larger sets carry a twentieth of the
     recovered variance.
     """
-    pairs, fourier = explanation.pairs(), explanation.interactions("Fourier")
+    usual = default_index(explanation.spectrum.p)
+    pairs, fourier = explanation.interactions(usual, 2), explanation.interactions("Fourier")
     if explanation.asked is not None:
         return explanation.asked, pairs, fourier
     energy = explanation.spectrum.energy_by_order()
     highest = min(len(energy) - 1, _HIGHEST_ORDER)
     if highest <= 2:
         return pairs, fourier
-    larger = explanation.interactions(pairs.index, highest)
+    larger = explanation.interactions(usual, highest)
     if energy[3:].sum() > _WORTH_SHOWING * energy[1:].sum():
         return larger, pairs, fourier
     return pairs, larger, fourier
@@ -55,7 +57,9 @@ def page_data(
         "players": [clipped(name) for name in explanation.players],
         "labels": [clipped(label) for label in views[0].labels()],
         "layout": layout,
-        "views": [view_data(view) for view in views],
+        "views": [
+            {"name": view_name(view, explanation.spectrum.p), **view_data(view)} for view in views
+        ],
         "lenses": lenses,
         "spectrum": spectrum_data(explanation.spectrum),
         "spread": residual_spread(explanation),
@@ -78,18 +82,19 @@ def view_data(interactions: Interactions, most: int = SETS_SHOWN) -> dict[str, A
     ranking = shown.ranking()
     sets = shown.supports.sets()
     return {
-        "name": view_name(interactions),
         "sets": [sets[row] for row in ranking],
         "effects": rounded(shown.effects[ranking]),
         "half": None if shown.std_err is None else rounded(Z90 * shown.std_err[ranking]),
         "left_out": len(larger) - len(strongest[:most]),
+        "note": interactions.note,
     }
 
 
-def view_name(interactions: Interactions) -> str:
-    """Name the index, and the highest order that occurs under it."""
+def view_name(interactions: Interactions, p: float | FloatArray) -> str:
+    """Name the index of a run at keep probability p, and the highest order that occurs under it."""
     highest = int(interactions.supports.orders().max(initial=0))
-    return f"{interactions.index}, order {'1' if highest <= 1 else f'1 to {highest}'}"
+    orders = "1" if highest <= 1 else f"1 to {highest}"
+    return f"{index_in_words(interactions.index, p)}, order {orders}"
 
 
 def spectrum_data(spectrum: FourierSpectrum) -> dict[str, Any]:

@@ -19,5 +19,5 @@ def fragment(explanation: Explanation) -> str:
         f"{escape(explanation.algorithm)}.</strong> {escape(verdict(explanation))}<br>"
         f"<small>{escape(str(explanation.fidelity))}</small></p>"
         f"{f'<ul>{notes}</ul>' if notes else ''}"
-        f"{explanation.interactions('FBII')._repr_html_()}</div>"
+        f"{explanation.interactions()._repr_html_()}</div>"
     )

@@ -75,7 +75,9 @@ def page(
         ),
         explanation=explanation,
         verdict=verdict(explanation),
-        notes=[clipped(note, _VALUE_LENGTH) for note in explanation.notes],
+        notes=[
+            clipped(note, _VALUE_LENGTH) for note in (*explanation.notes, views[0].note) if note
+        ],
         fallback=_effect_rows(views[0].top(_FALLBACK_ROWS)),
         joint=None
         if joint is None

@@ -14,7 +14,7 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from spexlens.ablation.evaluate import Progress, evaluate
-from spexlens.ablation.store import Store
+from spexlens.ablation.store import StoreLike
 from spexlens.core.game import Game, score_column
 from spexlens.core.masks import Rng, as_generator, sample_masks
 from spexlens.errors import InvalidInputError
@@ -81,7 +81,7 @@ def keep_probability(
     *,
     masks: int = 16,
     rng: Rng = 0,
-    store: Store | None = None,
+    store: StoreLike | None = None,
     progress: Progress | None = None,
 ) -> KeepProbability:
     """Find the smallest keep probability at which the full model is still in the masks' range.

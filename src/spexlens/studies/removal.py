@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Any, Protocol, runtime_checkable
 import numpy as np
 
 from spexlens.ablation.evaluate import BATCH_SIZE, evaluate, measure
-from spexlens.ablation.store import Store
+from spexlens.ablation.store import StoreLike
 from spexlens.algorithms.influential_sets import best_sets, flipped, influential_set
 from spexlens.core.game import Game, score_column
 from spexlens.core.masks import BoolArray, FloatArray
@@ -101,7 +101,7 @@ def measured_curve(
     towards: str = "either",
     *,
     column: int = 0,
-    store: Store | None = None,
+    store: StoreLike | None = None,
     batch_size: int = BATCH_SIZE,
 ) -> Curve:
     """Remove or insert the most influential players and measure, by interactions and by order 1.
@@ -179,7 +179,7 @@ def flips(
     largest: int = 5,
     tries: int = 8,
     *,
-    store: Store | None = None,
+    store: StoreLike | None = None,
 ) -> tuple[Flip, ...]:
     """Find small sets of players without which the answer is another one, verified by ablations.
 
@@ -198,7 +198,7 @@ def flips(
         Players removed, at most.
     tries : int
         Sets measured of each size.
-    store : Store, optional
+    store : Store or path, optional
 
     Returns
     -------

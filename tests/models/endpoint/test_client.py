@@ -339,7 +339,7 @@ def test_a_fault_that_stays_names_the_prompt_and_may_be_tried_again_later():
     ):
         endpoint_of(server).ask(Request("a film"))
     assert len(server.bodies) == 4
-    assert isinstance(told.value, TransientError)
+    assert not isinstance(told.value, TransientError)  # or the engines would multiply the attempts
     assert (told.value.prompt, told.value.status) == ("a film", 502)
 
 

@@ -7,6 +7,8 @@ from spexlens.errors import InvalidInputError
 from spexlens.models.gating import sites
 from spexlens.models.gating.gates import edited, gate, hook_points
 from spexlens.models.gating.sites import Site
+from tests.contract import cases
+from tests.models.gating import site_contract
 from tests.tiny_models import tiny_model
 
 IDS = torch.tensor([[3, 9, 4, 10], [5, 6, 7, 8]])
@@ -52,19 +54,15 @@ def test_an_update_is_what_a_layer_adds():
 
 
 @pytest.mark.parametrize("rescale", [False, True])
-@pytest.mark.parametrize("kind", ["heads", "kv", "mlps", "layers"])
+@pytest.mark.parametrize("kind", sites.SITES)
 @pytest.mark.parametrize("architecture", ["llama", "gpt2", "gpt_neox", "bert", "opt"])
 def test_gates_of_one_are_bit_equal(architecture, kind, rescale):
-    model = tiny_model(architecture)
-    points = hook_points(sites.SITES[kind](model))
-    with torch.inference_mode():
-        plain = model(input_ids=IDS)[0]
-        edits = {
-            point: gate(point, torch.ones(2, len(point.sites)), torch.tensor(0.7), rescale=rescale)
-            for point in points
-        }
-        with edited(model, edits):
-            assert torch.equal(model(input_ids=IDS)[0], plain)
+    site_contract.check_gates_of_one_are_bit_equal(sites.SITES[kind], architecture, rescale)
+
+
+@pytest.mark.parametrize(("check", "row"), cases(site_contract, sites.SITES))
+def test_every_kind_of_sites_keeps_the_contract(check, row):
+    check(row)
 
 
 def test_hooks_are_gone_afterwards_and_after_an_exception():

@@ -12,6 +12,7 @@ import numpy as np
 
 from spexlens.core.game import Game, Streaming
 from spexlens.core.masks import BoolArray, IntArray
+from spexlens.core.time_limit import time_limit
 from spexlens.errors import InvalidInputError, SpexlensError, TransientError
 
 Allow = Callable[[int], int]
@@ -103,7 +104,7 @@ def run_batch(
                 f"the game's stream ended without values for {len(left)} of {len(rows)} masks."
             )
         except TransientError as error:
-            if attempt == retries:
+            if attempt == retries or time_limit().stopped:
                 raise FailedBatchError(left) from error
         except Exception as error:
             raise FailedBatchError(left) from error

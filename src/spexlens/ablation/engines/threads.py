@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Generator
 from concurrent.futures import ThreadPoolExecutor
+from contextvars import copy_context
 from dataclasses import dataclass
 from queue import SimpleQueue
 
@@ -69,7 +70,7 @@ class Threads:
         try:
             while True:
                 while under_way < self.workers and len(rows := queue.take()):
-                    pool.submit(work, rows)
+                    pool.submit(copy_context().run, work, rows)
                     under_way += 1
                 if not under_way:
                     break

@@ -29,6 +29,8 @@ class Record:
         The most that the spellings not seen can move one of these values, nats.
     unanswered : int
         Samples without an answer, left out of their prompt's value; see `Samples`.
+    numberless : int
+        Those of the bounded in which the server named an answer without a usable log-probability.
     """
 
     values: int = 0
@@ -38,6 +40,7 @@ class Record:
     unanswered: int = 0
     partial: int = 0
     shift: float = 0.0
+    numberless: int = 0
 
 
 class Recorder:
@@ -45,7 +48,7 @@ class Recorder:
 
     def __init__(self) -> None:
         self._values = self._bounded = self._refused = self._unanswered = 0
-        self._partial = 0
+        self._partial = self._numberless = 0
         self._variance = self._shift = 0.0
         self.first_refusal = ""
         self._told = False
@@ -58,6 +61,7 @@ class Recorder:
             self._bounded += reading.bounded > 0
             self._unanswered += reading.unanswered
             self._partial += reading.partial > 0
+            self._numberless += reading.numberless > 0
             if reading.partial and not reading.bounded:
                 away = max(reading.high - reading.value, reading.value - reading.low)
                 self._shift = max(self._shift, away)
@@ -88,4 +92,5 @@ class Recorder:
                 self._unanswered,
                 self._partial,
                 self._shift,
+                self._numberless,
             )

@@ -48,6 +48,9 @@ class Reading:
         where an answer was not seen at all. NaN for one that was sampled.
     unanswered : int
         How many samples held no answer (only reasoning, cut off, filtered), and were left out.
+    numberless : int
+        How many answers were among the returned tokens, but without a log-probability that can be
+        used: NaN, null, -inf. They are bounded too, for what the server gave, not for `top`.
     """
 
     value: float
@@ -57,6 +60,7 @@ class Reading:
     partial: int = 0
     low: float = math.nan
     high: float = math.nan
+    numberless: int = 0
 
 
 class ResolvedEndpointScore(ResolvedScore[[Sequence[Reply]], Reading], Protocol):
@@ -206,7 +210,10 @@ class NextTokenLogOdds:
         _check_no_reasoning(replies[0])
         tokens = replies[0].alternatives[: self.top]
         if not tokens:
-            raise ValueError("the reply holds no log-probabilities of next tokens")
+            raise ValueError(
+                "the reply holds no log-probabilities of next tokens"
+                + (", but NaN, null or -inf for them" if replies[0].numberless else "")
+            )
         check_log_probabilities(tokens, together=True)
         positive, negative = (self._seen(tokens, one) for one in (self.positive, self.negative))
         return Reading(
@@ -215,6 +222,11 @@ class NextTokenLogOdds:
             partial=positive.is_partial + negative.is_partial,
             low=positive.low - negative.high,
             high=positive.high - negative.low,
+            numberless=sum(
+                seen.low == -math.inf
+                and any(self._form(text) in self._forms(answer) for text in replies[0].numberless)
+                for seen, answer in ((positive, self.positive), (negative, self.negative))
+            ),
         )
 
     def _seen(self, tokens: Sequence[Token], answer: str | Sequence[str]) -> _Seen:

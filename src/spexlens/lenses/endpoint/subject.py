@@ -18,6 +18,7 @@ from spexlens.errors import (
     RefusedPromptError,
     SpexlensWarning,
     UnknownNameError,
+    shown,
 )
 from spexlens.lenses.endpoint.record import Record, Recorder
 from spexlens.lenses.endpoint.scores import EndpointScore, Reading, ResolvedEndpointScore
@@ -215,10 +216,20 @@ class EndpointSubject:
                 f"{record.unanswered} samples held no answer and were left out of the means; "
                 "raise max_tokens (--answer-tokens) if they were cut off.",
             )
-        if record.bounded:
+        if record.bounded > record.numberless:
             notes += (
-                f"in {record.bounded} of {record.values} prompts an answer was not among the "
-                "tokens returned: these values are bounds.",
+                f"in {record.bounded - record.numberless} of {record.values} prompts an answer was "
+                "not among the tokens returned: these values are bounds.",
+            )
+        if record.numberless:
+            notes += (
+                f"in {record.numberless} of {record.values} prompts the server gave an answer NaN, "
+                "null or -inf as its log-probability: these values are bounds, whatever `top` is.",
+            )
+        if len(models := self.endpoint.answered_as) > 1:
+            notes += (
+                f"the server answered as several models ({shown(models)}): values that do not "
+                "belong together.",
             )
         if record.partial:
             notes += (

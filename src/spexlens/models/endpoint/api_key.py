@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import ipaddress
 import os
 from collections.abc import Generator
 
@@ -11,8 +12,6 @@ try:
     import httpx
 except ImportError as error:
     raise MissingExtraError("an endpoint", "httpx", "api") from error
-
-_LOCAL = ("localhost", "127.0.0.1", "::1")
 
 
 class Key(httpx.Auth):
@@ -44,7 +43,7 @@ class Key(httpx.Auth):
                 f"the environment variable {self._variable} holds characters that no key has "
                 "(a line break, or letters beyond ASCII); set it again."
             )
-        if key and self._url.scheme == "http" and self._url.host not in _LOCAL:
+        if key and self._url.scheme == "http" and not is_loopback(str(self._url)):
             raise InvalidInputError(
                 f"the key in {self._variable} would go to {self._url.host} unencrypted; use an "
                 "https:// URL or a tunnel to localhost, or pass key_variable=None to send no key."
@@ -74,3 +73,16 @@ def check_url(base_url: str) -> None:
         raise InvalidInputError(
             f"base_url = {base_url!r} given; needed one such as 'http://localhost:8080/v1'."
         )
+
+
+def is_loopback(base_url: str) -> bool:
+    """Tell whether a URL means this machine itself: no proxy is asked then, no wire is crossed.
+
+    >>> is_loopback("http://127.0.0.5:8080/v1"), is_loopback("http://gpu.example/v1")
+    (True, False)
+    """
+    host = httpx.URL(base_url).host
+    try:
+        return ipaddress.ip_address(host).is_loopback
+    except ValueError:
+        return host == "localhost" or host.endswith(".localhost")

@@ -8,25 +8,30 @@ from __future__ import annotations
 import json
 import os
 import re
-import ssl
 import threading
+import time
+import warnings
 from collections.abc import Callable, Iterator, Mapping, Sequence
-from concurrent.futures import ThreadPoolExecutor, as_completed
 from dataclasses import dataclass, field, replace
-from functools import cache
+from queue import Empty, SimpleQueue
 from typing import Any, Literal
 
+from spexlens.core.arguments import whole
+from spexlens.core.time_limit import time_limit
 from spexlens.errors import (
     EndpointError,
     EndpointUnavailableError,
     InvalidInputError,
     MissingExtraError,
     RefusedPromptError,
+    SpexlensWarning,
+    shown,
 )
 from spexlens.models.endpoint.api_key import Key, check_url
 from spexlens.models.endpoint.dialect import Dialect
+from spexlens.models.endpoint.line import Line
 from spexlens.models.endpoint.replies import Reply, read_reply
-from spexlens.models.endpoint.retry import Failure, Pace, RetryPolicy, post_json
+from spexlens.models.endpoint.retry import Ask, Failure, Pace, RetryPolicy, Tries, post_json
 
 try:
     import httpx
@@ -46,6 +51,10 @@ _REFUSED = (400, 413, 422, 451)
 _FILTER_WORDS = ("content", "flag", "moderat", "policy", "safety")
 
 _FIRST_ATTEMPTS = 4  # until a server has answered once: a wrong address is told within seconds
+_TICK = 0.1  # seconds between two looks at what is late
+_PARTING = 2.0  # seconds that threads whose connections were closed have to end
+_MODELS = 5  # names of models that are kept
+_TOKEN_BYTES = 256  # that one token with its log-probability may take in an answer
 
 
 @dataclass(frozen=True)
@@ -116,8 +125,13 @@ class Endpoint:
     requests_per_minute : float, optional
         Requests started in a minute, evenly spaced. A server's `Retry-After` is heeded anyway.
     timeout : float, default 60
-        Seconds without an answer after which a request is given up and tried again.
+        Seconds from a request to the last byte of its answer, after which it is given up and tried
+        again. Raise it for long answers.
+    max_answer_bytes : int, default 4,000,000
+        A larger answer is not read to its end, and is an error; log-probabilities that were asked
+        for come on top, 256 bytes each.
     retries : RetryPolicy
+        Its attempts and its total time are those of one prompt, whatever is between.
     options : mapping, optional
         Further fields of every request, such as `{"top_p": 0.9}`; None takes a field out. Not
         needed for `max_completion_tokens` or a fixed temperature: a server that refuses a request
@@ -138,6 +152,7 @@ class Endpoint:
     concurrency: int = 8
     requests_per_minute: float | None = None
     timeout: float = 60.0
+    max_answer_bytes: int = 4_000_000
     retries: RetryPolicy = field(default_factory=RetryPolicy)
     options: Mapping[str, Any] = field(default_factory=dict)
     _pace: Pace = field(init=False, repr=False)
@@ -146,11 +161,12 @@ class Endpoint:
 
     def __post_init__(self) -> None:
         check_url(self.base_url)
-        if self.concurrency < 1 or self.timeout <= 0 or (self.requests_per_minute or 1) <= 0:
+        whole("concurrency", self.concurrency)
+        whole("max_answer_bytes", self.max_answer_bytes)
+        if not self.timeout > 0 or not (self.requests_per_minute or 1) > 0:
             raise InvalidInputError(
-                f"concurrency = {self.concurrency}, timeout = {self.timeout}, requests_per_minute "
-                f"= {self.requests_per_minute} given; needed at least 1 request at a time, and "
-                "positive times and rates."
+                f"timeout = {self.timeout}, requests_per_minute = {self.requests_per_minute} "
+                "given; needed positive times and rates."
             )
         if self.system is not None and not self.chat:
             raise InvalidInputError(
@@ -246,51 +262,101 @@ class Endpoint:
         """
         key = Key(self.key_variable, self.base_url)
         key.value()  # a key that cannot be sent is an error before the first request
-        stopped = threading.Event()
-        failed: EndpointError | None = None
-        with httpx.Client(
-            base_url=self.base_url,
-            auth=key,
-            verify=_certificates(),
-            timeout=httpx.Timeout(self.timeout, connect=min(self.timeout, 10.0), pool=None),
-            limits=httpx.Limits(max_connections=self.concurrency),
-        ) as client:
-            pool = ThreadPoolExecutor(min(self.concurrency, max(1, len(requests))))
+        limit, stopped = time_limit(), threading.Event()
+        waiting: SimpleQueue[tuple[int, Request]] = SimpleQueue()
+        for pair in enumerate(requests):
+            waiting.put(pair)
+        came: SimpleQueue[tuple[int, Reply | BaseException] | None] = SimpleQueue()
+
+        def work(line: Line) -> None:
+            """Ask what is waiting, one after another, then put None: this thread has ended."""
             try:
-                position = {
-                    pool.submit(self._reply, client, request, stopped): number
-                    for number, request in enumerate(requests)
-                }
-                for future in as_completed(position):
+                while not stopped.is_set():
+                    number, request = waiting.get_nowait()
                     try:
-                        reply = future.result()
-                    except EndpointError as error:
-                        if on_refusal is not None and isinstance(error, RefusedPromptError):
-                            on_refusal(position[future], error)
-                            continue
-                        failed = failed or error
-                        stopped.set()
-                        continue
-                    yield position[future], reply
+                        came.put((number, self._reply(line, request, stopped)))
+                    except BaseException as error:
+                        came.put((number, error))
+            except Empty:
+                pass
             finally:
-                stopped.set()
-                pool.shutdown(cancel_futures=True)
+                came.put(None)
+
+        lines = [Line(self.base_url, key) for _ in range(min(self.concurrency, len(requests)))]
+        threads = [
+            threading.Thread(target=work, args=(line,), name="spexlens endpoint", daemon=True)
+            for line in lines
+        ]
+        failed: BaseException | None = None
+        left, running = len(requests), len(threads)
+        try:
+            for thread in threads:
+                thread.start()
+            while running:
+                try:
+                    item = came.get(timeout=_TICK)
+                except Empty:
+                    pass
+                else:
+                    if item is None:
+                        running -= 1
+                    else:
+                        left -= 1
+                        number, outcome = item
+                        if isinstance(outcome, Reply):
+                            yield number, outcome
+                            self._tell_a_change()
+                        elif on_refusal is not None and isinstance(outcome, RefusedPromptError):
+                            on_refusal(number, outcome)
+                        else:
+                            failed = failed or outcome
+                            stopped.set()
+                if limit.stopped:
+                    stopped.set()
+                for line in lines:
+                    if limit.left() > 0:
+                        line.cut_if_late(time.monotonic())
+                    else:
+                        line.hang_up()
+        finally:
+            stopped.set()
+            for line in lines if running else ():
+                line.hang_up()
+            until = time.monotonic() + _PARTING
+            for thread in threads:
+                if thread.ident is not None:
+                    thread.join(max(0.0, until - time.monotonic()))
+            for line in lines:
+                line.close()
+        if failed is None and left:
+            failed = EndpointUnavailableError(
+                f"{left} of {len(requests)} prompts were not asked, as the run had to end."
+            )
         if failed is not None:
             raise failed
 
-    def _reply(self, client: httpx.Client, request: Request, stopped: threading.Event) -> Reply:
+    def _reply(self, line: Line, request: Request, stopped: threading.Event) -> Reply:
         policy = self.retries
         most = _FIRST_ATTEMPTS if not self.usage.requests else policy.attempts
         policy = replace(policy, attempts=min(policy.attempts, request.attempts or most, most))
         path = "/chat/completions" if self.chat else "/completions"
+        asked_for = _TOKEN_BYTES * (request.top or 0) * max(1, request.max_tokens)
+        ask = Ask(policy, self._pace, self.timeout, self.max_answer_bytes + asked_for, stopped)
+        tries = Tries()
+
+        def read(answer: Mapping[str, Any]) -> Reply:
+            return self._read(answer, request)
+
+        body = self.body(request)
         while True:
-            body = self.body(request)
-            answer = post_json(client, path, body, policy=policy, pace=self._pace, stopped=stopped)
-            if not (
+            answer = post_json(line, path, body, read, ask, tries)
+            learnt = (
                 isinstance(answer, Failure)
                 and answer.status in UNKNOWN_FIELD
                 and self._dialect.learn(answer.reason, body)
-            ):
+            )
+            refused, body = body, self.body(request)
+            if not learnt or body == refused:
                 break
         if isinstance(answer, Failure):
             message = (
@@ -298,17 +364,34 @@ class Endpoint:
                 f"{_beginning(request.prompt)}: {answer.reason}{self._advice(answer, request)}"
             )
             raise _kind(answer)(message, request.prompt, answer.status)
+        self._meter.add(answer)
+        return answer
+
+    def _read(self, answer: Mapping[str, Any], request: Request) -> Reply:
         try:
-            reply = read_reply(answer)
-        except (LookupError, TypeError, ValueError, AttributeError):
+            return read_reply(answer)
+        except (LookupError, TypeError, ValueError, AttributeError, OverflowError):
             raise EndpointError(
                 f"the endpoint {self.base_url} answered the prompt {_beginning(request.prompt)} in "
-                f"a form that is not OpenAI's, with the fields {sorted(answer)}. Is it an "
+                f"a form that is not OpenAI's, with the fields {shown(sorted(answer))}. Is it an "
                 "OpenAI-compatible server? base_url usually ends in '/v1'.",
                 request.prompt,
             ) from None
-        self._meter.add(reply)
-        return reply
+
+    @property
+    def answered_as(self) -> tuple[str, ...]:
+        """The names by which the server called its model so far; more than one is a change."""
+        return self._meter.models
+
+    def _tell_a_change(self) -> None:
+        if self._meter.first_change():
+            warnings.warn(
+                f"the server {self.base_url} answers as another model now "
+                f"({shown(self.answered_as)}), asked for {self.model!r}; this is told once. "
+                "Values of several models do not belong together.",
+                SpexlensWarning,
+                stacklevel=3,
+            )
 
     def _advice(self, failure: Failure, request: Request) -> str:
         status = failure.status
@@ -328,15 +411,26 @@ class Endpoint:
 
 
 class _Meter:
-    """Counts replies, from several threads."""
+    """Counts replies and keeps their models' names, from several threads."""
 
     def __init__(self) -> None:
         self.total = Usage()
+        self.models: tuple[str, ...] = ()
+        self._told = False
         self._lock = threading.Lock()
 
     def add(self, reply: Reply) -> None:
         with self._lock:
             self.total = self.total.plus(reply)
+            if reply.model and reply.model not in self.models and len(self.models) < _MODELS:
+                self.models += (reply.model,)
+
+    def first_change(self) -> bool:
+        """Return True once: when a second name has come."""
+        with self._lock:
+            first = len(self.models) > 1 and not self._told
+            self._told |= first
+            return first
 
 
 def _fewer(reason: str, top: int) -> str:
@@ -348,12 +442,6 @@ def _fewer(reason: str, top: int) -> str:
         f"{top} log-probabilities a token were asked for: ask for {wanted}, top={limit or '…'} "
         f"(--top-tokens {limit or '…'}); a server that gives none needs a score of samples."
     )
-
-
-@cache
-def _certificates() -> ssl.SSLContext:
-    """Read the machine's certificates, once: that takes longer than many a request."""
-    return httpx.create_ssl_context()
 
 
 def _kind(failure: Failure) -> type[EndpointError]:

@@ -7,7 +7,7 @@ completions had them first, and one `content` list, as chats have them and llama
 from __future__ import annotations
 
 import math
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from itertools import zip_longest
 from typing import Any
@@ -15,6 +15,8 @@ from typing import Any
 from spexlens.models.endpoint.reasoning import of_message, of_text
 
 _ROUNDING, _EXCESS = 1e-3, 0.1  # what numbers in half precision, or cut to a digit, may be off by
+_NAME = 200  # characters of a model's name
+_SMALLEST = -745.0  # below it, exp is 0
 
 
 @dataclass(frozen=True)
@@ -39,6 +41,8 @@ class Reply:
     alternatives : tuple of Token
         The most likely first tokens of the first choice, the likeliest first; those without a
         log-probability, or of probability 0, are left out.
+    numberless : tuple of str
+        The texts of those that are left out: their number was NaN, null, or that of 0.
     prompt_tokens, answer_tokens : int
         As the server counts them; 0 where it does not.
     reasoning : tuple of (str or None)
@@ -46,6 +50,8 @@ class Reply:
     ends : tuple of str
         Why every choice ended, in the server's words: "stop", "length", "content_filter"; "" where
         it does not say.
+    model : str
+        What the server calls the model that answered; "" where it does not say.
     """
 
     texts: tuple[str, ...]
@@ -55,6 +61,8 @@ class Reply:
     answer_tokens: int = 0
     reasoning: tuple[str | None, ...] = ()
     ends: tuple[str, ...] = ()
+    numberless: tuple[str, ...] = ()
+    model: str = ""
 
     @property
     def reasons(self) -> bool:
@@ -107,12 +115,20 @@ def read_reply(answer: Mapping[str, Any]) -> Reply:
     return Reply(
         texts=tuple(text for _, text in told),
         tokens=_prompt_tokens(prompt or ()) + tokens,
-        alternatives=tuple(sorted(alternatives, key=_log_probability, reverse=True)),
-        prompt_tokens=int(usage.get("prompt_tokens") or 0),
-        answer_tokens=int(usage.get("completion_tokens") or 0),
+        alternatives=tuple(
+            sorted(filter(_is_possible, alternatives), key=_log_probability, reverse=True)
+        ),
+        numberless=tuple(token.text for token in alternatives if not _is_possible(token)),
+        prompt_tokens=_count(usage.get("prompt_tokens")),
+        answer_tokens=_count(usage.get("completion_tokens")),
         reasoning=tuple(reasoning for reasoning, _ in told),
         ends=tuple(str(choice.get("finish_reason") or "") for choice in choices),
+        model=str(answer.get("model") or "")[:_NAME],
     )
+
+
+def _count(told: Any) -> int:
+    return max(0, int(told or 0))
 
 
 def _told(choice: Mapping[str, Any]) -> tuple[str | None, str]:
@@ -138,13 +154,13 @@ def _log_probabilities(
 ) -> tuple[tuple[Token, ...], tuple[Token, ...]]:
     """All tokens, and the alternatives to the first."""
     if content := given.get("content"):
-        return _tokens(content), _possible(_tokens(content[0].get("top_logprobs") or []))
+        return _tokens(content), _tokens(content[0].get("top_logprobs") or [])
     texts, numbers = given.get("tokens") or [], given.get("token_logprobs") or []
     tokens = tuple(_token(text, number) for text, number in zip(texts, numbers, strict=True))
     top = (given.get("top_logprobs") or [None])[0] or {}
     if isinstance(top, Mapping):
-        return tokens, _possible(_token(text, number) for text, number in top.items())
-    return tokens, _possible(_tokens(top))
+        return tokens, tuple(_token(text, number) for text, number in top.items())
+    return tokens, _tokens(top)
 
 
 def _tokens(entries: Sequence[Mapping[str, Any]]) -> tuple[Token, ...]:
@@ -162,8 +178,8 @@ def _token(text: Any, number: Any) -> Token:
     return Token(str(text), None if math.isnan(value) else value)
 
 
-def _possible(tokens: Iterable[Token]) -> tuple[Token, ...]:
-    return tuple(token for token in tokens if _log_probability(token) > -math.inf)
+def _is_possible(token: Token) -> bool:
+    return _log_probability(token) > _SMALLEST
 
 
 def _log_probability(token: Token) -> float:
@@ -185,6 +201,8 @@ def check_log_probabilities(tokens: Sequence[Token], *, together: bool) -> None:
             f"the server gives {max(numbers):.4g} as a log-probability, and none is above 0; are "
             "these probabilities?"
         )
+    if not together and any(number == -math.inf for number in numbers):
+        raise ValueError("the server gives a token the probability 0 that the response holds")
     if together and math.fsum(map(math.exp, numbers)) > 1 + _EXCESS:
         raise ValueError(
             f"the {len(numbers)} next tokens have probabilities of "

@@ -12,6 +12,7 @@ from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass
 from typing import Any
 
+from spexlens.core.tables import Table
 from spexlens.errors import InvalidInputError, shown
 from spexlens.models.gating.blocks import ATTENTION, MLP, Block, find_blocks
 
@@ -77,11 +78,14 @@ def kv_groups(model: Any, layers: Iterable[int] | None = None) -> tuple[Site, ..
 
 
 def mlps(model: Any, layers: Iterable[int] | None = None) -> tuple[Site, ...]:
-    """List the MLP blocks "L3.MLP": what their output projection gives."""
+    """List the MLP blocks "L3.MLP": what they add, be it one projection or a mixture of experts.
+
+    Of experts, router, shared and routed ones are one site; single experts are `modules`.
+    """
     sites = (
-        Site(f"L{block.layer}.MLP", block.layer, block.mlp, OUTPUT)
+        Site(f"L{block.layer}.MLP", block.layer, module, OUTPUT)
         for block in _blocks(model, layers)
-        if block.mlp is not None
+        if (module := block.mlp or block.experts) is not None
     )
     return _some(model, "MLP output projection", MLP, sites)
 
@@ -144,16 +148,42 @@ def modules(model: Any, names: Iterable[str]) -> tuple[Site, ...]:
     return tuple(Site(name, None, name, OUTPUT) for name in chosen)
 
 
-SITES: dict[str, Callable[..., tuple[Site, ...]]] = {
-    "heads": heads,
-    "kv": kv_groups,
-    "mlps": mlps,
-    "layers": layers,
-}
+@dataclass(frozen=True)
+class NamedSites:
+    """One row of the table.
+
+    Attributes
+    ----------
+    name : str
+    sites : callable
+        `(model, layers=None)` -> the sites of this kind, as `heads` lists them.
+    description : str
+        What the players are, with one's name, and what an absent one loses.
+    """
+
+    name: str
+    sites: Callable[..., tuple[Site, ...]]
+    description: str
+
+
+SITES = Table(
+    "kind of sites",
+    [
+        NamedSites(
+            "heads",
+            heads,
+            "attention heads such as L3.H5, what each gives to the output projection",
+        ),
+        NamedSites("kv", kv_groups, "heads that share a key and value head, L3.KV1"),
+        NamedSites("mlps", mlps, "MLPs, L3.MLP, or blocks of experts, what they give"),
+        NamedSites("layers", layers, "layers, L3, what each adds; an absent one is skipped"),
+    ],
+)
+"""Kinds of sites by name; `neurons`, `positions` and `modules` need to be told which."""
 
 
 def named(model: Any, names: Sequence[str]) -> tuple[Site, ...]:
-    """Find sites by the names that `heads`, `kv_groups`, `mlps` and `layers` give them.
+    """Find sites by the names that the kinds in `SITES` give them.
 
     Raises
     ------
@@ -161,9 +191,9 @@ def named(model: Any, names: Sequence[str]) -> tuple[Site, ...]:
         For a name that the model does not have.
     """
     known: dict[str, Site] = {}
-    for find in SITES.values():
+    for kind in SITES.values():
         try:
-            known |= {site.name: site for site in find(model)}
+            known |= {site.name: site for site in kind.sites(model)}
         except InvalidInputError:  # a model without this kind
             continue
     _refuse_unknown(names, list(known), "site")
@@ -213,5 +243,5 @@ def _refuse_unknown(names: Sequence[str], known: Sequence[str], kind: str) -> No
             near = difflib.get_close_matches(name, known, n=3, cutoff=0.3) or list(known[:3])
             raise InvalidInputError(
                 f"unknown {kind} {name!r}; the model has {len(known)}, among them "
-                f"{', '.join(near)}. All of a kind: {', '.join(SITES)}."
+                f"{', '.join(near)}. All of a kind: {SITES.names()}."
             )

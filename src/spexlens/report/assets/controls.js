@@ -77,10 +77,11 @@ function effectText(set) {
 function showTable() {
   const table = by("effects");
   const sets = passing().slice(0, state.count);
-  const left = views[state.view].left_out;
+  const { left_out: left, note } = views[state.view];
   by("effects-note").textContent =
     `${views[state.view].name}: ${sets.length} of ${passing().length} that pass the filters` +
-    (left ? `; ${left} weaker ones are not in this page.` : ".");
+    (left ? `; ${left} weaker ones are not in this page.` : ".") +
+    (note ? ` ${note}` : "");
   if (table === null) return;
   const largest = strongestOf(views[state.view].sets);
   table.tBodies[0].replaceChildren(...sets.map((set) => tableRow(set, largest)));

@@ -1,0 +1,1 @@
+"""The tabular lens: the features of one row are the players; absent ones are drawn elsewhere."""
