@@ -13,7 +13,14 @@ from spexlens.ablation.engines import Engine
 from spexlens.ablation.evaluate import BATCH_SIZE, measure
 from spexlens.ablation.gradients import AUTO, gradients_for
 from spexlens.ablation.store import StoreLike
-from spexlens.core.game import CountsTokens, Game, HasKeepProbability, Noted, Priced
+from spexlens.core.game import (
+    CountsTokens,
+    Game,
+    HasKeepProbability,
+    Noted,
+    Priced,
+    as_game,
+)
 from spexlens.core.masks import Rng, as_generator
 from spexlens.errors import InvalidInputError
 
@@ -111,7 +118,7 @@ def plan(
     if calibrate < 0:
         raise InvalidInputError(f"calibrate = {calibrate} given; needed 0 or more ablations.")
     budget = budget if isinstance(budget, Budget) else Budget(calls=budget)
-    n = len(game.players)
+    n = len(as_game(game).players)
     keep = game.p if isinstance(game, HasKeepProbability) else 0.5
     sample = as_generator(rng).random((max(calibrate + 1, _SAMPLE), n)) < keep
     per_mask = None

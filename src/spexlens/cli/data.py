@@ -19,6 +19,7 @@ from spexlens.cli.config import write_config
 from spexlens.cli.options import RunOptions, with_options
 from spexlens.cli.paid import values_kept
 from spexlens.cli.running import asked, check_options, consoles, explained, show, with_removal
+from spexlens.core.decimals import decimals
 from spexlens.errors import InvalidInputError, UnknownNameError
 from spexlens.explanation.explain import fit
 from spexlens.explanation.result import Explanation
@@ -236,7 +237,8 @@ def _print_checks(output: Console, checks: list[dict[str, Any]]) -> None:
     table = Table(title="Removed together, by retraining", title_justify="left")
     for column in ("players", "predicted", "measured"):
         table.add_column(column, justify="left" if column == "players" else "right")
+    written = decimals(row[name] for row in checks for name in ("predicted", "measured"))
     for row in checks:
         names = escape(" × ".join(row["names"]))
-        table.add_row(names, f"{row['predicted']:+.3f}", f"{row['measured']:+.3f}")
+        table.add_row(names, written(row["predicted"]), written(row["measured"]))
     output.print(table)

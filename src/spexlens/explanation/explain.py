@@ -29,6 +29,7 @@ from spexlens.core.game import (
     Game,
     HasKeepProbability,
     Noted,
+    as_game,
     as_values,
     player_names,
     score_column,
@@ -41,9 +42,9 @@ from spexlens.core.masks import (
     as_generator,
     as_masks,
     frame_columns,
+    keep_probabilities,
 )
 from spexlens.core.presence import contradicts, learn_keep_probability, presence_in_words
-from spexlens.core.spectrum import keep_probabilities
 from spexlens.errors import InvalidInputError
 from spexlens.explanation.baselines import measure_baselines, measured_baselines
 from spexlens.explanation.fidelity import Fidelity
@@ -168,12 +169,7 @@ def explain(
     {(0, 2): 1.0}
     """
     generator = as_generator(rng)
-    if not isinstance(game, Game):
-        raise InvalidInputError(
-            f"{type(game).__name__} is no game: it has no players, or cannot be called. Wrap a "
-            "callable: spexlens.FunctionGame(function, players=[…])."
-        )
-    n = len(player_names(game.players))
+    n = len(player_names(as_game(game).players))
     chosen = named = find_algorithm(algorithm)
     asked = asked_index(index, order, n)
     if asked is not None and asked[0].measure is not None:
@@ -187,7 +183,8 @@ def explain(
         chosen, notes = exact_if_affordable(chosen, n, allowed)
         rule = rule if chosen.any_masks else None
     for name, given in (("design", design), ("progress", progress)):
-        if not (given is None or isinstance(given, bool) or callable(given)):
+        bar = name == "progress" and isinstance(given, bool)
+        if not (given is None or bar or callable(given)):
             raise InvalidInputError(f"{name} = {given!r} given; needed a callable: see explain.")
     if design is not None and (not chosen.any_masks or holdout):
         raise InvalidInputError(

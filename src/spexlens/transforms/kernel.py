@@ -27,8 +27,8 @@ from typing import Any
 
 import numpy as np
 
-from spexlens.core.masks import BoolArray, FloatArray, read_only
-from spexlens.core.spectrum import fourier_basis, keep_probabilities
+from spexlens.core.masks import BoolArray, FloatArray, keep_probabilities, read_only
+from spexlens.core.spectrum import fourier_basis
 from spexlens.core.supports import Supports, evaluate_terms, term_matrix
 from spexlens.errors import InvalidInputError
 

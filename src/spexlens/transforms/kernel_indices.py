@@ -23,8 +23,8 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
-from spexlens.core.masks import BoolArray, FloatArray, IntArray
-from spexlens.core.spectrum import fourier_basis, keep_probabilities
+from spexlens.core.masks import BoolArray, FloatArray, IntArray, keep_probabilities
+from spexlens.core.spectrum import fourier_basis
 from spexlens.core.supports import Supports, term_matrix
 from spexlens.transforms.diagonal import Measure
 from spexlens.transforms.kernel import SpectralKernel, levels

@@ -124,8 +124,11 @@ def read_csv(
     for column in (label, text, group, *drop):
         if column is not None and column not in frame.columns:
             raise InvalidInputError(
-                f"{path} has no column {column!r}; it has {', '.join(map(repr, frame.columns))}."
+                f"{path} has no column {column!r}; it has {', '.join(map(repr, frame.columns))}. "
+                "Columns are told apart by commas, not semicolons or tabs."
             )
+    if not len(frame):
+        raise InvalidInputError(f"{path} has a header and no rows; needed examples below it.")
     for column in (label, text, group):
         if column is not None:
             _refuse_empty(frame[column], path)
@@ -203,9 +206,9 @@ def _feature_columns(
                 used[name] = numbers
         elif not np.isnan(_as_numbers(column.str.replace(",", ".", regex=False))).any():
             raise InvalidInputError(
-                f"column {name!r} of {path} has decimal commas, the first is "
-                f"{column.iloc[other[0]]!r} in row {other[0]}; write them as points, or leave the "
-                "column out (drop, --drop)."
+                f"column {name!r} of {path} has thousands or decimal commas, the first is "
+                f"{column.iloc[other[0]]!r} in row {other[0]}; write decimal commas as points and "
+                "thousands without any, or leave the column out (drop, --drop)."
             )
         elif len(other) < len(column) / 2:
             raise InvalidInputError(
