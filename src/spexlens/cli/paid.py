@@ -141,7 +141,8 @@ def values_kept(
     except BaseException as error:
         with interrupts_held():
             masks, values = paid.noted()
-            if len(getattr(error, "masks", ())) >= len(masks):  # those of the store are among them
+            held = len(getattr(error, "masks", ()))
+            if held and held >= len(masks):  # those of the store are among them
                 masks, values = error.masks, error.values  # type: ignore[attr-defined]
             if not len(masks):
                 raise
