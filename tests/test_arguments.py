@@ -171,3 +171,10 @@ def test_a_keep_probability_that_is_no_number_is_told_by_every_door(p):
     for door in doors:
         with pytest.raises(sx.InvalidInputError, match=r"given; needed|has shape"):
             door()
+
+
+@pytest.mark.parametrize("value", [EX, EX.spectrum, None, "FBII", np.eye(3)])
+@pytest.mark.parametrize("name", ["bars", "graph", "upset", "text_map", "layer_head"])
+def test_a_picture_of_something_else_is_told(name, value):
+    with pytest.raises(sx.InvalidInputError, match="given; needed Interactions"):
+        getattr(sx.plots, name)(value)

@@ -232,3 +232,17 @@ def test_files_of_other_habits_are_told(text, match, tmp_path):
     (tmp_path / "t.csv").write_text(text, encoding="utf-8")
     with pytest.raises(InvalidInputError, match=match):
         read_csv(tmp_path / "t.csv", "label")
+
+
+def test_a_column_that_stands_twice_is_told(tmp_path):
+    path = tmp_path / "twice.csv"
+    path.write_text("a,label,a\n1,x,2\n2,y,3\n", encoding="utf-8")
+    with pytest.raises(InvalidInputError, match="has the columns 'a' more than once"):
+        read_csv(path, "label")
+
+
+def test_the_advice_for_another_encoding_is_of_that_encoding(tmp_path):
+    for encoding, advice in (("utf-16", "iconv -f utf-16"), ("latin1", "iconv -f latin1")):
+        (tmp_path / "t.csv").write_text("a,label\n1,é\n", encoding=encoding)
+        with pytest.raises(InvalidInputError, match=advice):
+            read_csv(tmp_path / "t.csv", "label")

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import codecs
 import re
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
@@ -157,17 +158,27 @@ def _cells(path: Path) -> pd.DataFrame:
     """Every cell of a CSV file as the text that stands there."""
     import pandas as pd
 
+    options: dict[str, Any] = {
+        "dtype": str, "keep_default_na": False, "index_col": False, "encoding": "utf-8-sig",
+    }  # fmt: skip
     try:
-        return pd.read_csv(
-            path, dtype=str, keep_default_na=False, index_col=False, encoding="utf-8-sig"
-        )
+        header = pd.read_csv(path, header=None, nrows=1, **options)
+        frame: pd.DataFrame = pd.read_csv(path, **options)
     except UnicodeDecodeError as error:
+        wide = path.read_bytes()[:2] in (codecs.BOM_UTF16_LE, codecs.BOM_UTF16_BE)
         raise InvalidInputError(
             f"{path} is not in UTF-8 ({error.reason} at byte {error.start}); save it as UTF-8, for "
-            "example with iconv -f latin1 -t utf-8."
+            f"example with iconv -f {'utf-16' if wide else 'latin1'} -t utf-8."
         ) from error
     except (ValueError, OSError) as error:  # pandas' parser errors are ValueErrors
         raise InvalidInputError(f"{path} cannot be read as CSV: {error}.") from error
+    names = header.iloc[0].tolist()
+    if twice := sorted({name for name in names if names.count(name) > 1}):
+        raise InvalidInputError(
+            f"{path} has the columns {', '.join(map(repr, twice))} more than once; needed a name "
+            "of its own for each. Rename or delete them."
+        )
+    return frame
 
 
 def _refuse_empty(column: pd.Series[str], path: Path) -> None:
