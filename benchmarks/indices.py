@@ -315,7 +315,7 @@ def main() -> None:
     parser.add_argument("--games", type=int, help="of each family; default all")
     parser.add_argument("--families", nargs="+", help="default all")
     parser.add_argument("--indices", nargs="+", default=["SV", "SII", "FSII", "FBII"])
-    parser.add_argument("--algorithms", nargs="+", default=["auto"])
+    parser.add_argument("--algorithms", nargs="*", default=["auto"])
     parser.add_argument("--rivals", nargs="*", default=[name for name in RIVALS if name != SLOW])
     parser.add_argument("--slow", action="store_true", help="ProxySPEX too, minutes a fit")
     parser.add_argument("--results", type=Path, default=RESULTS)

@@ -1,5 +1,6 @@
 """Settings every test runs under."""
 
+import copy
 import gc
 import sys
 from contextlib import contextmanager
@@ -64,3 +65,13 @@ def smollm2():
     from spexlens.models.zoo import load_model  # torch is loaded with it
 
     return load_model("smollm2")
+
+
+@pytest.fixture(scope="session")
+def shallow_smollm2(smollm2):
+    """The first three layers of the real model: its tokens and weights, at a tenth of the cost."""
+    shared = {id(weight): weight for weight in smollm2.model.parameters()}
+    model = copy.deepcopy(smollm2.model, shared)
+    model.model.layers = model.model.layers[:3]
+    model.config.num_hidden_layers = 3
+    return type(smollm2)(model.eval(), smollm2.tokenizer, smollm2.name)

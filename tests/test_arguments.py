@@ -42,6 +42,17 @@ WHOLE = {
     "k of graph": lambda value: sx.plots.graph(EFFECTS, k=value),
     "rng": lambda value: sx.explain(GAME, 40, rng=value),
 }
+MINIMAL = sx.minimal_set(EX.spectrum)
+WHOLE |= {
+    "largest of flips": lambda value: sx.flips(GAME, EX, largest=value),
+    "tries of flips": lambda value: sx.flips(GAME, EX, tries=value),
+    "size of measured_curve": lambda value: sx.measured_curve(GAME, EX, (value,)),
+    "column of measured_curve": lambda value: sx.measured_curve(GAME, EX, column=value),
+    "masks of keep_probability": lambda value: sx.keep_probability(GAME, masks=value),
+    "size of greedy_calls": lambda value: sx.greedy_calls(6, value),
+    "n of sample_masks": lambda value: sx.sample_masks(value, 2, np.random.default_rng(0)),
+    "count of sample_masks": lambda value: sx.sample_masks(6, value, np.random.default_rng(0)),
+}
 NUMBERS = {
     "p": lambda value: sx.explain(GAME, 40, p=value),
     "p of fit": lambda value: sx.fit(EX.masks, EX.values, p=value),
@@ -49,6 +60,8 @@ NUMBERS = {
     "share": lambda value: sx.minimal_set(EX.spectrum, share=value),
     "share of Stable": lambda value: sx.Stable(share=value),
     "gain": lambda value: sx.Plateau(value),
+    "p of sample_masks": lambda value: sx.sample_masks(6, 9, np.random.default_rng(0), value),
+    "tried": lambda value: sx.keep_probability(GAME, (0.5, value)),
 }
 THINGS = {
     "algorithm": lambda value: sx.explain(GAME, 40, value),
@@ -62,6 +75,22 @@ THINGS = {
     "spectrum of influential_set": lambda value: influential_set(value, 2),
     "game": lambda value: sx.explain(value, 40),
     "model of sites": sites.heads,
+    "game of greedy": lambda value: sx.greedy(value, 2),
+    "game of flips": lambda value: sx.flips(value, EX),
+    "game of measured_curve": lambda value: sx.measured_curve(value, EX),
+    "game of keep_probability": sx.keep_probability,
+    "game of plan": lambda value: sx.plan(value, 40),
+    "game of measure": lambda value: sx.measure(value, EX.masks),
+    "game of verify_minimal_set": lambda value: sx.verify_minimal_set(value, MINIMAL),
+    "set of verify_minimal_set": lambda value: sx.verify_minimal_set(GAME, value),
+    "explanation of flips": lambda value: sx.flips(GAME, value),
+    "explanation of measured_curve": lambda value: sx.measured_curve(GAME, value),
+    "explanation of stability": lambda value: sx.stability(value),
+    "interactions": EX.normalised,
+    "sizes": lambda value: sx.measured_curve(GAME, EX, value),
+    "tried": lambda value: sx.keep_probability(GAME, value),
+    "seconds of a budget": lambda value: sx.Budget(seconds=value),
+    "seconds of minimal_set": lambda v: sx.minimal_set(EX.spectrum, seconds=v),
 }
 
 
@@ -86,6 +115,8 @@ def test_a_number_out_of_its_range_is_told(name, value):
 def test_another_thing_is_told(name, value):
     if callable(value) and name in ("until", "design", "progress"):
         return  # only a call can tell
+    if ("explanation" in name and value is EX) or ("seconds" in name and value == 5):
+        return  # that is one
     with pytest.raises(sx.errors.SpexlensError):
         THINGS[name](value)
 
@@ -120,3 +151,30 @@ def test_an_upset_plot_of_orders_that_are_not_there_says_so():
     assert told == ["no sets of 3 or more players"]
     there = sx.fit(all_masks(3), all_masks(3).all(axis=1) * 1.0).interactions("FBII", 3)
     assert not sx.plots.upset(there).texts
+
+
+@pytest.mark.parametrize("masks", [[[True], [True, False]], [[True, False], [True, [False]]]])
+def test_masks_of_unequal_length_are_told(masks):
+    for call in (GAME, EX.predict, lambda given: sx.fit(given, [1.0, 2.0])):
+        with pytest.raises(sx.InvalidInputError, match="as many entries in every mask"):
+            call(masks)
+
+
+@pytest.mark.parametrize("p", ["0.5", ["0.5"] * 6, b"0.5", 0.5 + 0j, [None] * 6, [[0.5] * 6]])
+def test_a_keep_probability_that_is_no_number_is_told_by_every_door(p):
+    doors = (
+        lambda: sx.explain(GAME, 40, p=p),
+        lambda: sx.fit(EX.masks, EX.values, p=p),
+        lambda: sx.sample_masks(6, 9, np.random.default_rng(0), p),
+        lambda: sx.fourier_basis(EX.masks, p),
+    )
+    for door in doors:
+        with pytest.raises(sx.InvalidInputError, match=r"given; needed|has shape"):
+            door()
+
+
+@pytest.mark.parametrize("value", [EX, EX.spectrum, None, "FBII", np.eye(3)])
+@pytest.mark.parametrize("name", ["bars", "graph", "upset", "text_map", "layer_head"])
+def test_a_picture_of_something_else_is_told(name, value):
+    with pytest.raises(sx.InvalidInputError, match="given; needed Interactions"):
+        getattr(sx.plots, name)(value)

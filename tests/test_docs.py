@@ -23,7 +23,12 @@ NOT_RUN = {
 }
 SERVER = "http://localhost:8080/v1"  # of endpoints.md
 AFFORDED = {"budget": 34, "largest": 2}  # at most, on a page that runs a model
-LOADED = 'sx.load_model("smollm2")'  # once a process; tests/cli/test_app.py loads it by name
+QUICK = {  # at most, on these pages without one
+    "game.ipynb": {"budget": 150, "resamples": 4},
+    "tables.md": {"budget": 100},
+}
+LAYERS = {"[10, 20]": "[1, 2]", "[0, 15]": "[0, 2]"}  # of pages, in a model of three
+LOADED = 'sx.load_model("smollm2")'  # once a process; tests/test_readme.py runs it whole
 
 
 def code_of(page):
@@ -70,28 +75,35 @@ def test_the_python_of_a_page_runs_from_top_to_bottom(
     monkeypatch.chdir(tmp_path)
     needed, _ = NOT_RUN.get(page.name, (None, ""))
     blocks = code_of(page)
-    names, small = runnable("docs", blocks, request)
+    names, small = runnable("docs", page.name, blocks, request)
     for number, block in enumerate(map(small, blocks)):
         code = compile(block.replace(SERVER, url), f"{page.name}, block {number}", "exec")
         if needed is None or needed not in block:
             exec(code, names)
 
 
-def runnable(module, blocks, request):
+def runnable(module, page, blocks, request):
     """The names that blocks of code begin with, and what makes a block affordable."""
     if not needs_model(blocks):
-        return {"__name__": module}, str
-    return {"__name__": module, "smollm2": request.getfixturevalue("smollm2")}, affordable
+        return {"__name__": module}, lambda code: cut(code, QUICK.get(page, {}))
+    return {"__name__": module, "smollm2": request.getfixturevalue("shallow_smollm2")}, affordable
 
 
 def affordable(code):
-    """The code with a model that is loaded, and its budgets cut to what a test can pay."""
-    small = re.sub(
-        rf"\b({'|'.join(AFFORDED)})=(\d+)",
-        lambda found: f"{found[1]}={min(int(found[2]), AFFORDED[found[1]])}",
+    """The code with a model that is loaded, and shallow; budgets cut to what a test can pay."""
+    small = cut(code, AFFORDED)
+    for layers, there in LAYERS.items():
+        small = small.replace(layers, there)
+    return small.replace(LOADED, "smollm2")
+
+
+def cut(code, most):
+    """The code with numbers of these names cut to what they are at most."""
+    return re.sub(
+        r"\b(\w+)=(\d+)\b",
+        lambda found: f"{found[1]}={min(int(found[2]), most.get(found[1], int(found[2])))}",
         code,
     )
-    return small.replace(LOADED, "smollm2")
 
 
 @pytest.mark.parametrize(
@@ -120,7 +132,7 @@ def test_a_notebook_was_executed_in_order_and_runs_again(path, tmp_path, monkeyp
     assert not any(o["output_type"] == "error" for cell in cells for o in cell["outputs"])
     monkeypatch.chdir(tmp_path)
     sources = code_cells(path)
-    names, small = runnable("notebook", sources, request)
+    names, small = runnable("notebook", path.name, sources, request)
     for source in map(small, sources):
         assert "from spexlens" not in source
         exec(source, names)
@@ -160,7 +172,7 @@ def figures(*pages):
 def test_the_comparison_quotes_only_figures_of_the_benchmarks():
     measured = [DOCS / "benchmarks.md", *(DOCS / "benchmarks").glob("*.md")]
     quoted = figures(DOCS / "compare.md")
-    assert len(measured) == 7
+    assert len(measured) == 8
     assert len(quoted) > 40
     assert quoted - figures(*measured) == set()
 

@@ -18,7 +18,7 @@ from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 
 import spexlens as sx
-from spexlens.explanation.stopping import Round, StoppingRule
+from spexlens.explanation.stopping import Round
 
 IMAGES = Path(__file__).parent.parent / "images"
 BLUE, VERMILION, GREY = "#4c9be8", "#e8743b", "#8a8f98"
@@ -159,8 +159,9 @@ def _planted() -> sx.FunctionGame:
 
 
 @cache
-def _explained(algorithm: str, budget: int, until: StoppingRule | None = None) -> sx.Explanation:
-    return sx.explain(_planted(), budget, algorithm, rng=0, until=until)
+def _explained(algorithm: str) -> sx.Explanation:
+    """300 ablations in rounds, so that there is a learning curve."""
+    return sx.explain(_planted(), 300, algorithm, rng=0, until=_to_the_end)
 
 
 def _to_the_end(rounds: Sequence[Round]) -> None:
@@ -178,7 +179,7 @@ def fidelity() -> Figure:
         {"lasso": "additive", "kernelspex": "with interactions"}.items(),
         strict=True,
     ):
-        explained = _explained(name, 300)
+        explained = _explained(name)
         r2 = explained.score(unseen, truth).r2
         axes.axline((0, 0), slope=1, color=GREY, linewidth=0.8)
         axes.scatter(explained.predict(unseen), truth, s=8, color=BLUE, alpha=0.7, linewidths=0)
@@ -191,7 +192,7 @@ def fidelity() -> Figure:
 
 def curve() -> Figure:
     """Draw a learning curve, and what it predicts of twice the ablations."""
-    explained = _explained("kernelspex", 480, _to_the_end)
+    explained = _explained("kernelspex")
     assert explained.curve is not None
     steps = explained.curve.steps
     at = np.array([step.ablations for step in steps])
@@ -213,7 +214,7 @@ def curve() -> Figure:
 
 def intervals() -> Figure:
     """Draw effects with 90 % intervals; pale where the interval holds zero."""
-    explained = _explained("kernelspex", 300)
+    explained = _explained("kernelspex")
     table = explained.interactions("FBII", order=2).to_frame()
     table = table.iloc[[0, 1, 2, 4, 8, 16, 32, 64]][::-1]
     figure, axes = _figure(6.4, 2.6)

@@ -29,6 +29,10 @@ class UnknownNameError(InvalidInputError):
         super().__init__(f"unknown {kind} {given!r}; known: {', '.join(known)}.")
 
 
+class NoDerivativeError(InvalidInputError):
+    """A game has no derivative by its players: the message says why."""
+
+
 class BlowUpError(SpexlensError, ValueError):
     """An exact computation would need exponentially many terms: the message names the set.
 

@@ -74,7 +74,7 @@ def test_a_stream_that_ends_early_is_told():
 @pytest.mark.parametrize("batch_size", [1, 7, 64])
 @pytest.mark.parametrize("function", [truth, two])
 @pytest.mark.parametrize("banned", [pair, lambda masks: masks[:, 0] | ~masks[:, 0]])
-def test_refused_masks_have_no_value_count_as_calls_and_are_not_stored(
+def test_refused_masks_have_no_value_count_as_calls_and_are_not_asked_again(
     tmp_path, engine, batch_size, function, banned
 ):
     store = sx.Store(tmp_path / "values.db")
@@ -89,11 +89,26 @@ def test_refused_masks_have_no_value_count_as_calls_and_are_not_stored(
         assert measured.values[~refused] == pytest.approx(expected[~refused])
     assert (measured.calls, measured.refused) == (64, refused.sum())
     assert store.games()[0].count == (~refused).sum()
+    assert store.games()[0].refused == refused.sum()
+    again = measure(game, MASKS, store=store)
+    assert (again.calls, again.reused, again.refused) == (0, 64, refused.sum())
+    assert again.values == pytest.approx(measured.values, nan_ok=True)
+    store.forget_refused(store.games()[0])
     again = measure(game, MASKS, store=store)
     assert (again.calls, again.reused) == (refused.sum(), (~refused).sum())
     with pytest.raises(AblationError, match=f"refused {refused.sum()} of 64 masks") as told:
         evaluate(game, MASKS, store=store)
     assert len(told.value.values) == (~refused).sum()
+
+
+def test_a_game_that_is_to_refuse_nothing_asks_again_and_its_values_take_the_place(tmp_path):
+    store = sx.Store(tmp_path / "values.db")
+    measure(FilteredGame(truth, 6, refuses=pair), MASKS, store=store)
+    game = FilteredGame(truth, 6, skips=False)
+    measured = measure(game, MASKS, store=store)
+    assert (measured.calls, measured.refused) == (pair(MASKS).sum(), 0)
+    assert set(game.asked) == {mask.tobytes() for mask in MASKS[pair(MASKS)]}
+    assert (store.games()[0].count, store.games()[0].refused) == (64, 0)
 
 
 def test_a_budget_pays_for_refused_masks_too():

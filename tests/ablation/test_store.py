@@ -1,12 +1,15 @@
 """The store: exact, reused, shared by processes, and never damaged."""
 
 import os
+import shutil
 import signal
 import sqlite3
 import subprocess
 import sys
 import time
+from contextlib import closing
 from pathlib import Path
+from tempfile import TemporaryDirectory
 
 import numpy as np
 import pytest
@@ -14,11 +17,13 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 import spexlens as sx
+from spexlens.ablation import store_file
 from spexlens.ablation.evaluate import evaluate, measure
 from spexlens.ablation.store import Store
-from spexlens.core.game import fingerprint
-from spexlens.core.masks import all_masks, sample_masks
-from spexlens.errors import StoreError
+from spexlens.ablation.store_rows import seal
+from spexlens.core.game import fingerprint, game_facts
+from spexlens.core.masks import all_masks, pack_masks, sample_masks
+from spexlens.errors import SpexlensWarning, StoreError
 
 WEIGHTS = np.array([1.0, -2.0, 0.5])
 
@@ -157,7 +162,7 @@ def test_a_store_of_another_version_is_told_and_left_as_it_is(store):
         db.execute("PRAGMA user_version = 99")
     db.close()
     before = Path(store.path).read_bytes()
-    with pytest.raises(StoreError, match="version 99; this spexlens reads version 1"):
+    with pytest.raises(StoreError, match="version 99; this spexlens reads up to version 2"):
         store.games()
     assert Path(store.path).read_bytes() == before
 
@@ -219,6 +224,210 @@ assert (values == order).all()
 """
 
 
+@pytest.mark.parametrize("shape", [(8,), (8, 2)])
+@pytest.mark.parametrize("damage", ["value", "checksum", "short", "text", "nan", "shape"])
+def test_a_damaged_row_is_told_measured_again_and_mended(store, shape, damage):
+    masks = all_masks(3)
+    values = np.arange(np.prod(shape), dtype=float).reshape(shape)
+    evaluate(named(sx.TableGame(masks, values)), masks, store=store)
+    with sqlite3.connect(store.path) as db:
+        ((key, stored),) = db.execute("SELECT mask, value FROM ablations LIMIT 1 OFFSET 3")
+        new = {
+            "value": stored[:3] + bytes([stored[3] ^ 1]) + stored[4:],
+            "checksum": stored[:-1] + bytes([stored[-1] ^ 128]),
+            "short": stored[1:],
+            "text": "five",
+            "nan": np.full(stored.__len__() // 8, np.nan).tobytes() + stored[-4:],
+        }.get(damage)
+        if new is None:
+            db.execute("UPDATE games SET outputs = NULL")
+        else:
+            db.execute("UPDATE ablations SET value = ? WHERE mask = ?", (new, key))
+    db.close()
+    count = 8 if damage == "shape" else 1
+    with pytest.warns(SpexlensWarning, match=f"{count} values of .* damaged.*left out"):
+        assert len(store.read(store.games()[0])[0]) == 8 - count
+    with pytest.warns(SpexlensWarning, match=f"{count} values of .* damaged.*measured again"):
+        again = measure(named(sx.TableGame(masks, values)), masks, store=store)
+    assert (again.calls, again.reused) == (count, 8 - count)
+    assert again.values.tobytes() == values.tobytes()
+    assert measure(named(forbidden), masks, store=store).values.tobytes() == values.tobytes()
+
+
+def test_a_row_that_came_to_stand_elsewhere_is_no_value(store):
+    masks = all_masks(3)
+    for game in (named(), named(lambda m: 9.0 * m[:, 0], name="other")):
+        evaluate(game, masks, store=store)
+    with sqlite3.connect(store.path) as db:
+        for row in (1, 2):
+            blobs = db.execute("SELECT mask, value FROM ablations WHERE game = 3 - ?", (row,))
+            for key, stored in blobs.fetchall()[: 4 * row]:
+                db.execute(
+                    "UPDATE ablations SET value = ? WHERE game = ? AND mask = ?", (stored, row, key)
+                )
+    db.close()
+    with pytest.warns(SpexlensWarning, match="4 values"):
+        assert (evaluate(named(), masks, store=store) == masks @ WEIGHTS).all()
+
+
+def test_damaged_facts_of_a_game_are_told_and_its_values_not_given_to_another(store):
+    evaluate(named(), all_masks(3), store=store)
+    with sqlite3.connect(store.path) as db:
+        db.execute("UPDATE games SET facts = replace(facts, 'weights', 'weightz')")
+    db.close()
+    with pytest.warns(SpexlensWarning, match="1 of 1 games .* damaged"):
+        assert store.games() == ()
+
+
+@pytest.mark.parametrize("length", [0.001, 0.02, 0.3, 0.6, 0.99])
+def test_a_cut_file_is_told_and_left_as_it_is(store, length):
+    game = sx.FunctionGame(lambda masks: masks.sum(axis=1), 40, name="wide")
+    masks = sample_masks(40, 3000, np.random.default_rng(0))
+    evaluate(game, masks[:2000], store=store)
+    path = Path(store.path)
+    before = path.read_bytes()[: int(length * path.stat().st_size)]
+    path.write_bytes(before)
+    for use in (lambda: evaluate(game, masks, store=store), store.games):
+        with pytest.raises(StoreError, match=r"malformed|not a store"):
+            use()
+    assert path.read_bytes() == before
+    assert list(path.parent.iterdir()) == [path]
+
+
+def test_a_large_file_that_is_cut_is_told_by_its_length(store, monkeypatch):
+    monkeypatch.setattr(store_file, "_CHECKED_BYTES", 4096)
+    evaluate(named(), all_masks(3), store=store)
+    path = Path(store.path)
+    whole = path.read_bytes()
+    for cut, told in ((1, "its end is missing"), (4096, "malformed")):
+        path.write_bytes(whole[:-cut])
+        with pytest.raises(StoreError, match=told):
+            store.games()
+
+
+def version_one(path, values):
+    """A store as spexlens wrote it before rows had checksums: this game's values of all masks."""
+    facts = game_facts(named())
+    with sqlite3.connect(path) as db:
+        db.executescript(
+            """CREATE TABLE games (
+            id INTEGER PRIMARY KEY AUTOINCREMENT, fingerprint TEXT UNIQUE NOT NULL,
+            facts TEXT NOT NULL, outputs INTEGER, first TEXT NOT NULL, last TEXT NOT NULL);
+            CREATE TABLE ablations (
+            game INTEGER NOT NULL REFERENCES games(id), mask BLOB NOT NULL, value BLOB NOT NULL,
+            PRIMARY KEY (game, mask)) WITHOUT ROWID;
+            PRAGMA application_id = 0x53504C58; PRAGMA user_version = 1;
+            PRAGMA journal_mode = WAL"""
+        )
+        db.execute(
+            "INSERT INTO games VALUES (NULL, ?, ?, ?, '2026', '2026')",
+            (fingerprint(named()), facts, 0 if values.ndim == 1 else values.shape[1]),
+        )
+        for key, value in zip(pack_masks(all_masks(3)), values, strict=True):
+            db.execute("INSERT INTO ablations VALUES (1, ?, ?)", (key.tobytes(), value.tobytes()))
+    db.close()
+
+
+@pytest.mark.parametrize("shape", [(8,), (8, 2)])
+def test_a_store_of_before_is_read_and_gets_checksums(store, shape):
+    values = np.arange(np.prod(shape), dtype=float).reshape(shape)
+    values[3] = np.nan
+    version_one(store.path, values)
+    kept = ~np.isnan(values.reshape(8, -1)[:, 0])
+    assert store.games()[0].count == 8
+    with pytest.warns(SpexlensWarning, match="1 values"):
+        assert (store.read(store.games()[0])[1] == values[kept]).all()
+    with pytest.warns(SpexlensWarning, match="1 values of .*measured again"):
+        again = measure(named(lambda m: np.zeros((len(m), *shape[1:]))), all_masks(3), store=store)
+    assert (again.calls, again.reused) == (1, 7)
+    assert (again.values[kept] == values[kept]).all()
+    with sqlite3.connect(store.path) as db:
+        assert db.execute("PRAGMA user_version").fetchone() == (2,)
+    db.close()
+    assert measure(named(forbidden), all_masks(3), store=store).reused == 8
+
+
+READER = """
+import os, sys, numpy as np, spexlens as sx
+from spexlens.core.masks import all_masks
+def forbidden(masks):
+    raise AssertionError
+game, other = (sx.FunctionGame(forbidden, 9, name=name) for name in ("bits", "other"))
+store, copy, user = sx.Store(sys.argv[1]), sys.argv[2], int(sys.argv[3])
+sx.measure  # imported before
+if user:
+    os.setuid(user)  # root may write everything
+masks, values = store.read(store.games()[0])
+assert len(masks) == 512 and (values == masks @ (2.0 ** np.arange(9))).all()
+assert sx.measure(game, all_masks(9), store=store).reused == 512
+store.copy(copy)
+try:
+    sx.measure(other, all_masks(9), store=store)
+except sx.errors.StoreError as error:
+    assert "0 of 512 values" in str(error), error
+else:
+    raise AssertionError("a store that cannot be written took a run")
+"""
+
+
+def killed_store(path, count):
+    """Write a store of 512 values, the last `count` in its -wal alone, as a kill leaves it."""
+    bits = sx.FunctionGame(lambda m: m @ (2.0 ** np.arange(9)), 9, name="bits")
+    whole = Store(path.with_name("whole.db"))
+    measure(bits, all_masks(9)[: 512 - count], store=whole)
+    with closing(sqlite3.connect(whole.path, isolation_level=None)) as db:
+        db.execute("PRAGMA wal_autocheckpoint = 0")
+        masks = all_masks(9)[512 - count :]
+        for key, value in zip(pack_masks(masks), bits(masks), strict=True):
+            sealed = seal(fingerprint(bits), 0, key.tobytes(), value.tobytes())
+            db.execute("INSERT INTO ablations VALUES (1, ?, ?)", (key.tobytes(), sealed))
+        for part in whole.parts:
+            shutil.copyfile(part, path.with_name(part.name.replace("whole.db", path.name)))
+    return Store(path)
+
+
+def test_a_file_with_its_wal_is_told_to_belong_together_until_it_is_opened(tmp_path):
+    store = killed_store(tmp_path / "values.db", 12)
+    assert [part.name for part in store.parts] == ["values.db", "values.db-wal"]
+    assert store.games()[0].count == 512
+    assert [part.name for part in store.parts] == ["values.db"]
+    assert not (tmp_path / "values.db-wal").exists()
+
+
+@pytest.mark.skipif(sys.platform == "win32", reason="permissions of POSIX")
+@pytest.mark.parametrize("count", [0, 12], ids=["alone", "with its -wal"])
+def test_a_store_on_a_read_only_disk_is_read_and_copied(tmp_path, count):
+    made = killed_store(tmp_path / "values.db", count)
+    with TemporaryDirectory() as top:
+        folder, other = Path(top) / "disk", Path(top) / "other"
+        folder.mkdir()
+        other.mkdir()
+        for part in made.parts:
+            shutil.copyfile(part, folder / part.name)
+        other.chmod(0o777)
+        folder.chmod(0o555)
+        Path(top).chmod(0o755)
+        user = 65534 if os.geteuid() == 0 else 0
+        arguments = [folder / "values.db", other / "copy.db", str(user)]
+        subprocess.run([sys.executable, "-c", READER, *arguments], check=True, timeout=60)
+        assert [part.name for part in other.iterdir()] == ["copy.db"]
+        assert Store(other / "copy.db").games()[0].count == 512
+        folder.chmod(0o755)
+
+
+def test_a_copy_holds_all_and_takes_no_file_away(store, tmp_path):
+    evaluate(named(), all_masks(3), store=store)
+    copied = Store(store.copy(tmp_path / "copy.db"))
+    assert measure(named(forbidden), all_masks(3), store=copied).reused == 8
+    with pytest.raises(StoreError, match="exists"):
+        store.copy(tmp_path / "copy.db")
+    with pytest.raises(StoreError, match="no folder"):
+        store.copy(tmp_path / "absent" / "copy.db")
+    with pytest.raises(StoreError, match="no store"):
+        Store(tmp_path / "absent.db").copy(tmp_path / "other.db")
+    assert not (tmp_path / "other.db").exists()
+
+
 def test_processes_share_a_store_from_its_first_moment(store):
     writers = [
         subprocess.Popen([sys.executable, "-c", WRITER, store.path, str(seed)]) for seed in range(4)
@@ -246,7 +455,7 @@ np.save(out, measure(game, masks, batch_size=20, store=Store(store)).values)
 """
 
 
-def test_a_killed_run_goes_on_where_it_stopped(tmp_path):
+def test_a_killed_run_goes_on_where_it_stopped_and_its_file_alone_holds_it(tmp_path):
     store, calls, out = (tmp_path / name for name in ("values.db", "calls", "out.npy"))
     rng = np.random.default_rng(1)
     kills = 0
@@ -259,6 +468,10 @@ def test_a_killed_run_goes_on_where_it_stopped(tmp_path):
             time.sleep(rng.uniform(0, 0.12))
             os.kill(process.pid, signal.SIGKILL)
             kills += 1
+            process.wait()
+            alone = Store(shutil.copyfile(store, tmp_path / f"alone{kills}.db"))
+            measured = sum(map(int, calls.read_text().split()))
+            assert alone.games()[0].count >= measured - kills * 20 - 4 * 20
         if process.wait() == 0:
             break
     masks = sample_masks(30, 600, np.random.default_rng(0))
@@ -266,3 +479,11 @@ def test_a_killed_run_goes_on_where_it_stopped(tmp_path):
     assert np.load(out).tobytes() == undisturbed.tobytes()
     extra = sum(map(int, calls.read_text().split())) - 600
     assert 0 <= extra <= 5 * 20
+
+
+def test_a_path_is_as_good_as_a_store(tmp_path):
+    game = sx.FunctionGame(lambda masks: masks.sum(axis=1) * 1.0, 5, name="sum")
+    for store in (str(tmp_path / "values.db"), tmp_path / "values.db"):
+        sx.explain(game, 20, "lasso", rng=0, store=store)
+    (kept,) = sx.Store(tmp_path / "values.db").games()
+    assert kept.count == 20

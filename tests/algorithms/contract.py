@@ -153,9 +153,9 @@ def check_a_pure_conjunction_with_all_its_ties_does_not_break_it(row):
 def check_many_players_and_few_masks(row):
     if not row.make.any_masks:
         return
-    n, rng = 600, np.random.default_rng(0)
-    masks = sample_masks(n, 150, rng)
-    values = 3.0 * masks[:, 7] - 2.0 * masks[:, 99] + 0.01 * rng.normal(size=150)
+    n, rng = 300, np.random.default_rng(0)
+    masks = sample_masks(n, 120, rng)
+    values = 3.0 * masks[:, 7] - 2.0 * masks[:, 99] + 0.01 * rng.normal(size=120)
     explanation = sx.fit(masks, values, algorithm=algorithm_of(row), rng=0)
     assert explanation.interactions("BV").top(2).to_dict().keys() == {(7,), (99,)}
 

@@ -90,3 +90,23 @@ def test_designs_that_do_not_fit_are_told():
 def test_one_ablation_a_mask_of_the_dear_players_is_an_ordinary_design():
     design = sx.SplitPlot((0, 1, 2, 3, 4, 5), repeats=1)(12, 40, np.random.default_rng(0), 0.5)
     assert len(design.masks) == len(np.unique(design.groups)) == 40
+
+
+@pytest.mark.parametrize("p", [0.02, 0.05, 0.95, 0.99])
+@pytest.mark.parametrize("hard", [2, 5])
+def test_where_distinct_masks_are_not_at_p_the_design_says_what_they_keep(hard, p):
+    design = sx.SplitPlot(tuple(range(hard)), 12)(hard + 7, 120, np.random.default_rng(0), p)
+    told = np.broadcast_to(design.p, (hard + 7,))
+    np.testing.assert_allclose(told[hard:], design.masks[:, hard:].mean(axis=0), atol=0.1)
+    assert any("whole plots" in note for note in design.notes)
+
+
+@pytest.mark.parametrize("hard", [[0, 1], np.array([0, 1]), range(2), (np.int64(0), np.int64(1))])
+def test_players_come_in_any_container(hard):
+    assert sx.SplitPlot(hard, 5) == sx.SplitPlot((0, 1), 5)
+
+
+@pytest.mark.parametrize("hard", ["01", 3, None, (0.5, 1), ("a",), np.eye(2), (True, 2)])
+def test_what_are_no_players_is_told(hard):
+    with pytest.raises(sx.InvalidInputError, match="distinct"):
+        sx.SplitPlot(hard, 5)

@@ -15,6 +15,7 @@ from spexlens.cli.app import exit_code
 from spexlens.cli.lazy import COMMANDS
 from spexlens.core.game import fingerprint
 from spexlens.lenses.text.game import prompt_game
+from spexlens.models import zoo
 from tests.strategies import random_sparse
 from tests.tiny_models import tiny_model, tiny_tokenizer
 
@@ -254,7 +255,11 @@ def test_a_run_is_replayed_from_its_config_and_goes_on_from_its_store(run, tiny,
 
 
 @pytest.mark.real_model
-def test_prompt_explains_a_real_model_exactly_where_all_masks_fit(run, tmp_path):
+def test_prompt_explains_a_real_model_exactly_where_all_masks_fit(
+    run, smollm2, monkeypatch, tmp_path
+):
+    # Loaded once a process; the demo below loads it by its name.
+    monkeypatch.setattr(zoo, "load_model", {"smollm2": smollm2}.__getitem__)
     code, out, _ = run(*PROMPT, "--budget", 16, "--out", tmp_path, "--index", "Moebius")
     assert code == 0
     assert "SmolLM2" in out or "smollm2" in out
@@ -270,16 +275,16 @@ def test_prompt_explains_a_real_model_exactly_where_all_masks_fit(run, tmp_path)
 def test_the_demo_runs_as_a_program_whose_values_another_process_finds(smollm2, tmp_path):
     program = Path(sys.executable).with_name("spexlens")
     store = Store(tmp_path / "values.db")
-    options = ["--budget", "12", "--algorithm", "lasso", "--store", store.path, "--out", tmp_path]
+    options = ["--budget", "6", "--algorithm", "lasso", "--store", store.path, "--out", tmp_path]
     done = subprocess.run(
         [program, "demo", *options], env={**os.environ, "PYTHONHASHSEED": "1"},
         capture_output=True, text=True, check=False,
     )  # fmt: skip
     assert done.returncode == 0, done.stderr
     assert "Fidelity" in done.stdout
-    assert json.loads((tmp_path / "run.json").read_text())["calls"] == 12
+    assert json.loads((tmp_path / "run.json").read_text())["calls"] == 6
     (kept,) = store.games()
-    assert kept.count == 12
+    assert kept.count == 6
     here = prompt_game(smollm2, demo.TEXT, demo.TEMPLATE, answers=demo.ANSWERS)
     assert fingerprint(here) == kept.fingerprint
 

@@ -221,3 +221,28 @@ def test_another_encoding_and_what_is_no_table_are_told(tmp_path):
 def test_numbers_are_labels_that_can_be_regressed_on(tmp_path):
     assert read_csv(table(tmp_path, x=NUMBERS, y=NUMBERS), "y").labels.dtype == float
     assert read_csv(table(tmp_path, x=NUMBERS, y=[0, 1] * 10), "y").labels.dtype == np.int64
+
+
+@pytest.mark.parametrize(
+    ("text", "match"),
+    [("a;b;label\n1;2;x\n", "by commas, not semicolons"), ("a\tlabel\n1\tx\n", "or tabs"),
+     ("a,b,label\n", "no rows"), ('a,label\n"1,100",x\n"1,200",y\n', "thousands without")],
+)  # fmt: skip
+def test_files_of_other_habits_are_told(text, match, tmp_path):
+    (tmp_path / "t.csv").write_text(text, encoding="utf-8")
+    with pytest.raises(InvalidInputError, match=match):
+        read_csv(tmp_path / "t.csv", "label")
+
+
+def test_a_column_that_stands_twice_is_told(tmp_path):
+    path = tmp_path / "twice.csv"
+    path.write_text("a,label,a\n1,x,2\n2,y,3\n", encoding="utf-8")
+    with pytest.raises(InvalidInputError, match="has the columns 'a' more than once"):
+        read_csv(path, "label")
+
+
+def test_the_advice_for_another_encoding_is_of_that_encoding(tmp_path):
+    for encoding, advice in (("utf-16", "iconv -f utf-16"), ("latin1", "iconv -f latin1")):
+        (tmp_path / "t.csv").write_text("a,label\n1,é\n", encoding=encoding)
+        with pytest.raises(InvalidInputError, match=advice):
+            read_csv(tmp_path / "t.csv", "label")

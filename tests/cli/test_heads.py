@@ -75,6 +75,8 @@ def test_masks_that_follow_an_index_need_no_keep_probability(run, tmp_path):
     [
         (["--layers", "0,x"], InvalidInputError, "--layers 0,x"),
         (["--layers", "7"], InvalidInputError, "layers 7"),
+        (["--gradients", "many"], InvalidInputError, "--gradients many"),
+        (["--gradients", "4", "--score", "accuracy", "--p", "0.5"], InvalidInputError, "by jumps"),
         (["--sites", "hats"], UnknownNameError, "kind of sites 'hats'"),
         (["--score", "f1"], UnknownNameError, "score 'f1'"),
         (["--edges", "e.txt"], InvalidInputError, "--edges e.txt"),
@@ -89,3 +91,11 @@ def test_what_does_not_fit_is_told(run, arguments, kind, told):
 
 def test_the_help_of_p_says_that_it_is_measured(run):
     assert "measured first by default" in run("--help").output
+
+
+def test_derivatives_are_told_in_the_plan_and_taken(run):
+    plan = run("--budget", 100, "--gradients", 3, "--dry-run").output
+    assert "3 derivatives" in plan
+    result = run("--budget", 100, "--gradients", 3, "--p", 0.7)
+    assert result.exit_code == 0, result.output
+    assert "derivatives at 3 masks, which count as 9 ablations" in result.output + result.stderr

@@ -1,5 +1,7 @@
 import csv
+import sqlite3
 import sys
+from contextlib import closing
 
 import numpy as np
 import pytest
@@ -7,12 +9,13 @@ import typer
 from rich.console import Console
 
 import spexlens as sx
-from spexlens.ablation.evaluate import evaluate
+from spexlens.ablation.evaluate import evaluate, measure
 from spexlens.ablation.export import export
 from spexlens.ablation.store import Store
 from spexlens.cli import store as commands
 from spexlens.core.game import fingerprint
 from spexlens.core.masks import all_masks
+from tests.filtered_game import FilteredGame
 
 GAME = sx.FunctionGame(lambda m: m @ [1.0, 2.0, 0.1], ["a", "[b]", "c,d"], name="three [words]")
 TWO = sx.FunctionGame(lambda m: np.stack([m.sum(1), m[:, 0]], axis=1), 2, name="two outputs")
@@ -88,8 +91,31 @@ def test_export_to_npz_and_csv(run, store, tmp_path):
         export(store, store.games()[0], tmp_path / "out.txt")
 
 
+def test_ls_says_what_belongs_together_and_copy_makes_one_file(run, store, tmp_path):
+    with closing(sqlite3.connect(store.path)) as db:  # as a process that still writes
+        db.execute("UPDATE games SET last = '2027' WHERE outputs = 2")
+        db.commit()
+        code, out = run("ls", store.path)
+        assert code == 0
+        assert "values.db-wal belongs to it" in out
+        assert run("copy", store.path, tmp_path / "copy.db")[0] == 0
+    assert Store(tmp_path / "copy.db").games()[0].last == "2027"
+    assert "belongs to it" not in run("ls", store.path)[1]
+
+
+def test_refusals_are_shown_and_forgotten(run, tmp_path):
+    store = Store(tmp_path / "values.db")
+    game = FilteredGame(lambda m: m.sum(axis=1), 3, refuses=lambda m: m[:, 0])
+    measure(game, all_masks(3), store=store)
+    line = next(line for line in run("ls", store.path)[1].splitlines() if "filtered" in line)
+    assert [cell.strip() for cell in line.split("│")[3:5]] == ["4", "4"]
+    assert "4 masks" in run("info", store.path, "")[1]
+    assert "4 refusals" in run("rm", store.path, "", "--refused")[1]
+    assert measure(game, all_masks(3), store=store).calls == 4
+
+
 def test_every_command_has_help_with_an_example(run):
-    for name in ("ls", "info", "rm", "export"):
+    for name in ("ls", "info", "rm", "export", "copy"):
         code, out = run(name, "--help")
         assert code == 0
         assert f"Example: spexlens store {name} values.db" in out

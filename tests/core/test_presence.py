@@ -55,6 +55,19 @@ def test_a_wrong_keep_probability_is_contradicted(given):
     assert contradicts(drawn(10, 60, 0.5), given)
 
 
+def test_a_player_apart_is_told_by_the_spread_that_its_own_probability_has():
+    """At p = 0.9 single presences vary by 0.09 a mask, not by 0.25: 6 % away is no chance."""
+    rows = np.arange(1000)
+    masks = np.column_stack([rows < 840, *(np.roll(rows < 915, 100 * i) for i in range(4))])
+    assert contradicts(masks, 0.9)
+    assert np.ndim(learn_keep_probability(masks)) == 1
+    assert not contradicts(masks[::10], 0.9)  # of a tenth as many masks it can be
+
+
 def test_what_masks_keep_is_told_in_words():
     assert presence_in_words(all_masks(4)) == "keep 50 % of the players"
+    masks = np.tri(10, dtype=bool)[:, :2]  # players in 100 % and 90 %: not told apart
+    assert presence_in_words(masks) == "keep 95 % of the players"
+    masks[:3, 1] = False  # 70 %
+    assert "player 0 in 100 %, player 1 in 70 % of the masks" in presence_in_words(masks)
     assert "player 1 in 0 % of the masks" in presence_in_words(np.eye(2, dtype=bool)[[0, 0]])

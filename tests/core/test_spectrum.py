@@ -3,8 +3,7 @@ import pytest
 from hypothesis import given
 
 import spexlens as sx
-from spexlens.core.masks import all_masks
-from spexlens.core.spectrum import keep_probabilities
+from spexlens.core.masks import all_masks, keep_probabilities
 from tests.reference import fourier_by_definition
 from tests.strategies import keep_probability, random_sparse, sparse_terms
 

@@ -265,7 +265,9 @@ def test_a_keep_probability_that_the_design_cannot_draw_with_is_an_error(algorit
 def test_a_design_draws_with_the_keep_probability_of_the_run(p, kept):
     split = sx.SplitPlot((0, 1), repeats=5)
     explanation = sx.explain(Mostly(TRUTH, 10), 200, "lasso", rng=0, p=p, design=split)
-    assert np.all(explanation.spectrum.p == kept)  # that of the design
+    assert np.all(explanation.spectrum.p[:2] == kept)  # that of the design
+    # Distinct masks of eight players at p = 0.9 are few: what they keep is what the fit uses.
+    assert explanation.spectrum.p[2:] == pytest.approx(explanation.masks[:, 2:].mean(), abs=0.02)
     assert (explanation.masks[:, 2:].mean() > 0.5) == (kept > 0.5)
 
 

@@ -5,8 +5,14 @@ import pytest
 
 import spexlens as sx
 from spexlens.core.masks import sample_masks
-from spexlens.explanation.fidelity import compare, cross_validated, effective_masks
+from spexlens.explanation.fidelity import (
+    compare,
+    cross_validated,
+    effective_masks,
+    learning_slope,
+)
 from spexlens.explanation.judging import tail_notes
+from spexlens.proxies.boosted_trees import TreeGrid
 from spexlens.proxies.folds import fold_rows, r2_score
 from tests.strategies import random_sparse
 
@@ -100,8 +106,11 @@ def test_intervals_of_folds_are_wider_and_open_upwards_for_what_more_masks_bring
     linear = np.zeros(count)
     plain = compare(truth, guess, linear, "test")
     folded = compare(truth, guess, linear, "test", folds=5)
-    reach = [np.log((1 - f.r2_lower) / (1 - f.r2_upper)) / 2 for f in (plain, folded)]
-    assert reach[1] / reach[0] == pytest.approx(np.sqrt(1 + 5 / 4))
+    centre = np.log((1 - plain.r2) * (1 - 1 / count))
+    down = [np.log(1 - f.r2_lower) - centre for f in (plain, folded)]
+    up = [centre - np.log(1 - f.r2_upper) for f in (plain, folded)]
+    assert down[1] / down[0] == pytest.approx(np.sqrt(1 + 5 / 4))
+    assert up[1] - down[1] == pytest.approx(np.log1p(1 / (0.8 * count)))  # what a constant loses
     raised = compare(truth, guess, linear, "test", folds=5, learning=-np.log(2))
     assert raised.r2_lower == folded.r2_lower
     assert 1 - raised.r2_upper == pytest.approx((1 - folded.r2_upper) / 2)
@@ -128,3 +137,91 @@ def test_a_spectrum_that_is_cut_is_judged_as_it_is_returned():
     assert 1 - explanation.fidelity.r2 == pytest.approx(1 - true, rel=0.3)
     whole = sx.fit(masks, truth(masks), algorithm="kernelspex", rng=0)
     assert explanation.fidelity.r2 < whole.fidelity.r2
+
+
+def test_nine_of_ten_intervals_of_lasso_hold_its_r2_on_fresh_masks():
+    """40 fits: fewer hold if intervals shrink again, and widths tell if they become void.
+
+    Five kinds of functions: noisy, in {0, 1}, of one largest part, with interactions, with a peak.
+    """
+    held, widths = [], []
+    for seed in range(8):
+        rng = np.random.default_rng(seed)
+        weights, others = rng.normal(size=(2, 12))
+        masks, fresh = sample_masks(12, 30, rng), rng.random((1000, 12)) < 0.5
+        both = np.concatenate([masks, fresh])
+        for values in (
+            both @ weights + 2.0 * rng.normal(size=len(both)),
+            1.0 * (both @ weights > weights.sum() / 2),
+            (both * np.exp(weights)).max(axis=1),
+            both @ weights + 3.0 * both[:, 0] * both[:, 1] + (both @ others) ** 2 / 4,
+            both @ weights + 5.0 * both[:, :3].all(axis=1),
+        ):
+            told = sx.fit(masks, values[:30], algorithm=sx.Lasso(alphas=12), rng=seed)
+            true = r2_score(values[30:], told.predict(fresh))
+            held.append(told.fidelity.r2_lower <= true <= told.fidelity.r2_upper)
+            widths.append(told.fidelity.r2_upper - told.fidelity.r2_lower)
+    assert np.mean(held) >= 0.9
+    assert np.median(widths) < 1.0
+
+
+ALGORITHMS = ("lasso", "pairwise", "kernelspex", sx.ProxySPEX(TreeGrid((3,), (20,), (0.1,))))
+
+
+@pytest.mark.parametrize("algorithm", ALGORITHMS, ids=lambda each: getattr(each, "name", each))
+def test_noise_is_told_as_noise(algorithm):
+    """No effect is there: R2 of what is returned is inside the interval, heavy tails are told."""
+    rng = np.random.default_rng(3)
+    masks, fresh = sample_masks(10, 40, rng), sample_masks(10, 500, rng)
+    told = sx.fit(masks, rng.normal(size=40), algorithm=algorithm, rng=0)
+    true = r2_score(rng.normal(size=500), told.predict(fresh))
+    assert told.fidelity.r2_lower <= true <= told.fidelity.r2_upper
+    heavy = sx.fit(masks, np.exp(4 * rng.normal(size=40)), algorithm=algorithm, rng=0)
+    assert any("heavy tails" in note for note in heavy.notes)
+
+
+@pytest.mark.parametrize("count", [4, 5, 6, 9])
+@pytest.mark.parametrize("algorithm", ALGORITHMS, ids=lambda each: getattr(each, "name", each))
+def test_few_rows_and_one_that_differs_are_judged_with_an_interval_around_r2(algorithm, count):
+    masks = sample_masks(8, count, np.random.default_rng(count))
+    for values in (masks @ np.arange(8.0), 1.0 * (np.arange(count) == 1)):
+        told = sx.fit(masks, values, algorithm=algorithm, rng=0).fidelity
+        assert told.r2_lower < told.r2 < told.r2_upper <= 1
+
+
+@pytest.mark.parametrize("count", [2, 30, 400])
+def test_what_no_mask_showed_may_still_happen(count):
+    """The rule of three: a part q of all masks shows in none of m with chance (1 - q)^m."""
+    truth = np.random.default_rng(0).normal(size=count)
+    told = compare(truth, truth, np.zeros(count), "held-out masks")
+    assert (told.r2, told.r2_upper) == (1, 1)
+    assert told.r2_lower**count == pytest.approx(0.05)
+    nearly = compare(truth, truth + 1e-9, np.zeros(count), "held-out masks")
+    assert nearly.r2_lower == pytest.approx(told.r2_lower)
+
+
+def test_what_folds_lose_by_their_own_choices_opens_the_interval_upwards():
+    """Folds that predict worse than fits with the hyper-parameters of all rows."""
+    rng = np.random.default_rng(0)
+    masks = sample_masks(10, 80, rng)
+    values = masks @ rng.normal(size=10) + 0.2 * rng.normal(size=80)
+    design = sx.Design(masks, seed=1)
+    tuned = sx.Lasso().recover(design, values).tuned
+    good = cross_validated(tuned, design, values)
+    bad = values + 2 * (good - values)
+    slope = learning_slope(tuned, design, values, good, own_choices=True)
+    assert slope == learning_slope(tuned, design, values, good) <= 0
+    lost = learning_slope(tuned, design, values, bad, own_choices=True) - slope
+    assert lost == pytest.approx(-np.log(4))
+
+
+def test_the_spectrum_that_is_judged_is_the_one_that_predicts():
+    """Fidelity on held-out masks is recomputed from `predict`, for every algorithm."""
+    rng = np.random.default_rng(0)
+    masks = sample_masks(10, 60, rng)
+    values = 7.0 + masks @ rng.normal(size=10) + rng.normal(size=60)
+    for algorithm in (*ALGORITHMS, sx.KernelSPEX(max_terms=5)):
+        told = sx.fit(masks, values, algorithm=algorithm, rng=0, holdout=0.3, p=0.5)
+        judged = int(told.fidelity.masks)
+        unseen = r2_score(values[-judged:], told.predict(masks[-judged:]))
+        assert told.fidelity.r2 == pytest.approx(unseen)

@@ -1,5 +1,7 @@
 """An index that is asked for: its masks, its reading from the posterior, its intervals."""
 
+from itertools import combinations
+
 import numpy as np
 import pytest
 
@@ -7,7 +9,13 @@ import spexlens as sx
 from spexlens.algorithms.index_design import IndexDesign
 from spexlens.core.masks import all_masks, sample_masks
 from spexlens.indices.measures import banzhaf_measure, moebius_measure, shapley_measure
-from spexlens.proxies.index_posterior import IndexPosterior, size_effect, size_profile
+from spexlens.proxies.index_posterior import (
+    IndexPosterior,
+    size_effect,
+    size_growth,
+    size_profile,
+    stack_weights,
+)
 
 N = 10
 WEIGHTS = np.random.default_rng(0).normal(size=N)
@@ -137,12 +145,14 @@ def test_a_budget_near_all_masks_is_used_up(n, budget):
     assert len(np.unique(design.masks, axis=0)) == len(design.masks) == budget
 
 
-@pytest.mark.parametrize(("count", "folds"), [(6, 6), (40, 10)])
-def test_the_jackknife_leaves_no_more_folds_out_than_there_are_rows(count, folds):
-    masks = IndexDesign(shapley_measure(1, 1))(N, count, np.random.default_rng(0)).masks
-    for alphas in IndexPosterior.of(masks, function(masks)).alphas:
-        assert alphas.shape == (folds, count)
-        assert alphas.any(axis=1).all()
+def test_folds_leave_rows_out_but_never_the_ends():
+    masks = IndexDesign(shapley_measure(1, 1))(N, 40, np.random.default_rng(0)).masks
+    found = IndexPosterior.of(masks, function(masks))
+    seen = [{row.tobytes() for row in again[0].process.masks} for again in found.folds]
+    assert len(seen) == 5
+    assert all(32 <= len(rows) <= 34 for rows in seen)
+    assert all(end.tobytes() in rows for rows in seen for end in masks[:2])
+    assert len(set.union(*seen)) == 40
 
 
 # -- the mean of each size -------------------------------------------------------------------------
@@ -156,6 +166,37 @@ def test_a_function_of_the_size_alone_is_read_off_its_profile():
     effect = size_effect(np.exp(-np.arange(7) / 2.0), 2, shapley_measure(2, 2))
     exact = sx.fit(masks, values).interactions("SII", 2)[(0, 1)]
     assert effect == pytest.approx(exact, abs=1e-9)
+
+
+def test_values_that_collapse_in_small_masks_are_read_in_their_own_units():
+    rng = np.random.default_rng(0)
+    masks = IndexDesign(shapley_measure(1, 1))(12, 120, rng).masks
+    sizes = masks.sum(axis=1)
+    rest = rng.normal(size=120) * (0.1 + 3.0 * np.exp(-sizes))
+    growth = size_growth(sizes, rest, 12)(np.arange(13))
+    assert growth[1] > 4 * growth[6]
+    assert 0.05 < growth[6] < 0.2
+    assert size_growth(sizes, 0 * rest, 12).is_constant
+
+
+def test_the_better_of_several_means_gets_the_weight():
+    rng = np.random.default_rng(0)
+    values = rng.normal(size=200)
+    good, bad = values + 0.1 * rng.normal(size=200), values + rng.normal(size=200)
+    weights = stack_weights(np.stack([bad, good, bad + 1]), values, np.ones(200))
+    assert weights.sum() == pytest.approx(1)
+    assert (weights >= 0).all()
+    assert weights[1] > 0.8
+    assert stack_weights(np.stack([values, values]), values, np.ones(200)) == pytest.approx(0.5)
+
+
+def test_all_measured_values_are_the_index_itself():
+    masks = all_masks(6)
+    values = np.random.default_rng(0).normal(size=64)
+    exact = sx.fit(masks, values).interactions("SII", 2)
+    pairs = np.array(list(combinations(range(6), 2)))
+    means, _ = IndexPosterior.of(masks, values).read(shapley_measure(2, 2), pairs)
+    np.testing.assert_allclose(means, [exact[tuple(pair)] for pair in pairs.tolist()], atol=1e-9)
 
 
 # -- bad input -------------------------------------------------------------------------------------

@@ -1,6 +1,7 @@
 """What every index of the table must be: its definition, and what its row says of it."""
 
 import json
+from functools import cache
 
 import numpy as np
 import pytest
@@ -25,6 +26,7 @@ def computed(row, terms, n, order=None):
     return sx.compute_index(sx.FourierSpectrum.from_dict(terms, n), row.name, order)
 
 
+@cache
 def unanimity(n):
     """1 where all n players are there, else 0."""
     subsets = [tuple(np.flatnonzero(mask).tolist()) for mask in all_masks(n)]

@@ -6,6 +6,7 @@ import pytest
 
 import spexlens as sx
 from spexlens.core.masks import all_masks, sample_masks
+from spexlens.core.sensitivities import Sensitivities
 from spexlens.core.spectrum import fourier_basis
 from spexlens.core.supports import Supports, term_matrix
 from spexlens.proxies import solvers
@@ -20,6 +21,7 @@ from spexlens.proxies.gaussian_process import (
 from spexlens.proxies.marginal_likelihood import Likelihood, Priors
 from spexlens.proxies.structure import neighbours, within_groups
 from spexlens.transforms.kernel import (
+    Direction,
     ExtraTerms,
     SpectralKernel,
     gram,
@@ -47,8 +49,9 @@ def hidden_pair(masks):
 def hyper(n, p=0.5, tilt=0.3, noise=0.05):
     rng = np.random.default_rng(3)
     family = Supports.from_sets([(0, 1), (1, 2, 3)], n)
+    along = Direction(Supports.from_sets([(0,), (3,)], n), np.array([0.6, -0.8]), 0.7)
     kernel = SpectralKernel(
-        rng.gamma(1.0, 0.4, n), 1.0, 0.3, 0.2, tilt, p, (ExtraTerms(family, 0.5),)
+        rng.gamma(1.0, 0.4, n), 1.0, 0.3, 0.2, tilt, p, (ExtraTerms(family, 0.5),), (along,)
     )
     return Hyperparameters(kernel, noise)
 
@@ -60,13 +63,17 @@ def data(n, count, p=0.5, seed=0):
 
 @pytest.mark.parametrize("p", [0.5, 0.7, np.linspace(0.2, 0.9, 6)])
 @pytest.mark.parametrize("groups", [None, np.repeat([4, 1, 2, 9], 5)])
-def test_likelihood_against_its_definition_and_finite_differences(p, groups):
+@pytest.mark.parametrize("leans", [False, True])
+def test_likelihood_against_its_definition_and_finite_differences(p, groups, leans):
     masks, _ = data(6, 20, p)
     rng = np.random.default_rng(1)
     outputs, weights = rng.normal(size=(20, 2)), np.array([1.0, 0.3])
     families = (Supports.from_sets([(0, 1), (1, 2, 3)], 6),)
+    along = Direction(Supports.from_sets([(0,), (3,)], 6), np.array([0.6, -0.8]))
+    lean = np.array([1.0, -1.0, 0.5, 0.5, -2.0, 1.0])
+    known = {"directions": (along,), "lean": lean} if leans else {}
     likelihood = Likelihood.of(
-        masks, outputs, weights, p, families, Priors(tilt=0.5), groups=groups
+        masks, outputs, weights, p, families, Priors(tilt=0.5), groups=groups, **known
     )
     theta = likelihood.start(2.0)
     theta = theta + 0.5 * rng.normal(size=len(theta))
@@ -85,7 +92,8 @@ def test_likelihood_against_its_definition_and_finite_differences(p, groups):
     )
     wide = replace(likelihood, priors=Priors(1e9, 1e9, 1e9))  # leaves the prior of the level
     level = (theta[:6].mean() + np.log(6)) ** 2 / 18
-    assert wide(theta)[0] - level == pytest.approx(by_definition)
+    slope = ((theta[-1] - 0.7) / 0.5) ** 2 / 2 if leans else 0.0
+    assert wide(theta)[0] - level - slope == pytest.approx(by_definition)
 
 
 @pytest.mark.parametrize("p", [0.5, 0.7])
@@ -395,3 +403,43 @@ def test_leaving_constant_players_out_keeps_the_kernel_between_the_masks_there_a
 def test_without_groups_no_error_is_shared():
     masks, values = data(6, 30)
     assert learn(masks, values, learning=Learning(max_steps=2)).shared == 0
+
+
+def told_game(n, count, seed, honest):
+    """Values of few strong players among many, and derivatives that tell which, or nothing."""
+    rng = np.random.default_rng(seed)
+    masks = sample_masks(n, count, rng)
+    effects = rng.normal(size=n) * np.exp(0.7 * rng.normal(size=n))
+    x = masks - 0.5
+    values = x @ effects + 2 * effects[0] * x[:, 1] * x[:, 0] + 0.1 * rng.normal(size=count)
+    known = effects if honest else rng.normal(size=n)
+    slopes = known * np.exp(0.5 * rng.normal(size=(6, n)))
+    return masks, values, Sensitivities(masks[:6], slopes)
+
+
+def test_derivatives_stand_in_for_masks_and_are_left_where_they_say_nothing():
+    for honest in (True, False):
+        masks, values, told = told_game(60, 340, 1, honest)
+        scores = {}
+        for name, known in (("with", told), ("without", None)):
+            found = learn(masks[:40], values[:40], sensitivities=known)
+            process = condition(masks[:40], values[:40], found)
+            scores[name] = r2(values[40:], process.predict(masks[40:])[0])
+            if known is not None:
+                slope = found.slope
+        if honest:
+            assert scores["with"] > scores["without"] + 0.2
+            strong = slope
+        else:
+            assert scores["with"] > scores["without"] - 0.05
+            assert slope < strong
+    flat = Sensitivities(masks[:6], np.zeros((6, 60)))
+    plain = learn(masks[:40], values[:40])
+    same = learn(masks[:40], values[:40], sensitivities=flat)
+    np.testing.assert_array_equal(same.vector, plain.vector)
+
+
+def test_the_units_of_derivatives_do_not_matter():
+    masks, values, told = told_game(20, 30, 1, True)
+    one, other = (learn(masks, values, sensitivities=told.scale(f)) for f in (1.0, 1e-30))
+    np.testing.assert_allclose(one.vector, other.vector, rtol=1e-6, atol=1e-8)

@@ -2,16 +2,19 @@
 
 import numpy as np
 import pytest
-from sklearn.ensemble import RandomForestClassifier
+from sklearn.base import clone
+from sklearn.ensemble import GradientBoostingClassifier, RandomForestClassifier
 from sklearn.kernel_ridge import KernelRidge as SklearnKernelRidge
 from sklearn.linear_model import LinearRegression, LogisticRegression, RidgeClassifier
 from sklearn.linear_model import Ridge as SklearnRidge
 from sklearn.neighbors import KNeighborsClassifier, KNeighborsRegressor
 from sklearn.pipeline import make_pipeline
 from sklearn.preprocessing import StandardScaler
-from sklearn.svm import LinearSVC
+from sklearn.svm import SVC, LinearSVC
 
+import spexlens as sx
 from spexlens.errors import InvalidInputError
+from spexlens.trainers.base import TrainingData
 from spexlens.trainers.estimator import Estimator
 from spexlens.trainers.kernel_ridge import KernelRidge
 from spexlens.trainers.logistic import Logistic
@@ -103,7 +106,8 @@ def test_an_estimator_in_processes_equals_the_batched_trainer():
     chosen = subsets(data, 4)
     chosen[3] = data.labels == 0
     model = LogisticRegression(C=0.5, tol=1e-10, max_iter=5000)
-    probabilities = Estimator(model, jobs=2).prepare(data).train(chosen, 0).outputs
+    trainer = Estimator(model, "probabilities", jobs=2)
+    probabilities = trainer.prepare(data).train(chosen, 0).outputs
     logits = Logistic(C=0.5).prepare(data).train(chosen, 0).outputs
     expected = np.exp(logits) / np.exp(logits).sum(axis=2, keepdims=True)
     np.testing.assert_allclose(probabilities, expected, atol=1e-5)
@@ -194,3 +198,49 @@ def test_a_network_regresses():
     trained = Network(steps=150, task="regression").prepare(data).train(np.ones((1, 40), bool), 0)
     error = trained.outputs[0, :, 0] - data.test_targets()
     assert (error**2).mean() < 0.5 * data.test_targets().var()
+
+
+@pytest.mark.parametrize("classes", [2, 3])
+@pytest.mark.parametrize(
+    "model",
+    [
+        LogisticRegression(C=0.5, tol=1e-10),
+        GradientBoostingClassifier(n_estimators=5, random_state=0),
+        SVC(C=2.0),
+    ],
+    ids=["logistic", "boosting", "svc"],
+)
+def test_the_outputs_of_a_linked_classifier_are_its_decision_function(model, classes):
+    data = blobs(30, classes=classes, test=5)
+    whole = np.ones((1, 30), dtype=bool)
+    trainer = Estimator(model, "decisions" if isinstance(model, SVC) else None)
+    outputs = trainer.prepare(data).train(whole, 0).outputs[0]
+    fitted = clone(model).fit(data.features, data.codes())
+    decisions = fitted.decision_function(data.test_features)
+    if classes == 2:
+        scale = 2 if isinstance(model, SVC) else 1  # decisions are -d and d
+        np.testing.assert_allclose(outputs[:, 1] - outputs[:, 0], scale * decisions)
+    else:
+        expected = decisions - decisions.max(axis=1, keepdims=True)
+        np.testing.assert_allclose(outputs - outputs.max(axis=1, keepdims=True), expected)
+
+
+def test_margins_of_one_model_are_the_same_as_a_trainer_and_as_an_estimator():
+    data = blobs(30, test=3)
+    masks = np.ones((2, 30), dtype=bool)
+    masks[1, ::3] = False
+    ours, theirs = (
+        sx.training_game(trainer, data)(masks)
+        for trainer in (sx.trainers.Logistic(C=1.0), Estimator(LogisticRegression(tol=1e-10)))
+    )
+    np.testing.assert_allclose(ours, theirs, rtol=1e-3)
+
+
+def test_saturated_probabilities_keep_the_margin_of_their_decisions():
+    features = np.array([[-1.0], [1.0]] * 5)
+    data = TrainingData(features, [0, 1] * 5, [[400.0]], [1])
+    game = sx.training_game(Estimator(LogisticRegression(C=1e3)), data)
+    (value,) = game(np.ones((1, 10), dtype=bool))
+    fitted = LogisticRegression(C=1e3).fit(features, [0, 1] * 5)
+    assert value == pytest.approx(float(fitted.decision_function([[400.0]])[0]))
+    assert value > 100

@@ -1,5 +1,6 @@
 """Indices on the diagonal: their moments against exact weights, kernels against brute force."""
 
+from itertools import combinations
 from math import comb
 
 import numpy as np
@@ -9,10 +10,14 @@ import spexlens as sx
 from spexlens.core.masks import all_masks
 from spexlens.indices import INDICES
 from spexlens.transforms.diagonal import atom, density
-from spexlens.transforms.kernel import ExtraTerms, SpectralKernel, gram
+from spexlens.transforms.kernel import Direction, ExtraTerms, SpectralKernel, gram
 from spexlens.transforms.kernel_indices import (
+    Growth,
+    coalition_energy,
+    coalition_weights,
     index_covariances,
     index_map,
+    index_means,
     index_prior_variances,
 )
 from tests.strategies import random_sparse
@@ -60,7 +65,9 @@ def test_faithful_banzhaf_is_a_taylor_expansion_at_one_half():
 def kernel(n, p):
     pairs = sx.Supports.from_sets([(0, 1), (2, 3)], n)
     weights = np.linspace(0.1, 0.9, n)
-    return SpectralKernel(weights, 2.0, 0.7, 0.3, 0.2, p, (ExtraTerms(pairs, 0.5),))
+    along = sx.Supports.from_sets([(0,), (4,), (1, 3)], n)
+    direction = Direction(along, np.array([0.5, -1.0, 0.3]), 0.9)
+    return SpectralKernel(weights, 2.0, 0.7, 0.3, 0.2, p, (ExtraTerms(pairs, 0.5),), (direction,))
 
 
 @pytest.mark.parametrize("p", [0.5, 0.8])
@@ -86,6 +93,43 @@ def test_a_kernel_has_the_index_of_its_functions(name, t, p):
         for column, players in zip(covariances.T, group.tolist(), strict=True)
     ]
     assert index_prior_variances(made, measure, group) == pytest.approx(variances, abs=1e-8)
+
+
+@pytest.mark.parametrize("t", [1, 2, 3])
+@pytest.mark.parametrize("name", ["Moebius", "SII", "FSII"])
+def test_an_amplitude_that_grows_with_the_size_is_read_exactly(name, t):
+    n, growth = 6, Growth(((0.7, 1.0), (2.0, 0.4), (0.01, 2.0)))
+    every = all_masks(n)
+    made = SpectralKernel(np.linspace(0.1, 0.9, n), 2.0, 0.7, 0.3, 0.2)
+    measure = INDICES[name].measure(t, 3)
+    group = np.array(list(combinations(range(n), t)))
+    weights = coalition_weights(every, measure, group)
+    amplitude = growth(every.sum(axis=1))
+    matrix = amplitude[:, None] * gram(made, every, every)
+    expected = matrix.T @ weights
+    found = index_covariances(made, every, measure, group, growth)
+    np.testing.assert_allclose(found, expected, atol=1e-9 * np.abs(expected).max())
+    alpha = np.linspace(-1.0, 1.0, len(every))
+    found = index_means(made, every, alpha, measure, group, growth)
+    np.testing.assert_allclose(found, alpha @ expected, atol=1e-8 * np.abs(expected).max())
+    few = index_covariances(made, every, measure, group[:2], growth)
+    np.testing.assert_allclose(few, expected[:, :2], atol=1e-9 * np.abs(expected).max())
+    variances = np.einsum("ik,ij,jk->k", weights, matrix * amplitude, weights)
+    found = index_prior_variances(made, measure, group, growth)
+    np.testing.assert_allclose(found, variances, rtol=1e-9)
+    energy = coalition_energy(growth(np.arange(n + 1)), measure, t)
+    assert energy == pytest.approx(((weights * amplitude[:, None]) ** 2).sum(axis=0)[0])
+
+
+@pytest.mark.parametrize("name", ["Moebius", "SII", "STII", "FSII", "FBII"])
+def test_weights_of_coalitions_are_the_index(name):
+    every, values = all_masks(5), np.random.default_rng(0).normal(size=32)
+    exact = sx.fit(every, values, algorithm="exact").interactions(name, 2)
+    for t in (1, 2):
+        group = np.array(list(combinations(range(5), t)))
+        found = values @ coalition_weights(every, INDICES[name].measure(t, 2), group)
+        for players, effect in zip(group.tolist(), found, strict=True):
+            assert effect == pytest.approx(exact.to_dict().get(tuple(players), 0.0), abs=1e-6)
 
 
 @pytest.mark.parametrize("p", [0.5, 0.7])

@@ -6,6 +6,7 @@ from spexlens.core.masks import all_masks, sample_masks
 from spexlens.core.spectrum import fourier_basis
 from spexlens.core.supports import Supports, term_matrix
 from spexlens.transforms.kernel import (
+    Direction,
     ExtraTerms,
     SpectralKernel,
     coefficients,
@@ -36,7 +37,9 @@ def kernel(p=0.5, tilt=0.0, seed=0, **parts):
 
 def structured(p=0.5, tilt=0.0):
     family = Supports.from_sets([(0, 1), (1, 2), (2, 3, 4)], N)
-    return kernel(p, tilt, extras=(ExtraTerms(family, 0.7),))
+    along = Supports.from_sets([(1,), (3,), (0, 2), (1, 2, 5)], N)
+    direction = Direction(along, np.array([0.5, -1.0, 0.3, 0.2]), 0.9)
+    return kernel(p, tilt, extras=(ExtraTerms(family, 0.7),), directions=(direction,))
 
 
 def everything(n=N):

@@ -9,6 +9,7 @@ from dataclasses import dataclass
 
 import numpy as np
 
+from spexlens.core.arguments import real
 from spexlens.core.game import CountsTokens, Game
 from spexlens.core.masks import BoolArray
 from spexlens.core.time_limit import GRACE, TimeLimit
@@ -56,10 +57,8 @@ class Budget:
                 raise InvalidInputError(
                     f"a budget of {name} = {limit!r} given; needed a whole number from 0 on."
                 )
-        if self.seconds is not None and not 0 <= self.seconds < math.inf:
-            raise InvalidInputError(
-                f"a budget of seconds = {self.seconds!r} given; needed a number from 0 on."
-            )
+        if self.seconds is not None and real("a budget of seconds", self.seconds, 0) == math.inf:
+            raise InvalidInputError("a budget of seconds = inf given; needed a number from 0 on.")
 
     def __str__(self) -> str:
         limits = (("ablations", self.calls), ("tokens", self.tokens), ("seconds", self.seconds))

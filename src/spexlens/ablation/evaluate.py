@@ -11,10 +11,10 @@ import numpy as np
 
 from spexlens.ablation.budget import Budget, Deadline, tokens_of
 from spexlens.ablation.engines import Batch, Engine, FailedBatchError, find_engine
-from spexlens.ablation.interruption import first_interrupt
-from spexlens.ablation.store import Shelf, Store
+from spexlens.ablation.interruption import first_interrupt, values_on_errors
+from spexlens.ablation.store import Shelf, StoreLike, find_store
 from spexlens.core.arguments import whole
-from spexlens.core.game import Game, Refusing, answered, as_values
+from spexlens.core.game import Game, Refusing, answered, as_game, as_values
 from spexlens.core.masks import BoolArray, FloatArray, IntArray, as_masks, unique_masks
 from spexlens.core.time_limit import limited
 from spexlens.errors import (
@@ -50,7 +50,7 @@ class Measured:
     refused : int
         Distinct masks for which the game has no value.
     reused : int
-        Distinct masks whose values were found in the store.
+        Distinct masks whose values were found in the store, or that they were refused.
     tokens : int
         Tokens of the ablations made; 0 where the budget does not limit them.
     seconds : float
@@ -71,7 +71,7 @@ def evaluate(
     batch_size: int = BATCH_SIZE,
     progress: Progress | None = None,
     engine: str | Engine | None = None,
-    store: Store | None = None,
+    store: StoreLike | None = None,
     budget: Budget | None = None,
 ) -> FloatArray:
     """Return the values `(m,)` or `(m, q)` of a game at masks `(m, n)`; see `measure`.
@@ -102,7 +102,7 @@ def measure(
     batch_size: int = BATCH_SIZE,
     progress: Progress | None = None,
     engine: str | Engine | None = None,
-    store: Store | None = None,
+    store: StoreLike | None = None,
     budget: Budget | None = None,
 ) -> Measured:
     """Measure a game at masks: those the store does not hold, each distinct one once.
@@ -117,7 +117,7 @@ def measure(
         `progress(done, total)`.
     engine : str or Engine, optional
         A key of `ENGINES` or an instance; `Local` by default.
-    store : Store, optional
+    store : Store or path, optional
         Values found in it are not measured again; what is measured is added as it comes in.
     budget : Budget, optional
         What the measuring may cost.
@@ -150,19 +150,24 @@ def measure(
     ([2.0, 2.0, 2.0, 2.0, 2.0], 1)
     """
     whole("batch_size", batch_size)
-    if store is not None and not isinstance(store, Store):
-        raise InvalidInputError(f"store = {store!r} given; needed spexlens.Store('values.db').")
+    store = find_store(store)
     start = time.monotonic()
-    masks = as_masks(masks, len(game.players))
+    masks = as_masks(masks, len(as_game(game).players))
     distinct, inverse = unique_masks(masks)
     engine, budget = find_engine(engine), budget or Budget()
     with nullcontext() if store is None else store.opened(game) as shelf:
         run = _Run(game, distinct, shelf, progress)
         rows = run.missing()
+        if len(rows) and store is not None and shelf is not None and not shelf.writable:
+            raise StoreError(
+                f"the store {store.path} cannot be written, and holds {run.reused} of "
+                f"{len(distinct)} values; needed all. Copy it: spexlens store copy, or "
+                "Store.copy(path)."
+            )
         rows = rows[: budget.affordable(game, distinct[rows])]
         tokens = 0 if budget.tokens is None else int(tokens_of(game, distinct[rows]).sum())
         deadline = Deadline(budget.seconds)
-        with limited(deadline.limit):
+        with limited(deadline.limit), values_on_errors(run.paid, "measuring"):
             run.measure(rows, engine, batch_size, deadline)
     if len(run.missing()):
         raise run.error(
@@ -189,8 +194,10 @@ class _Run:
         self.values: FloatArray = np.full(len(masks), np.nan)
         self.reused = 0
         if shelf is not None:
-            found, values = shelf.find(masks)
-            self._set(found, values)
+            found, values = shelf.find(masks, refusals=self.skips)
+            known = answered(values)
+            self._set(found[known], values[known])
+            self.refused[found[~known]] = True
             self.reused = len(found)
 
     def missing(self) -> IntArray:
@@ -239,12 +246,16 @@ class _Run:
     @property
     def calls(self) -> int:
         """How many masks were measured, not reused; refused ones count."""
-        return int(self.known.sum()) - self.reused + int(self.refused.sum())
+        return int(self.known.sum()) + int(self.refused.sum()) - self.reused
 
     def error(self, kind: type[AblationError], message: str) -> AblationError:
         """Return an error that carries all there is."""
+        return kind(message, *self.paid(), self.calls, self.reused)
+
+    def paid(self) -> tuple[BoolArray, FloatArray]:
+        """Return all masks that have a value, and the values."""
         values = self.values[self.known] if self.known.any() else np.zeros(0)
-        return kind(message, self.masks[self.known], values, self.calls, self.reused)
+        return self.masks[self.known], values
 
     def kept(self) -> str:
         """Say where the values are, for messages."""
@@ -271,6 +282,8 @@ class _Run:
         self._set(rows[known], values[known])
         if self.shelf is not None and known.any():
             self.shelf.add(masks[known], values[known])
+        if self.shelf is not None and not known.all():
+            self.shelf.add_refused(masks[~known])
 
     def _set(self, rows: IntArray, values: FloatArray) -> None:
         if not len(rows):

@@ -9,6 +9,7 @@ from pathlib import Path
 
 import numpy as np
 
+from spexlens._support.files import write_bytes
 from spexlens.ablation.store import Store, StoredGame
 from spexlens.core.masks import BoolArray, FloatArray
 from spexlens.errors import UnknownNameError
@@ -41,13 +42,7 @@ def export(store: Store, game: StoredGame, path: str | Path) -> Path:
         raise UnknownNameError("kind of file", target.suffix or target.name, (".npz", ".csv"))
     masks, values = store.read(game)
     content = _npz(game, masks, values) if target.suffix == ".npz" else _csv(game, masks, values)
-    partial = target.with_name(f".{target.name}.part")
-    try:
-        partial.write_bytes(content)
-        partial.replace(target)
-    finally:
-        partial.unlink(missing_ok=True)
-    return target
+    return write_bytes(target, content)
 
 
 def _npz(game: StoredGame, masks: BoolArray, values: FloatArray) -> bytes:

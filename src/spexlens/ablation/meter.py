@@ -3,16 +3,18 @@
 from __future__ import annotations
 
 import time
-
-import numpy as np
+from dataclasses import replace
 
 from spexlens.ablation.budget import Budget
 from spexlens.ablation.engines import Engine
-from spexlens.ablation.evaluate import BATCH_SIZE, Progress, measure
-from spexlens.ablation.store import Store
+from spexlens.ablation.evaluate import BATCH_SIZE, Measured, Progress, measure
+from spexlens.ablation.gradients import Told
+from spexlens.ablation.interruption import joined, values_on_errors
+from spexlens.ablation.store import StoreLike
 from spexlens.core.game import Game, answered
 from spexlens.core.masks import BoolArray, FloatArray
-from spexlens.errors import AblationError
+from spexlens.core.sensitivities import SensitivityGame
+from spexlens.errors import AblationError, BudgetSpentError
 
 
 class Meter:
@@ -36,6 +38,8 @@ class Meter:
         Masks that the game refused.
     reused : int
         Masks whose values were found in the store.
+    spent_on_gradients : int
+        Ablations that derivatives counted as; `calls` has them too.
     """
 
     def __init__(
@@ -47,7 +51,7 @@ class Meter:
         batch_size: int = BATCH_SIZE,
         progress: Progress | None = None,
         engine: str | Engine | None = None,
-        store: Store | None = None,
+        store: StoreLike | None = None,
     ) -> None:
         self._game, self._budget, self._total = game, budget, total
         self._batch_size, self._engine, self._store = batch_size, engine, store
@@ -58,21 +62,14 @@ class Meter:
         self.calls = 0
         self.refused = 0
         self.reused = 0
+        self.spent_on_gradients = 0
 
     def __call__(self, masks: BoolArray) -> FloatArray:
         """Measure values `(m,)` or `(m, q)` of masks `(m, n)`, NaN for refused ones: `measure`."""
         if self._started is None:
             self._started = time.monotonic()
-        try:
-            measured = measure(
-                self._game, masks, batch_size=self._batch_size, progress=self._tell,
-                engine=self._engine, store=self._store, budget=self._left(),
-            )  # fmt: skip
-        except AblationError as error:
-            self.calls += error.calls
-            self.reused += error.reused
-            self._add_earlier(error)
-            raise
+        with values_on_errors(self.paid, "measuring"):
+            measured = self._measure(masks)
         self.calls += measured.calls
         self.refused += measured.refused
         self.reused += measured.reused
@@ -82,14 +79,60 @@ class Meter:
             self._measured.append((masks[known], measured.values[known]))
         return measured.values
 
-    def _add_earlier(self, error: AblationError) -> None:
-        """Put the values of earlier calls on the error too: nothing measured is lost."""
-        parts = [*self._measured, *([(error.masks, error.values)] if len(error.masks) else [])]
-        if self._measured:
-            count = sum(len(masks) for masks, _ in self._measured)
-            error.add_note(f"{count} values measured in earlier rounds are on this error as well.")
-            error.masks = np.concatenate([masks for masks, _ in parts])
-            error.values = np.concatenate([values for _, values in parts])
+    def gradients(self, masks: BoolArray) -> Told:
+        """Measure the derivatives of the game's score at masks `(k, n)`, within the same budget.
+
+        Raises
+        ------
+        AblationError
+            As `measure` does, except where the budget ends: then what there is is kept.
+        """
+        if self._started is None:
+            self._started = time.monotonic()
+        game, left = SensitivityGame(self._game), self._left()
+        if left.calls is not None:
+            left = replace(left, calls=left.calls // game.cost)
+
+        def tell(done: int, of: int) -> None:
+            self._tell(game.cost * done, game.cost * of)
+
+        try:
+            measured = measure(
+                game, masks, batch_size=self._batch_size, progress=tell, engine=self._engine,
+                store=self._store, budget=left,
+            )  # fmt: skip
+        except BudgetSpentError as error:
+            self._spend(game.cost * error.calls)
+            return Told.of(error.masks, error.values)
+        except AblationError as error:
+            self._spend(game.cost * error.calls)
+            error.masks, error.values = self.paid()  # derivatives are no values to fit
+            raise
+        self._spend(game.cost * measured.calls)
+        self._tokens += measured.tokens
+        return Told.of(masks, measured.values)
+
+    def _spend(self, calls: int) -> None:
+        self.calls += calls
+        self.spent_on_gradients += calls
+
+    def paid(self) -> tuple[BoolArray, FloatArray]:
+        """Return all masks that have a value, and the values: of errors too, until they came."""
+        return joined(self._measured)
+
+    def _measure(self, masks: BoolArray) -> Measured:
+        try:
+            return measure(
+                self._game, masks, batch_size=self._batch_size, progress=self._tell,
+                engine=self._engine, store=self._store, budget=self._left(),
+            )  # fmt: skip
+        except BaseException as error:
+            if isinstance(error, AblationError):
+                self.calls += error.calls
+                self.reused += error.reused
+            if len(getattr(error, "masks", ())):
+                self._measured.append((error.masks, error.values))  # type: ignore[attr-defined]
+            raise
 
     def _left(self) -> Budget:
         assert self._started is not None

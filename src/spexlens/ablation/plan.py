@@ -11,8 +11,16 @@ import numpy as np
 from spexlens.ablation.budget import Budget
 from spexlens.ablation.engines import Engine
 from spexlens.ablation.evaluate import BATCH_SIZE, measure
-from spexlens.ablation.store import Store
-from spexlens.core.game import CountsTokens, Game, HasKeepProbability, Noted, Priced
+from spexlens.ablation.gradients import AUTO, gradients_for
+from spexlens.ablation.store import StoreLike
+from spexlens.core.game import (
+    CountsTokens,
+    Game,
+    HasKeepProbability,
+    Noted,
+    Priced,
+    as_game,
+)
 from spexlens.core.masks import Rng, as_generator
 from spexlens.errors import InvalidInputError
 
@@ -30,6 +38,8 @@ class Plan:
         Estimated, of all ablations together.
     seconds : float, optional
         Estimated from the calibration.
+    gradients : int
+        Derivatives that are taken within the ablations, where the algorithm uses them.
     memory : int
         Bytes this process has needed so far at its peak, the calibration included.
     money : str, optional
@@ -44,9 +54,12 @@ class Plan:
     memory: int
     money: str | None
     notes: tuple[str, ...] = ()
+    gradients: int = 0
 
     def __str__(self) -> str:
         parts = [f"{self.players:,} players", f"{self.ablations:,} ablations"]
+        if self.gradients:
+            parts[-1] += f" (a part of them {self.gradients} derivatives)"
         if self.tokens is not None:
             parts.append(f"about {self.tokens:,} tokens")
         if self.seconds is not None:
@@ -64,8 +77,9 @@ def plan(
     calibrate: int = 8,
     batch_size: int = BATCH_SIZE,
     engine: str | Engine | None = None,
-    store: Store | None = None,
+    store: StoreLike | None = None,
     rng: Rng = 0,
+    gradients: int | str = AUTO,
 ) -> Plan:
     """Estimate what a run with a budget will take.
 
@@ -82,6 +96,8 @@ def plan(
         As in `measure`.
     rng : int, Generator or None, default 0
         Draws the masks of the calibration, at the game's keep probability, or 1/2.
+    gradients : int or "auto"
+        As in `explain`.
 
     Returns
     -------
@@ -102,7 +118,7 @@ def plan(
     if calibrate < 0:
         raise InvalidInputError(f"calibrate = {calibrate} given; needed 0 or more ablations.")
     budget = budget if isinstance(budget, Budget) else Budget(calls=budget)
-    n = len(game.players)
+    n = len(as_game(game).players)
     keep = game.p if isinstance(game, HasKeepProbability) else 0.5
     sample = as_generator(rng).random((max(calibrate + 1, _SAMPLE), n)) < keep
     per_mask = None
@@ -124,6 +140,7 @@ def plan(
         memory=_peak_memory(),
         money=_money(game, tokens),
         notes=game.notes() if isinstance(game, Noted) else (),
+        gradients=gradients_for(gradients, game, ablations),
     )
 
 

@@ -8,14 +8,21 @@ from typing import Any, ClassVar
 
 import numpy as np
 
-from spexlens.algorithms.base import Algorithm, Design, FitCost, Recovery, random_design
-from spexlens.algorithms.kernelspex import KernelSPEX
+from spexlens.algorithms.base import (
+    Algorithm,
+    Demanding,
+    Design,
+    FitCost,
+    Recovery,
+    random_design,
+)
+from spexlens.algorithms.kernelspex import GRADIENTS_LEFT_OUT, GRADIENTS_USED, KernelSPEX
 from spexlens.algorithms.proxyspex import ProxySPEX
 from spexlens.algorithms.regression import Lasso, Pairwise
 from spexlens.core.game import score_column
 from spexlens.core.masks import FloatArray
 from spexlens.core.spectrum import FourierSpectrum
-from spexlens.errors import MissingExtraError, SpexlensWarning
+from spexlens.errors import InvalidInputError, MissingExtraError, SpexlensWarning
 from spexlens.proxies.boosted_trees import TreeGrid
 from spexlens.proxies.folds import FOLDS, fold_rows, r2_score
 
@@ -50,8 +57,26 @@ class Auto:
     name: ClassVar[str] = "auto"
     any_masks: ClassVar[bool] = True
     exact: ClassVar[bool] = False
+    uses_gradients: ClassVar[bool] = True
 
     design = staticmethod(random_design)
+
+    def check(self) -> None:
+        """Raise where no candidate can run, or one designs its own masks; see `Demanding`."""
+        lacking: list[MissingExtraError] = []
+        for candidate in self.candidates:
+            if not candidate.any_masks or candidate.exact:
+                raise InvalidInputError(
+                    f"candidate {candidate.name!r} of auto needs masks of its own; needed "
+                    "candidates that take any masks."
+                )
+            try:
+                if isinstance(candidate, Demanding):
+                    candidate.check()
+            except MissingExtraError as error:
+                lacking.append(error)
+        if len(lacking) == len(self.candidates):
+            raise lacking[0] if lacking else InvalidInputError("auto has no candidates.")
 
     def recover(self, design: Design, values: FloatArray) -> Recovery:
         """Recover with every candidate, and stack the spectra."""
@@ -72,6 +97,12 @@ class Auto:
                 f"R2 {name}": r2_score(score, _out_of_fold(recovery))
                 for name, recovery in zip(names, recoveries, strict=True)
             }
+        chosen |= {
+            name: value
+            for recovery in recoveries
+            for name, value in recovery.chosen.items()
+            if name in (GRADIENTS_USED, GRADIENTS_LEFT_OUT)
+        }
         spectrum = _weighted_sum([recoveries[i].spectrum for i in used], weights[used])
         spectrum = replace(spectrum, std_errors=_std_errors(spectrum, recoveries, weights))
         tuned = replace(

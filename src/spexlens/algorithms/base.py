@@ -23,6 +23,7 @@ from spexlens.core.masks import (
     sample_masks,
 )
 from spexlens.core.presence import contradicts, learn_keep_probability, presence_in_words
+from spexlens.core.sensitivities import Sensitivities
 from spexlens.core.spectrum import FourierSpectrum
 from spexlens.core.supports import Supports
 from spexlens.core.units import Units
@@ -51,6 +52,8 @@ class Design:
         Choices a user should hear of.
     groups : int array (m,), optional
         Masks of one group share a part (a trained model): folds and intervals keep them together.
+    sensitivities : Sensitivities, optional
+        Derivatives of the score by the players' gates, which some algorithms use (`UsesGradients`).
     """
 
     masks: BoolArray
@@ -60,6 +63,7 @@ class Design:
     structure: Any = None
     notes: tuple[str, ...] = ()
     groups: IntArray | None = None
+    sensitivities: Sensitivities | None = None
 
     def __post_init__(self) -> None:
         object.__setattr__(self, "masks", read_only(as_masks(self.masks)))
@@ -202,6 +206,30 @@ class Algorithm(Protocol):
 
     def fit_cost(self, n: int, ablations: int) -> FitCost:
         """Estimate what `recover` takes for so many ablations of n players."""
+        ...
+
+
+@runtime_checkable
+class UsesGradients(Protocol):
+    """An algorithm whose `recover` makes use of `Design.sensitivities`."""
+
+    uses_gradients: ClassVar[bool]
+
+
+@runtime_checkable
+class Demanding(Protocol):
+    """An algorithm that needs more than numpy and scipy, or whose settings may not fit together."""
+
+    def check(self) -> None:
+        """Raise, before anything is measured, what `recover` would raise at its start.
+
+        Raises
+        ------
+        MissingExtraError
+            Where a package is not installed.
+        InvalidInputError
+            Where the settings do not fit together.
+        """
         ...
 
 

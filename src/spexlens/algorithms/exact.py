@@ -9,8 +9,8 @@ import numpy as np
 
 from spexlens.algorithms.base import Design, FitCost, Recovery, draw_seed
 from spexlens.core.game import score_column
-from spexlens.core.masks import FloatArray, all_masks
-from spexlens.core.spectrum import FourierSpectrum, keep_probabilities
+from spexlens.core.masks import FloatArray, all_masks, keep_probabilities
+from spexlens.core.spectrum import FourierSpectrum
 from spexlens.core.supports import collect_terms
 from spexlens.errors import InvalidInputError
 

@@ -22,6 +22,7 @@ from spexlens.errors import UnknownNameError
 
 DIRECTIONS = ("removal", "insertion")
 OBJECTIVES = ("interaction", "effect")
+_ROUNDING = 16 * float(np.finfo(np.float64).eps)
 
 
 @dataclass(frozen=True, eq=False)
@@ -60,6 +61,7 @@ def greedy_calls(n: int, size: int) -> int:
     >>> greedy_calls(100, 3)
     298
     """
+    whole("size", size, most=whole("n", n))
     return 1 + sum(n - chosen for chosen in range(size))
 
 
@@ -91,6 +93,8 @@ def round_masks(state: GreedyState) -> tuple[BoolArray, np.ndarray]:
 def take_best(state: GreedyState, remaining: np.ndarray, values: FloatArray) -> GreedyState:
     """Return the state after a round, given the values of its masks; ties go to the first player.
 
+    Gains no larger than the rounding of the values are none, so that rounding decides no tie.
+
     An effect is positive where the players raise the value: `base - f` for removal, `f - base` for
     insertion.
     """
@@ -100,6 +104,8 @@ def take_best(state: GreedyState, remaining: np.ndarray, values: FloatArray) -> 
     if not state.selected:
         single[remaining] = joint
     gain = joint - (state.effects[-1] if state.effects else 0.0) - single[remaining]
+    size = max(abs(state.base), float(np.abs(values).max()))
+    gain[np.abs(gain) <= _ROUNDING * size] = 0.0  # of four values
     first = not state.selected or state.objective == "effect"
     best = int(np.argmax(np.abs(joint if first else gain)))
     return replace(

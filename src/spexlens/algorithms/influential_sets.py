@@ -82,10 +82,10 @@ def flipped(base: BoolArray, sets: Sequence[Sequence[int]]) -> BoolArray:
 
 def _candidates(spectrum: FourierSpectrum) -> list[int]:
     """Players that stand in the spectrum, the most influential ones; filled up with others."""
-    influence = np.zeros(spectrum.n)
-    for group, part in spectrum.supports.slices():
+    influence, plain = np.zeros(spectrum.n), spectrum.squarable()[0]
+    for group, part in plain.supports.slices():
         if group.shape[1]:
-            energy = np.repeat(spectrum.coefficients[part] ** 2, group.shape[1])
+            energy = np.repeat(plain.coefficients[part] ** 2, group.shape[1])
             influence += np.bincount(group.ravel(), energy, minlength=spectrum.n)
     order: list[int] = np.argsort(-influence, kind="stable").tolist()
     return order

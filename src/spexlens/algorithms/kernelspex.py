@@ -12,6 +12,7 @@ from spexlens.algorithms.base import MIN_MASKS, Design, FitCost, Recovery, rando
 from spexlens.core.arguments import check_whole
 from spexlens.core.game import as_values, score_column
 from spexlens.core.masks import FloatArray
+from spexlens.core.sensitivities import Sensitivities
 from spexlens.core.spectrum import FourierSpectrum
 from spexlens.core.supports import Supports
 from spexlens.errors import InvalidInputError
@@ -30,6 +31,7 @@ from spexlens.proxies.structure import neighbours, within_groups
 _FOLD_ROWS = 3000  # of more rows, a fold's fit takes so many at random
 _NEGLIGIBLE = 0.002  # of the values' variance
 _TRIED = 256  # masks
+GRADIENTS_USED, GRADIENTS_LEFT_OUT = "R2 with gradients", "R2 without gradients"
 
 
 @dataclass(frozen=True)
@@ -84,6 +86,7 @@ class KernelSPEX:
     name: ClassVar[str] = "kernelspex"
     any_masks: ClassVar[bool] = True
     exact: ClassVar[bool] = False
+    uses_gradients: ClassVar[bool] = True
 
     design = staticmethod(random_design)
 
@@ -93,8 +96,23 @@ class KernelSPEX:
     def recover(self, design: Design, values: FloatArray) -> Recovery:
         """Learn the hyper-parameters, solve, read the spectrum.
 
-        With outputs beside the score, `(m, q)`, the relevances are learned from all of them.
+        With outputs beside the score, `(m, q)`, the relevances are learned from all of them. With
+        the design's sensitivities, they and the order-1 part lean on these, as far as the
+        likelihood says; where the folds say that it is better without, it is done without.
         """
+        told = design.sensitivities
+        if told is None or self.hyperparameters is not None:
+            return self._recover(design, values, None)
+        with_them = self._recover(design, values, told)
+        if not self.folds:
+            return with_them
+        without = self._recover(design, values, None)
+        better, other = with_them.chosen["R2"], without.chosen["R2"]
+        found = with_them if better >= other else without
+        chosen = {**found.chosen, GRADIENTS_USED: better, GRADIENTS_LEFT_OUT: other}
+        return replace(found, chosen=chosen)
+
+    def _recover(self, design: Design, values: FloatArray, told: Sensitivities | None) -> Recovery:
         masks = design.masks[design.fitted]
         outputs = as_values(values, design.masks)[design.fitted]
         rng, groups = np.random.default_rng(design.seed), design.fitted_groups
@@ -106,13 +124,16 @@ class KernelSPEX:
                     "from. Raise the budget."
                 )
             families = self._families(design.n)
-            found = learn(masks, outputs, design.p, families, self.learning, rng, groups=groups)
+            found = learn(
+                masks, outputs, design.p, families, self.learning, rng, groups=groups,
+                sensitivities=told,
+            )  # fmt: skip
         process = condition(masks, outputs, found, rng, self.learning.device, groups)
         spectrum = process.spectrum(self.max_terms, self.max_order)
         out_of_fold, widening = None, self.widening
         if learned and self.folds:
             cut = _cut_share(process, spectrum, score_column(outputs), rng) > _NEGLIGIBLE
-            out_of_fold, widest = self._cross_validate(design, outputs, found, cut)
+            out_of_fold, widest = self._cross_validate(design, outputs, found, cut, told)
             widening = widest if widening is None else widening
         factor = 1.0 if widening is None else widening
 
@@ -128,6 +149,8 @@ class KernelSPEX:
         }
         if groups is not None:
             chosen["noise of a group"] = float(np.sqrt(found.shared))
+        if told is not None:
+            chosen["slope on gradients"] = found.slope
         if out_of_fold is not None:
             chosen["R2"] = r2_score(score_column(outputs), out_of_fold)
         if widening is not None:
@@ -153,7 +176,12 @@ class KernelSPEX:
         return near + ([] if self.groups is None else within_groups(self.groups))
 
     def _cross_validate(
-        self, design: Design, outputs: FloatArray, found: Hyperparameters, cut: bool
+        self,
+        design: Design,
+        outputs: FloatArray,
+        found: Hyperparameters,
+        cut: bool,
+        told: Sensitivities | None,
     ) -> tuple[FloatArray, float]:
         """Out-of-fold means, and the factor by which 90 % intervals must widen to hold 90 %.
 
@@ -170,8 +198,9 @@ class KernelSPEX:
             if self.fold_steps and len(masks) <= self.learning.rows and len(rows) >= MIN_MASKS:
                 families = self._families(design.n)
                 own = learn(
-                    masks[rows], outputs[rows], design.p, families, quick, rng, found, members
-                )
+                    masks[rows], outputs[rows], design.p, families, quick, rng, found, members,
+                    told,
+                )  # fmt: skip
             process = condition(
                 masks[rows], outputs[rows], own, device=self.learning.device, groups=members
             )

@@ -77,6 +77,8 @@ def minimal_set(
         raise UnknownNameError("kind", kind, KINDS)
     if not 0 < real("share", share) <= 1:
         raise InvalidInputError(f"share = {share} given; needed a share above 0 and at most 1.")
+    if not real("seconds", seconds, 0) > 0:
+        raise InvalidInputError(f"seconds = {seconds} given; needed a time above 0.")
     moebius = fourier_to_moebius(as_spectrum(spectrum))
     effects = moebius.coefficients[moebius.supports.orders() > 0]  # the constant is no effect
     effect, scale = float(effects.sum()), float(np.abs(effects).sum()) or 1.0

@@ -26,10 +26,11 @@ from spexlens.proxies.boosted_trees import (
     TreeGrid,
     TreeSettings,
     fit_trees,
+    load_lightgbm,
     search_trees,
 )
 from spexlens.proxies.folds import FOLDS, fold_rows
-from spexlens.proxies.regressors import fit_regressor, read_regressor
+from spexlens.proxies.regressors import check_regressor, fit_regressor, read_regressor
 from spexlens.proxies.ridge import leave_one_out_ridge
 from spexlens.transforms.trees import TreeEnsemble, ensemble_spectrum
 
@@ -83,6 +84,13 @@ class ProxySPEX:
 
     def __post_init__(self) -> None:
         check_whole(self, max_terms=1, max_order=1, folds=2, threads=1)
+
+    def check(self) -> None:
+        """Raise where lightgbm is missing, or `proxy` is no regressor; see `Demanding`."""
+        if self.proxy is None:
+            load_lightgbm()
+        else:
+            check_regressor(self.proxy)
 
     def recover(self, design: Design, values: FloatArray) -> Recovery:
         """Fit, read, cut, refit."""

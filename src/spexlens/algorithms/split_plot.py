@@ -7,15 +7,15 @@ with fresh masks of the rest (Jones and Nachtsheim 2009, Split-plot designs: wha
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from collections.abc import Iterable
+from dataclasses import dataclass, replace
 from numbers import Integral
 
 import numpy as np
 
 from spexlens.algorithms.base import MIN_MASKS, Design, draw_seed
-from spexlens.core.masks import BoolArray, FloatArray, sample_masks
-from spexlens.core.presence import contradicts
-from spexlens.core.spectrum import keep_probabilities
+from spexlens.core.masks import BoolArray, FloatArray, keep_probabilities, sample_masks
+from spexlens.core.presence import contradicts, learn_keep_probability, presence_in_words
 from spexlens.errors import InvalidInputError
 
 
@@ -46,7 +46,13 @@ class SplitPlot:
     def __post_init__(self) -> None:
         whole = isinstance(self.repeats, Integral) and self.repeats >= 1
         given = self.hard_to_change
-        if not whole or not given or len(set(given)) < len(given):
+        if isinstance(given, Iterable) and not isinstance(given, str | bytes):
+            given = tuple(
+                int(i) if isinstance(i, Integral) and not isinstance(i, bool) else i for i in given
+            )
+            object.__setattr__(self, "hard_to_change", given)
+        numbers = isinstance(given, tuple) and all(type(player) is int for player in given)
+        if not whole or not numbers or not given or len(set(given)) < len(given):
             raise InvalidInputError(
                 f"SplitPlot(hard_to_change={given}, repeats={self.repeats}) given; needed distinct "
                 "players, one at least, and a whole number of ablations a mask of theirs."
@@ -81,7 +87,28 @@ class SplitPlot:
             [sample_masks(n - len(given), int(count), rng, keep[~hard]) for count in rows]
         )
         groups = np.repeat(np.arange(len(parts)), rows)
-        return Design(masks, p=p, seed=draw_seed(rng), groups=groups)
+        return _at_their_presence(
+            Design(masks, p=p, seed=draw_seed(rng), groups=groups), keep, hard, len(parts)
+        )
+
+
+def _at_their_presence(design: Design, keep: FloatArray, hard: BoolArray, plots: int) -> Design:
+    """Return the design at the keep probability that its masks show, where that is far from p.
+
+    Distinct masks within a plot keep less than p near 1, and more near 0. Only players that are
+    drawn anew in every mask are looked at: there are few whole plots, and chance moves the others.
+    """
+    easy = design.masks[:, ~hard]
+    if not contradicts(easy, keep[~hard]):
+        return design
+    each = keep.copy()
+    each[~hard] = learn_keep_probability(easy)
+    note = (
+        f"so many distinct masks of {int((~hard).sum())} players cannot be had in "
+        f"{plots} whole plots at the keep probability given: those drawn "
+        f"{presence_in_words(easy)}, and effects are told at that."
+    )
+    return replace(design, p=each, notes=(*design.notes, note))
 
 
 def _whole_plots(

@@ -1,7 +1,7 @@
 """The commands of `spexlens`, and how their errors are shown and told apart.
 
 Exit codes: 0 done; 2 an argument does not fit; 3 a game or an endpoint failed (what was measured is
-kept); 4 a package or model is missing; 130 interrupted; 1 anything else.
+kept); 4 a package or model is missing; 130 interrupted, 143 told to end; 1 anything else.
 """
 
 from __future__ import annotations
@@ -14,7 +14,8 @@ from rich.console import Console
 from rich.markup import escape
 
 from spexlens import __version__
-from spexlens.cli.lazy import LazyGroup
+from spexlens.cli.lazy import LazyGroup, StoppedError
+from spexlens.cli.paid import Signals
 from spexlens.cli.printing import show_warning
 from spexlens.errors import (
     AblationError,
@@ -32,7 +33,7 @@ app = typer.Typer(
     help="Find the interactions that drive a language model's output, by ablation.",
     epilog="Exit codes: 0 done, 2 wrong argument, 3 a game or an endpoint failed (what was "
     "measured is kept), "
-    "4 something is not installed, 130 interrupted.",
+    "4 something is not installed, 130 interrupted, 143 told to end (SIGTERM).",
     no_args_is_help=True,
     pretty_exceptions_enable=False,
     rich_markup_mode=None,
@@ -63,18 +64,29 @@ def spexlens(
 
 def main() -> None:
     """Run the command line; errors that spexlens raises on purpose end it without a traceback."""
-    try:
-        with warnings.catch_warnings():
-            warnings.showwarning = show_warning
+    with Signals() as signals, warnings.catch_warnings():
+        warnings.showwarning = show_warning
+        try:
             app(prog_name="spexlens")
-    except (SpexlensError, OSError) as error:
-        notes = " ".join(getattr(error, "__notes__", ()))
-        text = f"[red]error:[/red] {escape(_told(error))} {escape(notes)}"
-        Console(stderr=True).print(text, highlight=False)
-        raise SystemExit(exit_code(error)) from error
+        except StoppedError as error:
+            cause = error.__cause__
+            kept = isinstance(cause, InterruptedRunError)
+            text = _with_notes(cause) if kept else "stopped before anything was measured."
+            Console(stderr=True).print(escape(text), highlight=False)
+            if signals.count > 1:
+                signals.end_now()
+            raise SystemExit(signals.code) from error
+        except (SpexlensError, OSError) as error:
+            text = f"[red]error:[/red] {escape(_with_notes(error))}"
+            Console(stderr=True).print(text, highlight=False)
+            raise SystemExit(exit_code(error)) from error
 
 
-def _told(error: BaseException) -> str:
+def _with_notes(error: BaseException | None) -> str:
+    return " ".join([_told(error), *getattr(error, "__notes__", ())])
+
+
+def _told(error: BaseException | None) -> str:
     """Give an error's words; of a file, what the system says of it, without the number."""
     if isinstance(error, OSError) and error.filename is not None and error.strerror:
         return f"{str(error.filename)!r}: {error.strerror}."

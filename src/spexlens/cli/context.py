@@ -13,6 +13,7 @@ from rich.markup import escape
 
 from spexlens.cli.options import RunOptions, read_text, with_options
 from spexlens.cli.running import check_options, consoles, explain_and_show, loading
+from spexlens.core.decimals import decimals
 from spexlens.errors import InvalidInputError
 
 if TYPE_CHECKING:
@@ -120,9 +121,10 @@ def _print_flips(output: Console, found: tuple[Flip, ...]) -> None:
         output.print("[bold]Flips[/bold]    none of the sets that were measured changes the answer")
     for flip in found:
         names = " + ".join(flip.names)
+        written = decimals([flip.before, flip.after, flip.predicted], abs(flip.after - flip.before))
         output.print(
-            f"[bold]Flip[/bold]     without {escape(repr(names))}: {flip.before:+.3f} becomes "
-            f"{flip.after:+.3f} (predicted {flip.predicted:+.3f})",
+            f"[bold]Flip[/bold]     without {escape(repr(names))}: {written(flip.before)} becomes "
+            f"{written(flip.after)} (predicted {written(flip.predicted)})",
             highlight=False,
         )
     if found and found[0].counterfactual is not None:

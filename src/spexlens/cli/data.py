@@ -17,7 +17,9 @@ from rich.table import Table
 from spexlens.ablation.evaluate import evaluate
 from spexlens.cli.config import write_config
 from spexlens.cli.options import RunOptions, with_options
+from spexlens.cli.paid import values_kept
 from spexlens.cli.running import asked, check_options, consoles, explained, show, with_removal
+from spexlens.core.decimals import decimals
 from spexlens.errors import InvalidInputError, UnknownNameError
 from spexlens.explanation.explain import fit
 from spexlens.explanation.result import Explanation
@@ -107,21 +109,22 @@ def data(
     run = game if surrogate is None else surrogate_game(game, surrogate)
     first = explained(run, options)
     told = run.notes() if len(test) > 1 else ()
-    for number, row in enumerate(test):
-        label_text = str(examples.test_labels.tolist()[number])
-        output.print(f"\n[bold]Row {row}[/bold]  label {escape(label_text)}", highlight=False)
-        found = _of_point(first, number, run, options)
-        found = replace(found, notes=(*found.notes, *(told if number else ()), *notes))
-        # Removed players and checked sets are of real retraining, whatever was explained.
-        found = with_removal(found, game, options, column=number)
-        checks = _checks(game, found, number, check, options.seed)
-        folder = options.out
-        if folder is not None and len(test) > 1:
-            folder /= f"row-{row}"
-        facts = {"row": row, "label": label_text, "checks": checks}
-        show(found, replace(options, out=folder), facts)
-        if checks:
-            _print_checks(output, checks)
+    with values_kept(options.out, run, first):
+        for number, row in enumerate(test):
+            label_text = str(examples.test_labels.tolist()[number])
+            output.print(f"\n[bold]Row {row}[/bold]  label {escape(label_text)}", highlight=False)
+            found = _of_point(first, number, run, options)
+            found = replace(found, notes=(*found.notes, *(told if number else ()), *notes))
+            # Removed players and checked sets are of real retraining, whatever was explained.
+            found = with_removal(found, game, options, column=number)
+            checks = _checks(game, found, number, check, options.seed)
+            folder = options.out
+            if folder is not None and len(test) > 1:
+                folder /= f"row-{row}"
+            facts = {"row": row, "label": label_text, "checks": checks}
+            show(found, replace(options, out=folder), facts)
+            if checks:
+                _print_checks(output, checks)
     if options.out is not None:
         write_config(options.out / "config.toml", "data", {**asdict(arguments), **asdict(options)})
 
@@ -234,7 +237,8 @@ def _print_checks(output: Console, checks: list[dict[str, Any]]) -> None:
     table = Table(title="Removed together, by retraining", title_justify="left")
     for column in ("players", "predicted", "measured"):
         table.add_column(column, justify="left" if column == "players" else "right")
+    written = decimals(row[name] for row in checks for name in ("predicted", "measured"))
     for row in checks:
         names = escape(" × ".join(row["names"]))
-        table.add_row(names, f"{row['predicted']:+.3f}", f"{row['measured']:+.3f}")
+        table.add_row(names, written(row["predicted"]), written(row["measured"]))
     output.print(table)

@@ -12,6 +12,7 @@ from rich.markup import escape
 from rich.table import Table
 
 from spexlens.cli.options import RunOptions, with_options
+from spexlens.cli.paid import values_kept
 from spexlens.cli.printing import shown_progress
 from spexlens.cli.running import (
     asked,
@@ -170,7 +171,7 @@ def _numbers(text: str | None) -> list[int] | None:
 def _measured_p(game: LensGame, options: RunOptions, output: Console, errors: Console) -> float:
     from spexlens.studies.keep_probability import keep_probability
 
-    with shown_progress(errors) as progress:
+    with values_kept(options.out, game), shown_progress(errors) as progress:
         measured = keep_probability(
             game, rng=options.seed, store=open_store(options), progress=progress
         )

@@ -143,18 +143,20 @@ def _print_lenses(output: Console, explanation: Explanation, game: JointGame) ->
 
 def _rows(pairs: Interactions, game: JointGame, components: str) -> list[tuple[str, ...]]:
     from spexlens.core.cross_lens import across, paths
+    from spexlens.core.decimals import decimals
     from spexlens.core.interactions import Z90
 
     crossing = across(pairs, game.lens.blocks)
     strongest = dict.fromkeys(members[0] for members in crossing)  # the pieces come first
     rows: list[tuple[str, ...]] = []
+    written = decimals(crossing.values())
     for player in list(strongest)[:_PLAYERS]:
         for path in paths(pairs, game.lens.blocks, player, through=components)[:_PATHS]:
             interval = ""
             if path.std_err is not None:
                 half = Z90 * path.std_err
                 mark = " ○" if path.holds_zero else ""
-                interval = f"{path.effect - half:+.3f} … {path.effect + half:+.3f}{mark}"
-            told = (path.player, path.through, path.kind, f"{path.effect:+.3f}", interval)
+                interval = f"{written(path.effect - half)} … {written(path.effect + half)}{mark}"
+            told = (path.player, path.through, path.kind, written(path.effect), interval)
             rows.append(tuple(map(escape, told)))
     return rows

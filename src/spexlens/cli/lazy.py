@@ -29,6 +29,10 @@ COMMANDS = {
 """Name -> module beside this one, and what `--help` says."""
 
 
+class StoppedError(Exception):
+    """Ctrl-C, which Typer would end without a word; the interruption is its cause."""
+
+
 class LazyGroup(TyperGroup):
     """Imports the module of a command when the command is asked for."""
 
@@ -52,6 +56,13 @@ class LazyGroup(TyperGroup):
         command = typer.main.get_command(app)
         command.name = cmd_name
         return command
+
+    def invoke(self, ctx: Any) -> Any:
+        """Run the command; Ctrl-C becomes a `StoppedError`."""
+        try:
+            return super().invoke(ctx)
+        except KeyboardInterrupt as error:
+            raise StoppedError from error
 
     def resolve_command(self, ctx: Any, args: list[str]) -> tuple[str | None, Any, list[str]]:
         """Find the command that is named first; for an unknown one, tell which was meant."""

@@ -78,6 +78,13 @@ class RunOptions(ShowOptions):
         float | None,
         typer.Option(help="Keep probability of the masks, default 1/2."),
     ] = None
+    gradients: Annotated[
+        str,
+        typer.Option(
+            help="Masks at which to take derivatives, from components of a model: auto, or a "
+            "number; 0 takes none. Each counts as 3 ablations of the budget."
+        ),
+    ] = "auto"
     holdout: Annotated[
         float,
         typer.Option(help="Share of the budget kept to judge; 0 cross-validates."),

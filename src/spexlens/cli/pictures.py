@@ -7,6 +7,8 @@ from typing import TYPE_CHECKING
 
 from rich.console import Console
 
+from spexlens._support.files import written
+
 if TYPE_CHECKING:
     from spexlens.explanation.result import Explanation
 
@@ -16,19 +18,21 @@ def write_pictures(console: Console, explanation: Explanation, folder: Path) -> 
     from spexlens.plots.fonts import without_glyph
     from spexlens.plots.table import PLOTS
 
-    written = []
+    files = []
     for row in PLOTS.values():
         arguments = None if row.file is None else row.arguments(explanation)
         if arguments is None:
             continue
         figure = row.draw(*arguments).get_figure(root=True)
         assert figure is not None
-        figure.savefig(folder / f"{row.file}.png", dpi=150)
-        written.append(folder / f"{row.file}.png")
+        path = folder / f"{row.file}.png"
+        with written(path) as temporary:
+            figure.savefig(temporary, dpi=150)
+        files.append(path)
     if lacking := without_glyph("".join(explanation.players)):
         console.print(
             f"[bold]Note[/bold]     the pictures write {len(lacking)} of the characters as codes "
             "(U+…): no installed font has them; those of Noto would. The report shows them.",
             highlight=False,
         )
-    return written
+    return files

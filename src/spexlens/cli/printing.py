@@ -14,6 +14,8 @@ from rich.markup import escape
 from rich.table import Table
 
 from spexlens.cli.pictures import write_pictures
+from spexlens.core.decimals import decimals
+from spexlens.core.game import score_column
 from spexlens.errors import MissingExtraError
 
 if TYPE_CHECKING:
@@ -34,6 +36,7 @@ def print_explanation(
     ranking = strongest.ranking()
     lower, upper, doubtful = strongest.lower, strongest.upper, strongest.holds_zero
     largest = max((abs(effect) for effect in strongest.values()), default=0.0) or 1.0
+    written = decimals(strongest.values())
     told = index_in_words(interactions.index, explanation.spectrum.p)
     table = Table(title=f"Strongest effects ({told})", title_justify="left")
     table.add_column("#", justify="right")
@@ -48,10 +51,10 @@ def print_explanation(
     ):
         colour = "blue" if effect >= 0 else "dark_orange3"
         bar = "█" * max(effect != 0, round(_BAR * abs(effect) / largest))
-        cells = [str(rank), escape(strongest.label(players)), str(len(players)), f"{effect:+.3f}"]
+        cells = [str(rank), escape(strongest.label(players)), str(len(players)), written(effect)]
         if lower is not None and upper is not None and doubtful is not None:
             mark = " ○" if doubtful[row] else "  "
-            cells.append(f"{lower[row]:+.3f} … {upper[row]:+.3f}{mark}")
+            cells.append(f"{written(lower[row])} … {written(upper[row])}{mark}")
             bar = bar.replace("█", "░") if doubtful[row] else bar
         table.add_row(*cells, f"[{colour}]{bar}[/{colour}]")
     console.print(table)
@@ -188,24 +191,26 @@ def _print_removal(console: Console, curves: Mapping[str, Sequence[tuple[int, fl
     """Print values without the most influential players, a column a way of choosing them."""
     lines = {name: dict(line) for name, line in curves.items()}
     table = Table(title="Measured without the most influential", title_justify="left")
+    values = [value for line in lines.values() for value in line.values()]
+    written = decimals(values, max(values) - min(values) if values else None)
     for name in ("players removed", *lines):
         table.add_column(escape(name), justify="right")
     for size in sorted({size for line in lines.values() for size in line}):
-        cells = (f"{line[size]:+.3f}" if size in line else "" for line in lines.values())
+        cells = (written(line[size]) if size in line else "" for line in lines.values())
         table.add_row(str(size), *cells)
     console.print(table)
 
 
 def _print_fidelity(console: Console, explanation: Explanation) -> None:
+    score = score_column(explanation.values)
+    spread = float(score.max()) / 2 - float(score.min()) / 2
+    full, empty = explanation.full_value, explanation.empty_value
+    written = decimals([full, empty], spread)
     console.print(
         f"[bold]Fidelity[/bold] {escape(str(explanation.fidelity))}\n"
         f"[bold]Run[/bold]      {explanation.algorithm}, {explanation.calls} of "
         f"{explanation.budget} ablations, {len(explanation.spectrum)} terms; "
-        f"full input {_number(explanation.full_value)}, "
-        f"empty input {_number(explanation.empty_value)}",
+        f"full input {'not measured' if full is None else written(full)}, "
+        f"empty input {'not measured' if empty is None else written(empty)}",
         highlight=False,
     )
-
-
-def _number(value: float | None) -> str:
-    return "not measured" if value is None else f"{value:+.3f}"

@@ -5,15 +5,14 @@ from __future__ import annotations
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import asdict, replace
-from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-import numpy as np
 import typer
 from rich.console import Console
 
 from spexlens.cli.config import write_config
 from spexlens.cli.options import RunOptions, ShowOptions
+from spexlens.cli.paid import Noting, values_kept
 from spexlens.cli.printing import (
     hide_loading_bars,
     print_explanation,
@@ -22,7 +21,7 @@ from spexlens.cli.printing import (
     write_results,
 )
 from spexlens.core.arguments import whole
-from spexlens.errors import AblationError, InvalidInputError
+from spexlens.errors import InvalidInputError
 
 if TYPE_CHECKING:
     from spexlens.ablation.store import Store
@@ -46,6 +45,7 @@ def check_options(options: ShowOptions) -> None:
         find_engine(options.engine)
         _budget(options)
         _until(options)
+        _gradients(options)
     if options.out is not None:
         options.out.mkdir(parents=True, exist_ok=True)
 
@@ -78,15 +78,18 @@ def explain_and_show(
     arguments : dict
         The command's other arguments, for config.toml.
     """
-    explanation = with_removal(explained(game, options), game, options)
-    show(explanation, options)
-    if options.out is not None:
-        write_config(options.out / "config.toml", command, {**arguments, **asdict(options)})
+    explanation = explained(game, options)
+    with values_kept(options.out, game, explanation):
+        explanation = with_removal(explanation, game, options)
+        show(explanation, options)
+        if options.out is not None:
+            write_config(options.out / "config.toml", command, {**arguments, **asdict(options)})
     return explanation
 
 
 def explained(game: Game, options: RunOptions) -> Explanation:
     """Explain a game; a dry run prints the plan and ends the command."""
+    from spexlens.ablation.engines import find_engine
     from spexlens.ablation.plan import plan
     from spexlens.core.game import Priced
     from spexlens.explanation.explain import explain
@@ -95,15 +98,18 @@ def explained(game: Game, options: RunOptions) -> Explanation:
     store = open_store(options)
     budget, until = _budget(options), _until(options)
     if options.dry_run:
-        told = plan(game, _planned(budget, len(game.players)), store=store)
+        told = plan(
+            game, _planned(budget, len(game.players)), store=store, gradients=_gradients(options)
+        )
         output.print(f"[bold]Plan[/bold]     {told}", highlight=False)
         raise typer.Exit
     spent = game.spent if isinstance(game, Priced) else str
-    with shown_progress(errors, spent) as progress, _partial_values_kept(options.out):
+    engine = find_engine(options.engine)
+    with values_kept(options.out, game) as paid, shown_progress(errors, spent) as progress:
         return explain(
             game, budget, options.algorithm, rng=options.seed, **asked(game, options), p=options.p,
-            holdout=options.holdout, until=until, store=store, engine=options.engine,
-            batch_size=options.batch_size, progress=progress,
+            holdout=options.holdout, until=until, gradients=_gradients(options), store=store,
+            engine=Noting(engine, paid), batch_size=options.batch_size, progress=progress,
         )  # fmt: skip
 
 
@@ -163,19 +169,6 @@ def open_store(options: RunOptions) -> Store | None:
     return None if options.store is None else Store(options.store)
 
 
-@contextmanager
-def _partial_values_kept(folder: Path | None) -> Iterator[None]:
-    """Where a run fails, what it measured is written to `partial.npz` for `spexlens fit`."""
-    try:
-        yield
-    except AblationError as error:
-        if folder is not None and len(error.masks):
-            path = folder / "partial.npz"
-            np.savez_compressed(path, masks=error.masks, values=error.values)
-            error.add_note(f"The values are in {path}; explain them with: spexlens fit {path}")
-        raise
-
-
 def _budget(options: RunOptions) -> Any:
     from spexlens.ablation.budget import Budget
 
@@ -195,6 +188,17 @@ def _budget(options: RunOptions) -> Any:
     if not limited:
         return calls
     return Budget(calls=calls, tokens=options.max_tokens, seconds=options.max_seconds)
+
+
+def _gradients(options: RunOptions) -> int | str:
+    if options.gradients == "auto":
+        return "auto"
+    try:
+        return int(options.gradients)
+    except ValueError:
+        raise InvalidInputError(
+            f"--gradients {options.gradients} given; needed auto, or a whole number of masks."
+        ) from None
 
 
 def _planned(budget: Any, n: int) -> Any:

@@ -17,6 +17,7 @@ from rich.table import Table
 from spexlens.cli.options import ShowOptions, with_options
 from spexlens.cli.running import check_options, consoles
 from spexlens.cli.running import show as show_explanation
+from spexlens.core.decimals import decimals
 from spexlens.errors import InvalidInputError, SpexlensError
 
 if TYPE_CHECKING:
@@ -93,8 +94,9 @@ def compare(
     table.add_column("players", overflow="fold")
     for name in names:
         table.add_column(escape(name), justify="right")
+    written = decimals(effect for row in rows for effect in row["effects"])
     for row in rows:
-        cells = ["" if effect is None else f"{effect:+.3f}" for effect in row["effects"]]
+        cells = ["" if effect is None else written(effect) for effect in row["effects"]]
         table.add_row(escape(" × ".join(row["names"])), *cells)
     output.print(table)
     for name, item in zip(names, explanations, strict=True):

@@ -36,19 +36,29 @@ def ls(path: StorePath) -> None:
 
     Example: spexlens store ls values.db
     """
-    games = Store(path).games()
+    opened = Store(path)
+    parts = opened.parts
+    games = opened.games()
     table = Table(title=f"{len(games)} games in {escape(str(path))}", title_justify="left")
     table.add_column("game", no_wrap=True)
     table.add_column("players", justify="right")
     table.add_column("values", justify="right")
+    table.add_column("refused", justify="right")
     table.add_column("last written", no_wrap=True)
     table.add_column("description", overflow="fold")
     for game in games:
         table.add_row(
             game.fingerprint[:_SHOWN_DIGITS], f"{len(game.players):,}", f"{game.count:,}",
-            game.last[:16].replace("T", " "), escape(game.description),
+            f"{game.refused:,}" if game.refused else "", game.last[:16].replace("T", " "),
+            escape(game.description),
         )  # fmt: skip
     console.print(table)
+    if len(parts) > 1:
+        console.print(
+            f"[bold]Files[/bold]    a run goes on, or was killed: {escape(parts[1].name)} belongs "
+            "to it. `spexlens store copy` copies both into one.",
+            highlight=False,
+        )
 
 
 @store.command()
@@ -62,6 +72,7 @@ def info(path: StorePath, game: GamePrefix) -> None:
         ("Game", found.fingerprint),
         ("Players", f"{len(found.players):,}: {shown(found.players, 8)}"),
         ("Values", f"{found.count:,}"),
+        ("Refused", f"{found.refused:,} masks"),
         ("Written", f"{found.first} to {found.last}"),
     )
     for name, text in lines:
@@ -74,6 +85,10 @@ def rm(
     path: StorePath,
     game: GamePrefix,
     yes: Annotated[bool, typer.Option("--yes", "-y", help="Do not ask.")] = False,
+    refused: Annotated[
+        bool,
+        typer.Option("--refused", help="Only what was refused: the next run asks for it again."),
+    ] = False,
 ) -> None:
     """Delete a game and all its values.
 
@@ -81,6 +96,12 @@ def rm(
     """
     kept = Store(path)
     found = kept.find(game)
+    if refused:
+        kept.forget_refused(found)
+        console.print(
+            f"[bold]Deleted[/bold]  {found.refused:,} refusals; no value", highlight=False
+        )
+        return
     name = f"{found.fingerprint[:_SHOWN_DIGITS]} and its {found.count:,} values"
     if not yes:
         typer.confirm(f"Delete {name}? They were paid for.", abort=True)
@@ -101,3 +122,15 @@ def export(
     kept = Store(path)
     written = export_game(kept, kept.find(game), out)
     console.print(f"[bold]Written[/bold]  {escape(str(written))}", highlight=False)
+
+
+@store.command()
+def copy(
+    path: StorePath,
+    out: Annotated[Path, typer.Argument(help="A new file.")],
+) -> None:
+    """Copy a store into one new file, also while a run writes it.
+
+    Example: spexlens store copy values.db copy.db
+    """
+    console.print(f"[bold]Written[/bold]  {escape(str(Store(path).copy(out)))}", highlight=False)

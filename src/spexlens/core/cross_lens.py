@@ -12,6 +12,7 @@ from numbers import Integral
 
 import numpy as np
 
+from spexlens.core.decimals import decimals
 from spexlens.core.interactions import Z90, Interactions
 from spexlens.core.masks import FloatArray, IntArray
 from spexlens.core.spectrum import FourierSpectrum
@@ -83,14 +84,14 @@ class Path:
         return None if self.std_err is None else abs(self.effect) <= Z90 * self.std_err
 
     def __str__(self) -> str:
-        text = f"{self.through} {self.kind} {self.effect:+.3f}"
+        written = decimals([self.effect])
+        text = f"{self.through} {self.kind} {written(self.effect)}"
         if self.std_err is None:
             return text
         half = Z90 * self.std_err
         doubtful = " (holds zero)" if self.holds_zero else ""
-        return (
-            f"{text}, 90 % interval {self.effect - half:+.3f} … {self.effect + half:+.3f}{doubtful}"
-        )
+        low, high = written(self.effect - half), written(self.effect + half)
+        return f"{text}, 90 % interval {low} … {high}{doubtful}"
 
 
 def as_blocks(blocks: Blocks, n: int) -> dict[str, range]:
@@ -177,7 +178,8 @@ def energy_by_lenses(spectrum: FourierSpectrum, blocks: Blocks) -> tuple[LensEne
     """
     made = as_blocks(blocks, spectrum.n)
     touched = _members(spectrum.supports, made) > 0
-    energies, errors = spectrum.coefficients**2, spectrum.std_errors
+    plain, factor = spectrum.squarable()
+    energies, errors = plain.coefficients**2, plain.std_errors
     used = touched.any(axis=1)
     total = float(energies[used].sum())
     found = []
@@ -187,11 +189,11 @@ def energy_by_lenses(spectrum: FourierSpectrum, blocks: Blocks) -> tuple[LensEne
         share = energy / total if total else float("nan")
         error = None
         if errors is not None and total:
-            slopes = 2 * spectrum.coefficients * (own - share) / total
+            slopes = 2 * plain.coefficients * (own - share) / total
             error = float(np.linalg.norm(slopes[used] * errors[used]))
         names = tuple(name for name, there in zip(made, pattern, strict=True) if there)
-        found.append(LensEnergy(names, energy, share, error))
-    return tuple(sorted(found, key=lambda part: -part.energy))
+        found.append(LensEnergy(names, energy * factor * factor, share, error))
+    return tuple(sorted(found, key=lambda part: -part.share))
 
 
 def paths(

@@ -110,6 +110,31 @@ class HasKeepProbability(Protocol):
 
 
 @runtime_checkable
+class Differentiable(Protocol):
+    """A game that can tell how its score changes with every player, one mask at a time.
+
+    `spexlens.core.sensitivities` measures it like a game, and `explain(gradients=…)` uses it.
+    """
+
+    @property
+    def sensitivity_cost(self) -> int:
+        """Ablations that the derivatives at one mask count as; 0 where there are none."""
+        ...
+
+    def sensitivities(self, masks: BoolArray, /) -> FloatArray:
+        """Return derivatives `(m, n)` of the score by every player's gate at masks `(m, n)`.
+
+        A gate is 1 where the player is present and 0 where absent.
+
+        Raises
+        ------
+        NoDerivativeError
+            Where there are none, saying why.
+        """
+        ...
+
+
+@runtime_checkable
 class Priced(Protocol):
     """A game whose ablations cost money."""
 
@@ -234,6 +259,22 @@ class TableGame:
         return {"game": "table", "content": content.hexdigest()}
 
 
+def as_game(given: object) -> Game:
+    """Check that a game was given, and not the callable that one is made of.
+
+    Raises
+    ------
+    InvalidInputError
+        For anything without players, or that cannot be called.
+    """
+    if isinstance(given, type) or not isinstance(given, Game):
+        raise InvalidInputError(
+            f"{type(given).__name__} is no game: it has no players, or cannot be called. Wrap a "
+            "callable: spexlens.FunctionGame(function, players=[…])."
+        )
+    return given
+
+
 def identity_of(part: object) -> dict[str, Any]:
     """Return `part.identity()`; raise an error that says which part has none."""
     if not isinstance(part, Identified):
@@ -282,7 +323,11 @@ def player_names(players: Sequence[str] | int) -> tuple[str, ...]:
         )
     if isinstance(players, int | np.integer):
         names = default_players(int(players))
-    elif isinstance(players, Iterable):
+    elif (
+        isinstance(players, Iterable)
+        and np.ndim(getattr(players, "shape", (1,))) == 1
+        and (getattr(players, "shape", (1,)) != ())
+    ):
         names = tuple(map(str, players))
     else:
         raise InvalidInputError(

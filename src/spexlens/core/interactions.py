@@ -266,6 +266,22 @@ class Interactions(Mapping[tuple[int, ...], float]):
         return [(strongest.label(players), effect) for players, effect in strongest.items()]
 
 
+def as_interactions(given: object) -> Interactions:
+    """Check that interactions were given; an explanation has them under an index.
+
+    Raises
+    ------
+    InvalidInputError
+        For anything else.
+    """
+    if not isinstance(given, Interactions):
+        raise InvalidInputError(
+            f"{type(given).__name__} given; needed Interactions, such as "
+            "explanation.interactions('FBII')."
+        )
+    return given
+
+
 def _html_row(interactions: Interactions, row: int, players: tuple[int, ...]) -> str:
     """Return a notebook's table row: names, effect, interval, and a bar from the middle."""
     effect = float(interactions.effects[row])

@@ -62,7 +62,13 @@ def as_masks(masks: Any, n: int | None = None) -> BoolArray:
     >>> as_masks([[True, False]]).shape
     (1, 2)
     """
-    array = np.asarray(masks)
+    try:
+        array = np.asarray(masks)
+    except (ValueError, TypeError, RuntimeError) as error:
+        raise InvalidInputError(
+            f"masks of type {type(masks).__name__} cannot be read as an array ({error}); needed a "
+            "bool array (masks, players), with as many entries in every mask."
+        ) from error
     if array.ndim != 2:
         raise InvalidInputError(
             f"masks have shape {array.shape}; needed a two-dimensional array (masks, players). "
@@ -99,6 +105,32 @@ def _booleans(array: NDArray[Any]) -> NDArray[Any]:
             "False everywhere. Drop or fill what is missing."
         )
     return array.astype(bool)
+
+
+def keep_probabilities(p: Any, n: int) -> FloatArray:
+    """Return `p` as one checked keep probability a player, `(n,)`.
+
+    Raises
+    ------
+    InvalidInputError
+        For another number of them, and for what is no number strictly within 0 and 1.
+    """
+    try:
+        given = np.asarray(p)
+        if given.dtype.kind not in "fiubO":
+            raise TypeError(f"their dtype is {given.dtype}")
+        keep = given.astype(np.float64)
+    except (TypeError, ValueError, RuntimeError) as error:
+        raise InvalidInputError(
+            f"p = {p!r} given; needed a keep probability between 0 and 1, or one a player."
+        ) from error
+    if keep.ndim > 1 or (keep.ndim == 1 and len(keep) != n):
+        raise InvalidInputError(
+            f"p has shape {keep.shape}; needed one number or one for each of {n} players."
+        )
+    if not np.all((keep > 0) & (keep < 1)):
+        raise InvalidInputError(f"keep probability p = {p} given; needed strictly within 0 and 1.")
+    return np.broadcast_to(keep, (n,))
 
 
 def masks_from_sets(present: Iterable[Iterable[int]], n: int) -> BoolArray:
@@ -181,9 +213,10 @@ def sample_masks(
         When there are fewer distinct masks, or p makes so few of them likely that drawing them
         would not end: the message says how many came up.
     """
-    keep = np.broadcast_to(np.asarray(p, dtype=np.float64), (n,))
-    if not np.all((keep > 0) & (keep < 1)):
-        raise InvalidInputError(f"keep probability p = {p} given; needed strictly within 0 and 1.")
+    whole("n", n, least=0)
+    whole("count", count, least=0)
+    keep = keep_probabilities(p, n)
+    rng = as_generator(rng)
     if distinct and n <= MAX_ENUMERATED_PLAYERS and count > 2 ** (n - 2):
         return _sample_enumerated(n, count, rng, keep)
     masks, drawn = np.zeros((0, n), dtype=bool), 0

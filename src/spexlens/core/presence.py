@@ -5,8 +5,7 @@ from __future__ import annotations
 import numpy as np
 import scipy  # its submodules load on first use
 
-from spexlens.core.masks import BoolArray, FloatArray
-from spexlens.core.spectrum import keep_probabilities
+from spexlens.core.masks import BoolArray, FloatArray, keep_probabilities
 
 _SLIGHT, _MARKED = 0.02, 0.05  # of all players together, of one player
 _UNLIKELY = 1e-4  # of deviations by chance

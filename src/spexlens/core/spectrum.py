@@ -12,39 +12,23 @@ Walsh functions `(-1)^x_i` of the SPEX papers (Kang et al., arXiv 2502.13870, eq
 
 from __future__ import annotations
 
+import math
 from collections.abc import Mapping
 from dataclasses import dataclass, replace
 
 import numpy as np
 
 from spexlens.core.arguments import whole
-from spexlens.core.masks import FloatArray, as_masks, read_only
+from spexlens.core.masks import FloatArray, as_masks, keep_probabilities, read_only
 from spexlens.core.supports import Supports, collect_terms, evaluate_terms, terms_from_dict
 from spexlens.errors import InvalidInputError
+
+_SQUARABLE = 250  # powers of two from 1 within which squares, and sums of them, are far from limits
 
 
 def default_players(n: int) -> tuple[str, ...]:
     """Return the names of players nobody named: `"0", "1", …`."""
     return tuple(map(str, range(n)))
-
-
-def keep_probabilities(p: float | FloatArray, n: int) -> FloatArray:
-    """Return `p` as one checked keep probability a player, `(n,)`."""
-    try:
-        if isinstance(p, str):  # numpy reads numbers from text
-            raise TypeError
-        keep = np.asarray(p, dtype=np.float64)
-    except (TypeError, ValueError) as error:
-        raise InvalidInputError(
-            f"p = {p!r} given; needed a keep probability between 0 and 1, or one a player."
-        ) from error
-    if keep.ndim > 1 or (keep.ndim == 1 and len(keep) != n):
-        raise InvalidInputError(
-            f"p has shape {keep.shape}; needed one number or one for each of {n} players."
-        )
-    if not np.all((keep > 0) & (keep < 1)):
-        raise InvalidInputError(f"keep probability p = {p} given; needed strictly within 0 and 1.")
-    return np.broadcast_to(keep, (n,))
 
 
 def fourier_basis(masks: np.ndarray, p: float | FloatArray = 0.5) -> FloatArray:
@@ -172,8 +156,29 @@ class FourierSpectrum:
         """Keep the terms of at most `order` players: the best such fit in squares at this p."""
         return self.select(self.supports.orders() <= whole("order", order, least=0))
 
+    def squarable(self) -> tuple[FourierSpectrum, float]:
+        """Return a function whose squares a float holds, and the factor that makes this one of it.
+
+        The function itself and 1 unless it is beyond 1e75 or below 1e-75.
+
+        >>> huge = FourierSpectrum.from_dict({(0,): 1e200, (0, 1): 1e200}, 2)
+        >>> energy = huge.squarable()[0].energy_by_order()
+        >>> (energy / energy.sum()).tolist()
+        [0.0, 0.5, 0.5]
+        """
+        largest = float(np.abs(self.coefficients).max(initial=0.0))
+        if largest == 0 or abs(math.log2(largest)) < _SQUARABLE:
+            return self, 1.0
+        exponent = math.frexp(largest)[1] - 1
+        errors = None if self.std_errors is None else np.ldexp(self.std_errors, -exponent)
+        scaled = np.ldexp(self.coefficients, -exponent)
+        return replace(self, coefficients=scaled, std_errors=errors), math.ldexp(1.0, exponent)
+
     def energy_by_order(self) -> FloatArray:
-        """Sum `F(S)^2` over the sets of each order; from 1 on, they share the variance of masks."""
+        """Sum `F(S)^2` over the sets of each order; from 1 on, they share the variance of masks.
+
+        In squared units of the values: of functions beyond 1e150 or below 1e-150, see `squarable`.
+        """
         energy = np.bincount(self.supports.orders(), weights=self.coefficients**2)
         return energy.astype(np.float64)
 

@@ -15,9 +15,11 @@ import numpy as np
 from spexlens.ablation.budget import Budget
 from spexlens.ablation.engines import Engine
 from spexlens.ablation.evaluate import BATCH_SIZE, Progress
+from spexlens.ablation.gradients import AUTO
+from spexlens.ablation.interruption import values_on_errors
 from spexlens.ablation.meter import Meter
 from spexlens.ablation.progress import ProgressBar
-from spexlens.ablation.store import Store
+from spexlens.ablation.store import StoreLike
 from spexlens.algorithms.base import MIN_MASKS, Algorithm, Design, MaskDesign, suggested_budget
 from spexlens.algorithms.exact import Exact
 from spexlens.algorithms.index_design import IndexDesign
@@ -27,6 +29,7 @@ from spexlens.core.game import (
     Game,
     HasKeepProbability,
     Noted,
+    as_game,
     as_values,
     player_names,
     score_column,
@@ -39,12 +42,13 @@ from spexlens.core.masks import (
     as_generator,
     as_masks,
     frame_columns,
+    keep_probabilities,
 )
 from spexlens.core.presence import contradicts, learn_keep_probability, presence_in_words
-from spexlens.core.spectrum import keep_probabilities
 from spexlens.errors import InvalidInputError
 from spexlens.explanation.baselines import measure_baselines, measured_baselines
 from spexlens.explanation.fidelity import Fidelity
+from spexlens.explanation.gradients import asked_gradients, gradient_notes, take_gradients
 from spexlens.explanation.index_reading import asked_index, check_masks_are_free, read_index
 from spexlens.explanation.judging import (
     baseline_notes,
@@ -56,6 +60,7 @@ from spexlens.explanation.learning_curve import LearningCurve
 from spexlens.explanation.noise import merged, with_noise
 from spexlens.explanation.planning import (
     allowed_calls,
+    check_needs,
     enumerable,
     exact_if_affordable,
     held_out_rows,
@@ -87,7 +92,8 @@ def explain(
     holdout: float = 0.0,
     until: str | StoppingRule | Fidelity | None = None,
     design: MaskDesign | None = None,
-    store: Store | None = None,
+    gradients: int | str = AUTO,
+    store: StoreLike | None = None,
     engine: str | Engine | None = None,
     batch_size: int = BATCH_SIZE,
     progress: Progress | bool | None = None,
@@ -126,7 +132,12 @@ def explain(
     design : MaskDesign, optional
         How masks are drawn, if not independently: `SplitPlot` where some players
         are hard to change.
-    store : Store, optional
+    gradients : int or "auto"
+        Masks at which to take the derivative of the score by every player's gate, from games that
+        offer it (`spexlens.core.game.Differentiable`): each counts as a few ablations, and stands
+        in for many where ablations are few for the players. "auto" takes 8, or one at the full
+        input, where that is so; 0 takes none. The notes tell what they were worth.
+    store : Store or path, optional
         Values it holds are not measured again, new ones are added at once: an interrupted run goes
         on where it was, another algorithm or a larger budget reuses all.
     engine : str or Engine, optional
@@ -145,7 +156,10 @@ def explain(
     InvalidInputError
         For a budget, share, name or game that does not fit.
     AblationError
-        When the game fails; what was measured until then is on the error.
+        When the game fails. This, a Ctrl-C (`InterruptedRunError`) and every other error after the
+        first ablation, of a fit too, carry what was measured as `.masks` and `.values`.
+    MissingExtraError
+        Before the first ablation, where the algorithm needs a package that is not installed.
 
     Examples
     --------
@@ -155,12 +169,7 @@ def explain(
     {(0, 2): 1.0}
     """
     generator = as_generator(rng)
-    if not isinstance(game, Game):
-        raise InvalidInputError(
-            f"{type(game).__name__} is no game: it has no players, or cannot be called. Wrap a "
-            "callable: spexlens.FunctionGame(function, players=[…])."
-        )
-    n = len(player_names(game.players))
+    n = len(player_names(as_game(game).players))
     chosen = named = find_algorithm(algorithm)
     asked = asked_index(index, order, n)
     if asked is not None and asked[0].measure is not None:
@@ -174,7 +183,8 @@ def explain(
         chosen, notes = exact_if_affordable(chosen, n, allowed)
         rule = rule if chosen.any_masks else None
     for name, given in (("design", design), ("progress", progress)):
-        if not (given is None or isinstance(given, bool) or callable(given)):
+        bar = name == "progress" and isinstance(given, bool)
+        if not (given is None or bar or callable(given)):
             raise InvalidInputError(f"{name} = {given!r} given; needed a callable: see explain.")
     if design is not None and (not chosen.any_masks or holdout):
         raise InvalidInputError(
@@ -186,45 +196,62 @@ def explain(
     affords = allowed >= _BASELINE_BUDGET and not isinstance(design, IndexDesign)
     reserved = 2 if affords and chosen.any_masks and not enumerable(n, allowed) else 0
     draw = chosen.design if design is None else design
-    drawn = draw(n, allowed - reserved, generator, p)
-    if not chosen.exact and not drawn.held_out:
-        drawn = replace(drawn, held_out=held_out_rows(holdout, len(drawn.masks)))
 
+    def masks_within(calls: int) -> Design:
+        drawn = draw(n, calls - reserved, generator, p)
+        if chosen.exact or drawn.held_out:
+            return drawn
+        return replace(drawn, held_out=held_out_rows(holdout, len(drawn.masks)))
+
+    asks = asked_gradients(gradients, game, chosen, allowed, ours=isinstance(design, IndexDesign))
+    drawn = masks_within(allowed - asks.cost)
+
+    check_needs(chosen)
     warn_of_a_long_fit(chosen, n, len(drawn.masks))
     limits = budget if isinstance(budget, Budget) else Budget()
     meter = Meter(
-        game, limits, len(drawn.masks), batch_size=batch_size, engine=engine, store=store,
-        progress=ProgressBar() if progress is True else progress or None,
+        game, limits, len(drawn.masks) + asks.cost, batch_size=batch_size, engine=engine,
+        store=store, progress=ProgressBar() if progress is True else progress or None,
     )  # fmt: skip
-    rounds, reason = run_rounds(drawn, chosen, meter, rule, named)
-    last = rounds[-1] if chosen.exact else exact_if_complete(rounds[-1])
-    curve = None if rule is None else curve_of(rounds)
-    if rule is not None or reason is not None:
-        notes += _stopping_notes(curve_of(rounds), reason, allowed)
-    spare = allowed - last.ablations - meter.refused if affords and reason != SPENT else 0
-    baselines, missing = measure_baselines(meter, last, spare)
-    if meter.refused:
-        if chosen.exact:
-            notes = ()  # that everything is measured
-        notes += (
-            f"{meter.refused} of {meter.calls + meter.reused} masks were refused and left out; "
-            "they count as ablations. Nothing is known of inputs like them.",
+    with values_on_errors(meter.paid, "fitting"):
+        if asks.count:
+            told = take_gradients(meter, drawn, asks)
+            notes += (told.note,) if told.note else ()
+            if told.sensitivities is None:
+                drawn = masks_within(allowed - meter.spent_on_gradients)
+            drawn = replace(drawn, sensitivities=told.sensitivities)
+        rounds, reason = run_rounds(drawn, chosen, meter, rule, named)
+        last = rounds[-1] if chosen.exact else exact_if_complete(rounds[-1])
+        curve = None if rule is None else curve_of(rounds)
+        if rule is not None or reason is not None:
+            notes += _stopping_notes(curve_of(rounds), reason, allowed)
+        spent = last.ablations + meter.refused + meter.spent_on_gradients
+        spare = allowed - spent if affords and reason != SPENT else 0
+        baselines, missing = measure_baselines(meter, last, spare)
+        measured = meter.calls - meter.spent_on_gradients
+        if meter.refused:
+            if chosen.exact:
+                notes = ()  # that everything is measured
+            notes += (
+                f"{meter.refused} of {measured + meter.reused} masks were refused and left out; "
+                "they count as ablations. Nothing is known of inputs like them.",
+            )
+        notes += gradient_notes(last, meter.spent_on_gradients)
+        if meter.reused:
+            notes += (f"{meter.reused} values were found in the store, {measured} measured.",)
+        if last.ablations < n:
+            notes += (
+                f"{last.ablations} ablations for {n} players: fewer than one a player; expect only "
+                f"the strongest effects. About {suggested_budget(n)} are usual.",
+            )
+        if isinstance(game, Noted):
+            notes += game.notes()
+        counts = allowed, meter.calls
+        manifest = _manifest(game.describe() if isinstance(game, Described) else {})
+        reading = None if asked is None else read_index(*asked, last, tuple(game.players))
+        return _explained(
+            game.players, last, notes + missing, counts, baselines, manifest, curve, reading
         )
-    if meter.reused:
-        notes += (f"{meter.reused} values were found in the store, {meter.calls} measured.",)
-    if last.ablations < n:
-        notes += (
-            f"{last.ablations} ablations for {n} players: fewer than one a player; expect only the "
-            f"strongest effects. About {suggested_budget(n)} are usual.",
-        )
-    if isinstance(game, Noted):
-        notes += game.notes()
-    counts = allowed, meter.calls
-    manifest = _manifest(game.describe() if isinstance(game, Described) else {})
-    reading = None if asked is None else read_index(*asked, last, tuple(game.players))
-    return _explained(
-        game.players, last, notes + missing, counts, baselines, manifest, curve, reading
-    )
 
 
 def fit(
@@ -277,6 +304,7 @@ def fit(
         raise InvalidInputError(f"0 masks given; needed at least {MIN_MASKS} to fit.")
     asked = asked_index(index, order, masks.shape[1])
     given = len(masks)
+    drawn = masks
     masks, array, repeats = merged(masks, array)
     notes = () if repeats is None else (repeats.note,)
     full = rows_of_all(masks)
@@ -293,7 +321,7 @@ def fit(
             "distinct ones to fit."
         )
     held_out = 0 if chosen.exact else held_out_rows(holdout, len(masks))
-    keep, told = _keep_probability(p, masks)
+    keep, told = _keep_probability(p, masks, drawn)
     design = Design(masks, p=keep, seed=seed, held_out=held_out, notes=told)
     last = fit_round(chosen, design, array)
     if chosen.exact and repeats is not None:
@@ -311,20 +339,23 @@ def fit(
 
 
 def _keep_probability(
-    given: float | FloatArray | None, masks: BoolArray
+    given: float | FloatArray | None, masks: BoolArray, drawn: BoolArray
 ) -> tuple[float | FloatArray, tuple[str, ...]]:
-    """Return the keep probability to fit with, learned where none is given, and what to tell."""
+    """Return the keep probability to fit with, learned where none is given, and what to tell.
+
+    It is that of the distinct masks, which are fitted; those drawn may hold some more than once.
+    """
     if given is None:
         learned = learn_keep_probability(masks)
         if np.ndim(learned) == 0 and learned == 0.5:
             return 0.5, ()
         how = "for each player" if np.ndim(learned) else f"as {learned:.3g}"
         return learned, (
-            f"p was learned {how} from the masks, which {presence_in_words(masks)}; effects are "
-            "told at that.",
+            f"p was learned {how} from the {'' if len(masks) == len(drawn) else 'distinct '}masks, "
+            f"which {presence_in_words(masks)}; effects are told at that.",
         )
     keep_probabilities(given, masks.shape[1])
-    if contradicts(masks, given):
+    if contradicts(masks, given) and contradicts(drawn, given):
         return given, (
             f"p = {given} was given, but the masks {presence_in_words(masks)}: R2 and effects may "
             "be far from what such masks show. Leave p out to learn it from them.",

@@ -16,6 +16,7 @@ from spexlens.core.units import Units
 from spexlens.proxies.folds import FOLDS, fold_rows, r2_score
 
 _LEAST_FREEDOM = 2.0
+_OWN_CHOICE_ROWS = 2000  # of more, what a fold chooses is hardly worse than what all rows choose
 
 
 @dataclass(frozen=True)
@@ -86,7 +87,9 @@ def compare(
 
     An interval is that of `log(SSE / SST)` by its influence function, with Student's t: degrees of
     freedom are the effective number of masks `(sum u)^2 / sum u^2` over squared influences u, few
-    where few masks decide.
+    where few masks decide. What none of m masks showed may yet happen to `1 - 0.05^(1/m)` of all
+    masks, about 3 / m (the rule of three): the lower end is at least so far below R2, as if these
+    were missed by as much as the values spread.
 
     Parameters
     ----------
@@ -101,7 +104,8 @@ def compare(
         for the generalization error, section 3.2).
     learning : float
         By how much the logarithm of the squared error may fall from the fits judged to the one
-        returned, which saw more masks; 0 or less. It raises the upper ends.
+        returned, which saw more masks; 0 or less. It raises the upper ends. With folds so does
+        what a constant loses, `1 / rows` of the variance.
     """
     units = Units.of(truth)
     truth, prediction, linear = map(units.computed, (truth, prediction, linear))
@@ -111,7 +115,11 @@ def compare(
         reason = "all values are equal, so there is no variance to explain"
         return Fidelity(nan, nan, nan, nan, nan, nan, nan, nan, len(truth), reason)
     members = np.arange(len(truth)) if groups is None else groups
-    inflation = 1.0 + (folds / (folds - 1) if folds > 1 else 0.0)
+    inflation = 1.0
+    if folds > 1:
+        inflation += folds / (folds - 1)
+        used = min(folds, len(truth))
+        learning -= math.log1p(used / ((used - 1) * len(truth)))
     spread = (truth - truth.mean()) ** 2
     errors, linear_errors = (truth - prediction) ** 2, (truth - linear) ** 2
     lower, upper = _interval(errors, spread, members, inflation, learning)
@@ -137,13 +145,14 @@ def effective_masks(values: FloatArray) -> float:
 def _interval(
     errors: FloatArray, spread: FloatArray, members: IntArray, inflation: float, learning: float
 ) -> tuple[float, float]:
+    unseen = 1 - 0.05 ** (1 / len(np.unique(members)))
     if not errors.any():
-        return 1.0, 1.0
+        return 1.0 - unseen, 1.0
     log_ratio = np.log(errors.mean() / spread.mean()) + np.log1p(-1 / len(errors))
     parts = errors / errors.mean() - spread / spread.mean()
     reach = _reach(parts, members, inflation)
     lower, upper = 1 - np.exp(log_ratio + reach), 1 - np.exp(log_ratio - reach + learning)
-    return float(lower), float(upper)
+    return min(float(lower), 1 - float(errors.mean() / spread.mean()) - unseen), float(upper)
 
 
 def _reach(parts: FloatArray, members: IntArray, inflation: float) -> float:
@@ -168,22 +177,26 @@ def cross_validated(algorithm: Algorithm, design: Design, values: FloatArray) ->
     Give it the `tuned` algorithm of a recovery: then a refit is one fit, and what the folds share
     is only the few hyper-parameters.
     """
-    masks = design.masks[design.fitted]
-    fitted = values[design.fitted]
-    predicted = np.empty(len(masks))
-    for fit, judge in fold_rows(len(masks), FOLDS, design.seed, design.fitted_groups):
-        part = design.take(fit)
-        predicted[judge] = algorithm.recover(part, fitted[fit]).spectrum(masks[judge])
-    return predicted
+    rows = len(values[design.fitted])
+    return _refits(
+        algorithm, design, values, fold_rows(rows, FOLDS, design.seed, design.fitted_groups)
+    )
 
 
 def learning_slope(
-    algorithm: Algorithm, design: Design, values: FloatArray, predicted: FloatArray
+    algorithm: Algorithm,
+    design: Design,
+    values: FloatArray,
+    predicted: FloatArray,
+    *,
+    own_choices: bool = False,
 ) -> float:
     """Tell how far log(squared error) may fall from the folds' fits to that of all rows.
 
-    One fit without two of the folds is compared with those without one, on the rows of both; three
-    times what it loses is allowed: errors fall ever faster where a function is nearly known.
+    Two folds are judged by fits without one fold and by one fit without both, with the same
+    hyper-parameters. Twice what that loses is allowed: a power law loses three quarters of it from
+    all rows to the folds', and errors fall ever faster where a function is nearly known. Where the
+    folds chose hyper-parameters of their own, what these lose beside those of all rows is added.
 
     Parameters
     ----------
@@ -193,26 +206,45 @@ def learning_slope(
     values : float array (m,) or (m, q)
     predicted : float array (rows,)
         Out-of-fold predictions of the design's fitted rows.
+    own_choices : bool
+        Whether each fold that predicted chose hyper-parameters of its own.
 
     Returns
     -------
     float
         0 or less.
     """
+    truth = score_column(values)[design.fitted]
+    parts = fold_rows(len(truth), FOLDS, design.seed, design.fitted_groups)[:2]
+    judge = np.concatenate([rows for _, rows in parts])
+    fit = np.setdiff1d(np.arange(len(truth)), judge)
+    if len(fit) < MIN_MASKS or np.ptp(truth[fit]) == 0:
+        return 0.0
+
+    def loss(guess: FloatArray) -> float:
+        squared = float(np.mean((truth[judge] - guess[judge]) ** 2))
+        return math.log(max(squared, np.finfo(np.float64).tiny))
+
+    own = same = loss(predicted)
+    if own_choices and len(truth) <= _OWN_CHOICE_ROWS:
+        same = loss(_refits(algorithm, design, values, parts))
+    fewer = loss(_refits(algorithm, design, values, [(fit, judge)]))
+    return 2 * min(0.0, same - fewer) + min(0.0, same - own)
+
+
+def _refits(
+    algorithm: Algorithm,
+    design: Design,
+    values: FloatArray,
+    parts: list[tuple[IntArray, IntArray]],
+) -> FloatArray:
+    """Predict the rows to judge of each part by a refit to its rows to fit; others are NaN."""
     masks, fitted = design.masks[design.fitted], values[design.fitted]
-    parts = fold_rows(len(masks), FOLDS, design.seed, design.fitted_groups)
-    judge = np.concatenate([rows for _, rows in parts[:2]])
-    fit = np.setdiff1d(np.arange(len(masks)), judge)
-    if len(fit) < MIN_MASKS or np.ptp(score_column(fitted)[fit]) == 0:
-        return 0.0
-    thin = algorithm.recover(design.take(fit), fitted[fit]).spectrum(masks[judge])
-    truth = score_column(fitted)[judge]
-    with_more, with_fewer = (
-        float(np.mean((truth - guess) ** 2)) for guess in (predicted[judge], thin)
-    )
-    if min(with_more, with_fewer) <= 0:
-        return 0.0
-    return 3 * min(0.0, math.log(with_more / with_fewer))
+    predicted = np.full(len(masks), np.nan)
+    for fit, judge in parts:
+        part = design.take(fit)
+        predicted[judge] = algorithm.recover(part, fitted[fit]).spectrum(masks[judge])
+    return predicted
 
 
 def exact_fidelity(values: FloatArray, linear_share: float, masks: int) -> Fidelity:

@@ -43,7 +43,9 @@ def judge(recovery: Recovery, design: Design, values: FloatArray) -> Fidelity:
         predicted = cross_validated(recovery.tuned, design, values)
     additive = Lasso().recover(design, values).out_of_fold
     assert additive is not None
-    slope = learning_slope(recovery.tuned, design, values, predicted)
+    slope = learning_slope(
+        recovery.tuned, design, values, predicted, own_choices=recovery.out_of_fold is not None
+    )
     return compare(
         score, predicted, additive, "cross-validation", groups=design.groups, folds=FOLDS,
         learning=slope,

@@ -52,7 +52,7 @@ class Repeats:
         return (
             f"{self.degrees} masks were measured more than once; their values differ with standard "
             f"deviation {self.deviation:.3g} (the noise of the game). Their means were "
-            "fitted, and R2 is that of the means."
+            "fitted, and R2 is that of the means, each mask counted once."
         )
 
 

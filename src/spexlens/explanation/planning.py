@@ -7,7 +7,7 @@ import warnings
 import numpy as np
 
 from spexlens.ablation.budget import Budget
-from spexlens.algorithms.base import MIN_MASKS, Algorithm, suggested_budget
+from spexlens.algorithms.base import MIN_MASKS, Algorithm, Demanding, suggested_budget
 from spexlens.algorithms.exact import Exact
 from spexlens.core.arguments import real
 from spexlens.core.masks import MAX_ENUMERATED_PLAYERS
@@ -73,6 +73,12 @@ def held_out_rows(share: float, count: int) -> int:
             f"to judge; needed at least {MIN_MASKS} and 2. Change the share or raise the budget."
         )
     return held_out
+
+
+def check_needs(algorithm: Algorithm) -> None:
+    """Raise, before anything is measured, where the fit could not run: see `Demanding`."""
+    if isinstance(algorithm, Demanding):
+        algorithm.check()
 
 
 def warn_of_a_long_fit(algorithm: Algorithm, n: int, ablations: int) -> None:

@@ -14,7 +14,7 @@ from spexlens._support.files import write_text
 from spexlens.algorithms.base import Design
 from spexlens.algorithms.regression import Lasso
 from spexlens.core.game import as_values, score_column
-from spexlens.core.interactions import Interactions
+from spexlens.core.interactions import Interactions, as_interactions
 from spexlens.core.masks import BoolArray, FloatArray, as_masks, read_only
 from spexlens.core.spectrum import FourierSpectrum
 from spexlens.core.units import Units
@@ -139,6 +139,7 @@ class Explanation:
 
     def normalised(self, interactions: Interactions) -> Interactions:
         """Divide the interactions by the standard deviation of the measured values."""
+        as_interactions(interactions)
         score = score_column(self.values)
         units = Units.of(score)
         spread = float(units.computed(score).std() * units.scale[0])
@@ -216,6 +217,22 @@ class Explanation:
     def _repr_html_(self) -> str:
         html: str = _report("notebook").fragment(self)
         return html
+
+
+def as_explanation(given: object) -> Explanation:
+    """Check that an explanation was given.
+
+    Raises
+    ------
+    InvalidInputError
+        For anything else.
+    """
+    if not isinstance(given, Explanation):
+        raise InvalidInputError(
+            f"{type(given).__name__} given; needed an Explanation, as spexlens.explain and "
+            "spexlens.fit return it."
+        )
+    return given
 
 
 def _report(module: str) -> Any:

@@ -11,8 +11,8 @@ from fractions import Fraction
 
 import numpy as np
 
-from spexlens.core.masks import FloatArray
-from spexlens.core.spectrum import FourierSpectrum, keep_probabilities
+from spexlens.core.masks import FloatArray, keep_probabilities
+from spexlens.core.spectrum import FourierSpectrum
 from spexlens.core.supports import Supports
 from spexlens.indices.coalitions import Coalition, Coalitions, Effects
 

@@ -7,6 +7,7 @@ import numpy as np
 from spexlens.core.masks import FloatArray
 from spexlens.core.spectrum import FourierSpectrum
 from spexlens.core.supports import Supports
+from spexlens.errors import InvalidInputError
 from spexlens.indices.coalitions import Coalitions, Effects
 
 
@@ -17,13 +18,19 @@ def influence(spectrum: FourierSpectrum) -> tuple[Supports, FloatArray, FloatArr
     coefficients are used (section 8.4), so it stays the total variance that player i takes part in
     under the masks' own distribution. Standard errors by the delta method, taking the coefficients'
     errors as independent.
+
+    Raises
+    ------
+    InvalidInputError
+        For values whose squares no float holds.
     """
     energy = np.zeros(spectrum.n)
     variance = np.zeros(spectrum.n)
     present = np.zeros(spectrum.n, dtype=bool)
-    errors = spectrum.std_errors
-    for group, part in spectrum.supports.slices():
-        coefficients = spectrum.coefficients[part]
+    plain, factor = spectrum.squarable()
+    errors = plain.std_errors
+    for group, part in plain.supports.slices():
+        coefficients = plain.coefficients[part]
         for players in group.T:
             present[players] = True
             np.add.at(energy, players, coefficients**2)
@@ -31,7 +38,15 @@ def influence(spectrum: FourierSpectrum) -> tuple[Supports, FloatArray, FloatArr
                 np.add.at(variance, players, (2 * coefficients * errors[part]) ** 2)
     players = np.flatnonzero(present)
     supports = Supports(spectrum.n, (players[:, None],) if len(players) else ())
-    return supports, energy[players], None if errors is None else np.sqrt(variance[players])
+    largest = float(energy.max(initial=0.0)) * factor * factor
+    if energy.any() and not np.finfo(np.float64).tiny <= largest < np.inf:
+        raise InvalidInputError(
+            f"Influence is in squared units of the values, and no float holds the squares of "
+            f"values of the size {factor:.0e}. Divide the values by that, or take another index."
+        )
+    square = factor * factor
+    deviations = None if errors is None else np.sqrt(variance[players]) * square
+    return supports, energy[players] * square, deviations
 
 
 def influence_defined(game: Coalitions, order: int) -> Effects:

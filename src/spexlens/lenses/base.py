@@ -11,7 +11,7 @@ import numpy as np
 from spexlens.core.game import Described, Identified, Noted, Priced, Refusing, identity_of
 from spexlens.core.interventions import Interventions, Needs
 from spexlens.core.masks import BoolArray, FloatArray, IntArray, as_masks
-from spexlens.errors import InvalidInputError
+from spexlens.errors import InvalidInputError, NoDerivativeError
 
 _SAMPLE = 32  # masks from which the tokens of a run are estimated
 
@@ -63,6 +63,20 @@ class CountsTokens(Protocol):
 
     def tokens(self, interventions: Interventions, /) -> IntArray:
         """Count tokens `(m,)`."""
+        ...
+
+
+@runtime_checkable
+class DifferentiableSubject(Protocol):
+    """A subject that can tell the derivatives of its score by the gates of its ablations."""
+
+    @property
+    def sensitivity_cost(self) -> int:
+        """Ablations that the derivatives at one count as; 0 where there are none."""
+        ...
+
+    def sensitivities(self, interventions: Interventions, /) -> FloatArray:
+        """Return derivatives `(m, sites)`; raise `NoDerivativeError` where there are none."""
         ...
 
 
@@ -134,6 +148,27 @@ class LensGame:
             return None
         return self.subject.tokens(self._intervene(masks))
 
+    @property
+    def sensitivity_cost(self) -> int:
+        """Ablations that the derivatives at one mask count as; 0 where there are none."""
+        subject = self.subject
+        return subject.sensitivity_cost if isinstance(subject, DifferentiableSubject) else 0
+
+    def sensitivities(self, masks: BoolArray) -> FloatArray:
+        """Return derivatives `(m, n)` of the score by every player's gate at masks `(m, n)`.
+
+        Raises
+        ------
+        NoDerivativeError
+            Where the subject has none.
+        """
+        if not isinstance(self.subject, DifferentiableSubject):
+            raise NoDerivativeError(
+                f"{type(self.subject).__name__} has no derivatives: what it scores does not change "
+                "smoothly with its players, or runs elsewhere. Leave gradients out, or give 0."
+            )
+        return self.subject.sensitivities(self._intervene(masks))
+
     def price(self, tokens: int) -> str:
         """Tell what so many tokens cost, where the subject knows a price; else ""."""
         return self.subject.price(tokens) if isinstance(self.subject, Priced) else ""
@@ -159,16 +194,19 @@ class LensGame:
         -------
         dict
             `players`, what the subject tells of one full, unablated evaluation, its `tokens` where
-            the subject counts them, what the `lens` tells of itself, its `notes` where there is
-            something to doubt, under `lenses` the players of each, as (first, end), where there are
-            several, and with a budget `ablations` and `tokens_in_all`: the mean of a few random
-            masks at keep probability 1/2, times the ablations.
+            the subject counts them, what its `derivatives` cost where it has any, what the `lens`
+            tells of itself, its `notes` where there is something to doubt, under `lenses` the
+            players of each, as (first, end), where there are several, and with a budget `ablations`
+            and `tokens_in_all`: the mean of a few random masks at keep probability 1/2, times the
+            ablations.
         """
         n = len(self.players)
         full = np.ones((1, n), dtype=bool)
         plan = {"players": n, **self.subject.describe(self._intervene(full))}
         if (tokens := self.tokens(full)) is not None:
             plan["tokens"] = int(tokens[0])
+        if self.sensitivity_cost:
+            plan["derivatives"] = f"as {self.sensitivity_cost} ablations each"
         plan["lens"] = _facts(self.lens)
         if isinstance(self.lens, Noted) and (notes := self.lens.notes()):
             plan["notes"] = list(notes)

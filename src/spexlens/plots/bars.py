@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
-from spexlens.core.interactions import Z90, Interactions
+from spexlens.core.interactions import Z90, Interactions, as_interactions
 from spexlens.plots.axes import axes_or_new, clip, colour, ink
 from spexlens.plots.fonts import font_family
 
@@ -28,6 +28,7 @@ def bars(interactions: Interactions, *, k: int = 20, ax: Axes | None = None) -> 
     -------
     matplotlib Axes
     """
+    interactions = as_interactions(interactions)
     strongest = interactions.top(k)
     names = [clip(strongest.label(players)) for players in strongest]
     effects = np.array(list(strongest.values()))

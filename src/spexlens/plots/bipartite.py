@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from spexlens.core.cross_lens import Blocks, across, as_blocks
-from spexlens.core.interactions import Interactions
+from spexlens.core.interactions import Interactions, as_interactions
 from spexlens.errors import InvalidInputError
 from spexlens.plots.axes import axes_or_new, clip, colour, ink
 from spexlens.plots.fonts import font_family
@@ -54,6 +54,7 @@ def bipartite(
     InvalidInputError
         For blocks that do not fit, and unless two lenses are named or there are two.
     """
+    interactions = as_interactions(interactions)
     made = as_blocks(blocks, interactions.supports.n)
     sides = tuple(made) if lenses is None else tuple(lenses)
     if len(sides) != 2:

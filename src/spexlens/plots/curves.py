@@ -97,7 +97,7 @@ def energy_by_order(spectrum: FourierSpectrum, *, ax: Axes | None = None) -> Axe
     -------
     matplotlib Axes
     """
-    energy = spectrum.energy_by_order()[1:]
+    energy = spectrum.squarable()[0].energy_by_order()[1:]
     shares = energy / (energy.sum() or 1.0)
     axes = axes_or_new(ax, 4.5, 3.2)
     axes.bar(np.arange(1, len(shares) + 1), shares, color=POSITIVE, width=0.6)

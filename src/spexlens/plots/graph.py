@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from spexlens.core.interactions import Interactions
+from spexlens.core.interactions import Interactions, as_interactions
 from spexlens.core.masks import FloatArray
 from spexlens.errors import MissingExtraError
 from spexlens.plots.axes import axes_or_new, colour, ink
@@ -41,6 +41,7 @@ def graph(interactions: Interactions, *, k: int = 20, ax: Axes | None = None) ->
     Connected players are laid out by Kamada and Kawai (1989) as networkx does it, and the connected
     parts packed into rows.
     """
+    interactions = as_interactions(interactions)
     joint = interactions.select(interactions.supports.orders() >= 2).top(k)
     players = sorted({player for members in joint for player in members})
     side = 3.0 + 0.75 * np.sqrt(max(len(players), 4))

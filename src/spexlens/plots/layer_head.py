@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
-from spexlens.core.interactions import Interactions
+from spexlens.core.interactions import Interactions, as_interactions
 from spexlens.core.sites import site_grid
 from spexlens.errors import InvalidInputError, shown
 from spexlens.plots.axes import axes_or_new, clip, colour, diverging, ground, ink, shade
@@ -40,6 +40,7 @@ def layer_head(interactions: Interactions, *, k: int = 12, ax: Axes | None = Non
     InvalidInputError
         When a player is not named `L<layer>.<part>`, or two have one name.
     """
+    interactions = as_interactions(interactions)
     grid = site_grid(interactions.players)
     if grid is None:
         raise InvalidInputError(

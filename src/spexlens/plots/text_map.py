@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from spexlens.core.interactions import Interactions
+from spexlens.core.interactions import Interactions, as_interactions
 from spexlens.core.masks import FloatArray
 from spexlens.plots.axes import axes_or_new, clip, colour
 from spexlens.plots.fonts import font_family
@@ -39,6 +39,7 @@ def text_map(interactions: Interactions, *, k: int = 12, ax: Axes | None = None)
     -------
     matplotlib Axes
     """
+    interactions = as_interactions(interactions)
     names = [clip(name, 24) or "∅" for name in interactions.players]
     axes = axes_or_new(ax, _WIDTH, 1.0)
     figure = axes.get_figure(root=True)

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from spexlens.core.arguments import whole
-from spexlens.core.interactions import Z90, Interactions
+from spexlens.core.interactions import Z90, Interactions, as_interactions
 from spexlens.plots.axes import axes_or_new, clip, colour, ink, shade
 from spexlens.plots.fonts import font_family
 
@@ -36,6 +36,7 @@ def upset(
     matplotlib Axes
         Holding two others: `axes.child_axes` are the dots' and the bars'.
     """
+    interactions = as_interactions(interactions)
     least = whole("min_order", min_order)
     chosen = interactions.select(interactions.supports.orders() >= least).top(k)
     players = sorted({player for members in chosen for player in members})

@@ -9,7 +9,9 @@ from __future__ import annotations
 import os
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
+from functools import partial
 from itertools import product
+from threading import Event
 from typing import Any
 
 import numpy as np
@@ -81,10 +83,15 @@ def min_leaf_rows(rows: int) -> int:
 
 
 def fit_trees(
-    masks: BoolArray, values: FloatArray, settings: TreeSettings, seed: int, threads: int = 1
+    masks: BoolArray,
+    values: FloatArray,
+    settings: TreeSettings,
+    seed: int,
+    threads: int = 1,
+    stop: Event | None = None,
 ) -> FittedTrees:
-    """Fit one ensemble to masks `(m, n)` and values `(m,)`."""
-    lightgbm = _lightgbm()
+    """Fit one ensemble to masks `(m, n)` and values `(m,)`; `stop` ends it with its next tree."""
+    lightgbm = load_lightgbm()
     offset, scale = float(values.mean()), float(values.std()) or 1.0
     data = lightgbm.Dataset(
         _rows(masks),
@@ -103,7 +110,14 @@ def fit_trees(
         "num_threads": threads,
         "verbose": -1,
     }
-    booster = lightgbm.train(parameters, data, num_boost_round=settings.trees)
+
+    def go_on(_: Any) -> None:
+        if stop is not None and stop.is_set():
+            raise InterruptedError("the fit was stopped")
+
+    booster = lightgbm.train(
+        parameters, data, num_boost_round=settings.trees, callbacks=[go_on] if stop else []
+    )
     return FittedTrees(booster, settings.trees, offset, scale)
 
 
@@ -125,37 +139,41 @@ def search_trees(
     parts = fold_rows(len(values), folds, seed, groups)
     best: TreeSearch | None = None
     most = max(grid.trees)
+    stop = Event()
     with ThreadPoolExecutor(threads or os.cpu_count() or 1) as pool:
-        for depth, rate in product(grid.depths, grid.rates):
-            settings = TreeSettings(depth, most, rate)
-            models = tuple(
-                pool.map(lambda part, s=settings: _fit_rows(masks, values, s, part[0], seed), parts)
-            )
-            for trees in grid.trees:
-                squared = [
-                    np.sum((model.predict(masks[judge], trees) - values[judge]) ** 2)
-                    for model, (_, judge) in zip(models, parts, strict=True)
-                ]
-                error = float(np.sum(squared)) / len(values)
-                if best is None or error < best.mean_squared_error:
-                    best = TreeSearch(TreeSettings(depth, trees, rate), error, models)
+        try:
+            for depth, rate in product(grid.depths, grid.rates):
+                settings = TreeSettings(depth, most, rate)
+                fit = partial(_fit_rows, masks, values, settings, seed=seed, stop=stop)
+                models = tuple(pool.map(fit, [rows for rows, _ in parts]))
+                for trees in grid.trees:
+                    squared = [
+                        np.sum((model.predict(masks[judge], trees) - values[judge]) ** 2)
+                        for model, (_, judge) in zip(models, parts, strict=True)
+                    ]
+                    error = float(np.sum(squared)) / len(values)
+                    if best is None or error < best.mean_squared_error:
+                        best = TreeSearch(TreeSettings(depth, trees, rate), error, models)
+        finally:
+            stop.set()  # Ctrl-C waits for no fit
     assert best is not None
     return best
 
 
 def _fit_rows(
-    masks: BoolArray, values: FloatArray, settings: TreeSettings, rows: Any, seed: int
+    masks: BoolArray, values: FloatArray, settings: TreeSettings, rows: Any, seed: int, stop: Event
 ) -> FittedTrees:
-    return fit_trees(masks[rows], values[rows], settings, seed)
+    return fit_trees(masks[rows], values[rows], settings, seed, stop=stop)
 
 
 def _rows(masks: BoolArray) -> FloatArray:
     return masks.astype(np.float64)
 
 
-def _lightgbm() -> Any:
+def load_lightgbm() -> Any:
+    """Import lightgbm, or tell which extra brings it; a broken one (no OpenMP) is none."""
     try:
         import lightgbm
-    except ImportError as error:
+    except (ImportError, OSError) as error:
         raise MissingExtraError("the boosted-tree proxy", "lightgbm", "trees") from error
     return lightgbm

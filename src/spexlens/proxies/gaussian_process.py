@@ -14,16 +14,16 @@ import numpy as np
 from spexlens.core.game import as_values, score_column
 from spexlens.core.interactions import Z90
 from spexlens.core.masks import BoolArray, FloatArray, IntArray, as_masks
-from spexlens.core.spectrum import FourierSpectrum
+from spexlens.core.sensitivities import Sensitivities
+from spexlens.core.spectrum import FourierSpectrum, fourier_basis
 from spexlens.core.supports import Supports
 from spexlens.errors import InvalidInputError, shown
 from spexlens.proxies.arithmetic import arithmetic_for
-from spexlens.proxies.folds import fold_rows
 from spexlens.proxies.marginal_likelihood import Likelihood, Priors, maximise
 from spexlens.proxies.outliers import tame_outliers
 from spexlens.proxies.solvers import Solver, group_sums, solver_for
-from spexlens.transforms.diagonal import Measure
 from spexlens.transforms.kernel import (
+    Direction,
     SpectralKernel,
     coefficients,
     covariances,
@@ -31,14 +31,12 @@ from spexlens.transforms.kernel import (
     gram_diagonal,
     prior_variances,
 )
-from spexlens.transforms.kernel_indices import index_covariances, index_prior_variances
 from spexlens.transforms.kernel_spectrum import strongest_terms
 
 _FLAT = 1e-12
-_JITTER = 1e-9
-_JACKKNIFE = 10
 _MOST_WIDENED = 3.0
 _BLOCK = 1000
+_LEAST_SIZE = 0.02  # of the largest derivative
 
 
 @dataclass(frozen=True, eq=False)
@@ -46,7 +44,9 @@ class Hyperparameters:
     """What `learn` found: the kernel and the noise variance, in squared units of the values.
 
     `shared` is the variance of the error that the rows of a group have in common, in these units
-    too. `vector` is the same as the likelihood knows it, to start from again.
+    too. `vector` is the same as the likelihood knows it, to start from again. `slope` tells how
+    much the relevances follow the sensitivities: their logarithms rise by it times those of the
+    sizes.
     """
 
     kernel: SpectralKernel
@@ -54,6 +54,7 @@ class Hyperparameters:
     notes: tuple[str, ...] = ()
     vector: FloatArray | None = None
     shared: float = 0.0
+    slope: float = 0.0
 
 
 @dataclass(frozen=True)
@@ -153,67 +154,6 @@ class GaussianProcess:
         means = coefficients(kernel, self.masks, self.alpha, supports)
         return with_shrinkage(means, self.deviations(supports), prior_variances(kernel, supports))
 
-    def without_folds(self, values: FloatArray, ends: BoolArray, seed: int) -> FloatArray:
-        """Solve without each tenth of the rows: `alpha` of each, zero there, `(folds, N)`.
-
-        Ten folds, or as many as there are rows. `ends` `(N,)` are rows that are always there.
-        """
-        folds = fold_rows(len(values), _JACKKNIFE, seed)
-        alphas = np.zeros((len(folds), len(values)))
-        for alpha, (fit, _) in zip(alphas, folds, strict=True):
-            rows = np.union1d(fit, np.flatnonzero(ends))
-            part = condition(self.masks[rows], values[rows], self.hyperparameters)
-            alpha[rows] = part.alpha
-        return alphas
-
-    def functional(
-        self,
-        measure: Measure,
-        group: IntArray,
-        known: BoolArray,
-        values: FloatArray,
-        alphas: FloatArray,
-    ) -> tuple[FloatArray, FloatArray]:
-        """Read an index of sets of one order: posterior means and standard errors, each `(K,)`.
-
-        Every order is in it, and so is the correlation of all coefficients. Errors are those of the
-        posterior, widened for shrinkage (`with_shrinkage`), and of the jackknife over a tenth of
-        the rows at a time, in squares: the first are right for functions of the prior's kind, the
-        second sees how the reading of this function changes with the masks that were drawn.
-
-        Parameters
-        ----------
-        measure : Measure
-            The index on the diagonal (`transforms.diagonal`), for sets of this order.
-        group : int array (K, t)
-            The sets, t >= 1.
-        known : bool array (e, n)
-            Masks whose values `(e,)` are to hold exactly, such as the full and the empty one.
-        alphas : float array (folds, N)
-            See `without_folds`.
-        """
-        kernel, rows = self.hyperparameters.kernel, self.solver.rows
-        across = gram(kernel, self.masks, known)
-        solved = np.empty_like(across)
-        for end, column in enumerate(across.T):
-            solved[:, end] = self.solver.solve(column)
-        between = gram(kernel, known, known)
-        spread = between - across.T @ solved + _JITTER * np.trace(between) * np.eye(len(known))
-        missed = values - self.mean - across.T @ self.alpha
-        means, errors = np.empty(len(group)), np.empty(len(group))
-        for start in range(0, len(group), _BLOCK):
-            part = slice(start, start + _BLOCK)
-            columns = index_covariances(kernel, self.masks, measure, group[part])
-            ends = index_covariances(kernel, known, measure, group[part]) - solved.T @ columns
-            weights = np.linalg.solve(spread, ends)
-            means[part] = self.alpha @ columns + missed @ weights
-            prior = index_prior_variances(kernel, measure, group[part])
-            left = prior - self.solver.quadratic(columns[rows]) - (ends * weights).sum(axis=0)
-            own = with_shrinkage(means[part], np.sqrt(np.maximum(left, 0.0)), prior)
-            spread_of_folds = (alphas @ columns).std(axis=0) * np.sqrt(len(alphas) - 1)
-            errors[part] = np.hypot(own, spread_of_folds)
-        return means, errors
-
     def deviations(self, supports: Supports) -> FloatArray:
         """Compute posterior deviations `sqrt(v_S - c_S^T C^-1 c_S)` of coefficients, `(K,)`.
 
@@ -268,6 +208,7 @@ def learn(
     rng: np.random.Generator | None = None,
     near: Hyperparameters | None = None,
     groups: IntArray | None = None,
+    sensitivities: Sensitivities | None = None,
 ) -> Hyperparameters:
     """Find the hyper-parameters of largest penalised marginal likelihood.
 
@@ -288,6 +229,9 @@ def learn(
     groups : int array (N,), optional
         Rows of one group share something (a retrained model), and an error with it: how much is
         learned too.
+    sensitivities : Sensitivities, optional
+        Derivatives by the players' gates: how much the relevances follow their size is learned, and
+        how large a multiple of their mean is the order-1 part.
 
     Returns
     -------
@@ -319,6 +263,8 @@ def learn(
         learning.priors,
         arithmetic_for(learning.device),
         None if groups is None else groups[rows],
+        () if sensitivities is None else _directions(sensitivities, varying, p),
+        None if sensitivities is None else _lean(sensitivities, varying),
     )
     starts = [likelihood.start(relevance) for relevance in learning.starts]
     if near is not None and near.vector is not None and near.vector.shape == starts[0].shape:
@@ -326,12 +272,13 @@ def learn(
     theta = maximise(likelihood, starts, learning.max_steps)
     if len(weights) > 1:
         score = replace(likelihood, outputs=likelihood.outputs[:, :1], output_weights=weights[:1])
-        theta = maximise(score, [theta], learning.max_steps, np.exp(theta[:n]))
+        theta = maximise(score, [theta], learning.max_steps, theta)
     kernel, noise = likelihood.kernel(theta)
     unit = float(spread[0]) ** 2
     kernel = _without(_scaled(kernel, unit), masks[0], ~varying)
     shared = likelihood.shared(theta) * unit
-    return Hyperparameters(kernel, noise * unit, tuple(notes), theta, shared)
+    slope = likelihood.slope(theta)
+    return Hyperparameters(kernel, noise * unit, tuple(notes), theta, shared, slope)
 
 
 def condition(
@@ -378,6 +325,27 @@ def _constant_note(varying: BoolArray) -> str:
     )
 
 
+def _directions(
+    told: Sensitivities, varying: BoolArray, p: float | FloatArray
+) -> tuple[Direction, ...]:
+    """Return the mean derivative as a function of variance 1, `sum_i mean_i (x_i - p_i)`."""
+    n = len(varying)
+    basis = fourier_basis(np.array([[False] * n, [True] * n]), p)
+    coefficients = np.where(varying, told.mean, 0.0) / (basis[:, 1] - basis[:, 0])
+    size = float(np.linalg.norm(coefficients))
+    singles = Supports(n, (np.arange(n)[:, None],))
+    return (Direction(singles, coefficients / size),) if size > 0 else ()
+
+
+def _lean(told: Sensitivities, varying: BoolArray) -> FloatArray | None:
+    """Log of the derivatives' size, least for those of a fiftieth of the largest; of mean 0."""
+    size = np.where(varying, told.size, 0.0)
+    if not size.any():
+        return None
+    logs = np.log(size + _LEAST_SIZE * size.max())
+    return np.where(varying, logs - logs[varying].mean(), 0.0)
+
+
 def _some_rows(count: int, most: int, rng: np.random.Generator | None) -> IntArray:
     if count <= most:
         return np.arange(count)
@@ -397,6 +365,7 @@ def _scaled(kernel: SpectralKernel, factor: float) -> SpectralKernel:
         linear=kernel.linear * factor,
         constant=kernel.constant * factor,
         extras=tuple(replace(e, variance=e.variance * factor) for e in kernel.extras),
+        directions=tuple(replace(d, variance=d.variance * factor) for d in kernel.directions),
     )
 
 

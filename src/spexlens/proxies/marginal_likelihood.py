@@ -9,13 +9,14 @@ with weights) and its derivative (eq. 5.9) are
 so a step costs one Cholesky factor and its inverse, and two N x N x n products for all n
 relevances (`transforms.kernel_gradient`). A quadratic prior shrinks every `log w_i` to
 their mean, so that a player about whom the data say little is like the others; weak ones hold the
-rest in range.
+rest in range. Where something is known of the players, such as how steep the score is in each, the
+prior leans that way: `log w_i = v_i + b lean_i`, with `v_i` shrunk to their mean and b learned.
 """
 
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any
 
 import numpy as np
@@ -26,6 +27,7 @@ from spexlens.core.spectrum import fourier_basis
 from spexlens.core.supports import Supports
 from spexlens.proxies.arithmetic import Arithmetic, NumpyArithmetic
 from spexlens.transforms.kernel import (
+    Direction,
     ExtraTerms,
     SpectralKernel,
     extra_gram,
@@ -48,6 +50,10 @@ _EXTRA = (-3.0, -12.0, 3.0)
 # nothing is; where the search starts, which from there would overshoot; its unit, as below.
 _SHARED, _SHARED_START, _SHARED_UNIT = -6.0, -3.0, 2.0
 _LEVEL_WIDTH = 3.0
+# Log variance of a direction, of variance 1 over masks: its prior's centre, and where it starts.
+_DIRECTION = -1.0
+# The slope b of the lean: its prior's centre and width, and the range allowed.
+_SLOPE, _SLOPE_WIDTH, _SLOPE_RANGE = 0.7, 0.5, (0.0, 1.5)
 _REFUSED = 1e12
 _LOG_RELEVANCE = (-9.0, 1.5)
 # The optimiser sees a log relevance in thirds and the tilt threefold: the likelihood is flatter in
@@ -78,7 +84,8 @@ class Priors:
 class _Fixed:
     """Arrays of the arithmetic: masks `(N, n)`, basis `(n, N)`, Gram matrices of the extras.
 
-    The last of these is that of the groups, where there are any: 1 where two rows share one.
+    After these come those of the directions, and that of the groups, where there are any: 1 where
+    two rows share one.
     """
 
     masks: Any
@@ -101,6 +108,10 @@ class Likelihood:
         Families with a variance of their own.
     priors : Priors
     arithmetic : Arithmetic
+    directions : tuple of Direction
+        Of variance 1 over masks; each gets a learned variance.
+    lean : float array (n,) or None
+        Which log relevances the prior expects to be larger, of mean 0.
     """
 
     masks: BoolArray
@@ -111,6 +122,8 @@ class Likelihood:
     priors: Priors
     arithmetic: Arithmetic
     fixed: _Fixed
+    directions: tuple[Direction, ...] = ()
+    lean: FloatArray | None = None
 
     @staticmethod
     def of(
@@ -122,6 +135,8 @@ class Likelihood:
         priors: Priors,
         arithmetic: Arithmetic | None = None,
         groups: IntArray | None = None,
+        directions: tuple[Direction, ...] = (),
+        lean: FloatArray | None = None,
     ) -> Likelihood:
         """Make the likelihood, with everything that never changes computed.
 
@@ -129,6 +144,8 @@ class Likelihood:
         """
         arithmetic = arithmetic or NumpyArithmetic()
         matrices = [extra_gram(family, masks, masks, p) for family in extras]
+        along = [direction.values(masks, p) for direction in directions]
+        matrices += [np.outer(values, values) for values in along]
         if groups is not None:
             matrices.append((groups == groups[:, None]).astype(np.float64))
         fixed = _Fixed(
@@ -136,7 +153,9 @@ class Likelihood:
             arithmetic.array(fourier_basis(masks, p)),
             tuple(map(arithmetic.array, matrices)),
         )
-        return Likelihood(masks, outputs, output_weights, p, extras, priors, arithmetic, fixed)
+        return Likelihood(
+            masks, outputs, output_weights, p, extras, priors, arithmetic, fixed, directions, lean
+        )
 
     def kernel(self, theta: FloatArray) -> tuple[SpectralKernel, float]:
         """Return the kernel and the noise variance that `theta` stands for."""
@@ -146,51 +165,71 @@ class Likelihood:
             ExtraTerms(family, float(np.exp(value)))
             for family, value in zip(self.extras, theta[n + 5 :], strict=False)
         )
+        multiples = theta[n + 5 + len(extras) :]
+        directions = tuple(
+            replace(direction, variance=float(np.exp(value)))
+            for direction, value in zip(self.directions, multiples, strict=False)
+        )
         kernel = SpectralKernel(
-            np.exp(theta[:n]),
+            np.exp(self.log_relevances(theta)),
             scale=float(np.exp(scale)),
             linear=float(np.exp(linear)),
             constant=float(np.exp(constant)),
             tilt=float(tilt),
             p=self.p,
             extras=extras,
+            directions=directions,
         )
         return kernel, float(np.exp(noise))
 
+    def log_relevances(self, theta: FloatArray) -> FloatArray:
+        """Return `log w_i = v_i + b lean_i`, `(n,)`."""
+        own = theta[: self.masks.shape[1]]
+        return own if self.lean is None else own + theta[-1] * self.lean
+
+    def slope(self, theta: FloatArray) -> float:
+        """Return b; 0 without a lean."""
+        return 0.0 if self.lean is None else float(theta[-1])
+
     def shared(self, theta: FloatArray) -> float:
         """Return the variance of what the rows of a group have in common; 0 without groups."""
-        return float(np.exp(theta[-1])) if self._grouped else 0.0
+        last = self.masks.shape[1] + 5 + len(self.fixed.extra_grams) - 1
+        return float(np.exp(theta[last])) if self._grouped else 0.0
 
     @property
     def _grouped(self) -> bool:
-        return len(self.fixed.extra_grams) > len(self.extras)
+        return len(self.fixed.extra_grams) > len(self.extras) + len(self.directions)
 
-    def _others(self, own: float, shared: float) -> FloatArray:
-        """`own` for the log variance of every extra, `shared` for that of the groups."""
-        return np.array([own] * len(self.extras) + [shared] * self._grouped)
+    def _others(self, own: float, direction: float, shared: float, slope: float) -> FloatArray:
+        """Lay out one number an extra, a direction, for the groups, and for the slope."""
+        counts = len(self.extras), len(self.directions), self._grouped, self.lean is not None
+        return np.repeat([own, direction, shared, slope], counts)
 
     def start(self, relevance: float) -> FloatArray:
         """Return a first vector, with all `w_i = relevance / n`."""
         n = self.masks.shape[1]
-        others = self._others(_EXTRA[0], _SHARED_START)
+        others = self._others(_EXTRA[0], _DIRECTION, _SHARED_START, _SLOPE)
         return np.concatenate([np.full(n, np.log(relevance / n)), _CENTRES, others])
 
-    def bounds(self, relevances: FloatArray | None = None) -> list[tuple[float, float]]:
-        """Return range of every entry; `relevances` `(n,)` pins the logs of the first n there."""
+    def bounds(self, pinned: FloatArray | None = None) -> list[tuple[float, float]]:
+        """Return range of every entry; the relevances are held where a vector `pinned` has them."""
         n = self.masks.shape[1]
         lower, upper = _LOWER.copy(), _UPPER.copy()
         if self.priors.tilt == 0:
             lower[4] = upper[4] = 0.0
-        players = [_LOG_RELEVANCE] * n
-        if relevances is not None:
-            players = [(value, value) for value in np.log(relevances).tolist()]
+        players, slope = [_LOG_RELEVANCE] * n, _SLOPE_RANGE
+        if pinned is not None:
+            players = [(value, value) for value in pinned[:n].tolist()]
+            slope = self.slope(pinned), self.slope(pinned)
         ranges = list(zip(lower.tolist(), upper.tolist(), strict=True))
-        return players + ranges + [_EXTRA[1:]] * len(self.fixed.extra_grams)
+        slopes = [] if self.lean is None else [slope]
+        return players + ranges + [_EXTRA[1:]] * len(self.fixed.extra_grams) + slopes
 
     def units(self) -> FloatArray:
         """Tell what the optimiser takes as one in every entry."""
         n = self.masks.shape[1]
-        units = np.concatenate([np.ones(n + len(_CENTRES)), self._others(1.0, _SHARED_UNIT)])
+        others = self._others(1.0, 1.0, _SHARED_UNIT, 1.0)
+        units = np.concatenate([np.ones(n + len(_CENTRES)), others])
         units[:n], units[n + 4] = _RELEVANCE_UNIT, _TILT_UNIT
         return units
 
@@ -208,7 +247,8 @@ class Likelihood:
         matrix = fixed.basis.T @ (fixed.basis * shares[:, None])
         matrix += kernel.constant
         matrix += product
-        own = np.exp(theta[len(kernel.relevances) + 5 :]).tolist()
+        first = len(kernel.relevances) + 5
+        own = np.exp(theta[first : first + len(fixed.extra_grams)]).tolist()
         for variance, same in zip(own, fixed.extra_grams, strict=True):
             matrix += variance * same
         diagonal = np.arange(len(self.masks))
@@ -240,7 +280,9 @@ class Likelihood:
             ),
         ]
         penalty, slope = self._penalty(theta)
-        gradient = np.concatenate([by_relevance * kernel.relevances, others])
+        by_log = by_relevance * kernel.relevances
+        by_slope = [] if self.lean is None else [float(by_log @ self.lean)]
+        gradient = np.concatenate([by_log, others, by_slope])
         return float(value + penalty), gradient + slope
 
     def _penalty(self, theta: FloatArray) -> tuple[float, FloatArray]:
@@ -252,7 +294,10 @@ class Likelihood:
         shift = (level + np.log(n)) / _LEVEL_WIDTH**2
         widths = np.full(len(theta) - n, self.priors.variance)
         widths[4] = self.priors.tilt or 1.0
-        centres = np.concatenate([_CENTRES, self._others(_EXTRA[0], _SHARED)])
+        if self.lean is not None:
+            widths[-1] = _SLOPE_WIDTH
+        others = self._others(_EXTRA[0], _DIRECTION, _SHARED, _SLOPE)
+        centres = np.concatenate([_CENTRES, others])
         rest = (theta[n:] - centres) / widths**2
         penalty = off @ (logs - level) + shift * (level + np.log(n)) + rest @ (theta[n:] - centres)
         return 0.5 * float(penalty), np.concatenate([off + shift / n, rest])
@@ -262,7 +307,7 @@ def maximise(
     likelihood: Likelihood,
     starts: Sequence[FloatArray],
     max_steps: int,
-    relevances: FloatArray | None = None,
+    pinned: FloatArray | None = None,
 ) -> FloatArray:
     """Find the best vector over several starts by L-BFGS.
 
@@ -272,8 +317,8 @@ def maximise(
     starts : sequence of float arrays
     max_steps : int
         Evaluations a start may use, each one Cholesky factor.
-    relevances : float array (n,), optional
-        Held fixed where given.
+    pinned : float array, optional
+        A vector whose relevances are held fixed.
     """
     units = likelihood.units()
 
@@ -287,7 +332,7 @@ def maximise(
             start / units,
             jac=True,
             method="L-BFGS-B",
-            bounds=np.array(likelihood.bounds(relevances)) / units[:, None],
+            bounds=np.array(likelihood.bounds(pinned)) / units[:, None],
             options={"maxfun": max_steps, "maxiter": max_steps, "maxcor": 20},
         )
         for start in starts

@@ -41,14 +41,25 @@ class Regressor(Protocol):
         ...
 
 
+def check_regressor(regressor: Any) -> None:
+    """Raise `InvalidInputError` for what is no regressor, or cannot be cloned."""
+    from sklearn.base import clone
+
+    if isinstance(regressor, type) or not isinstance(regressor, Regressor):
+        raise InvalidInputError(
+            f"proxy {regressor!r} has no fit and predict; needed a scikit-learn regressor."
+        )
+    try:
+        clone(regressor)
+    except (TypeError, RuntimeError) as error:
+        raise InvalidInputError(f"proxy {regressor!r} cannot be cloned: {error}") from error
+
+
 def fit_regressor(regressor: Any, masks: BoolArray, values: FloatArray) -> Any:
     """Fit a clone of `regressor`, on masks as 0/1 columns."""
     from sklearn.base import clone
 
-    if not isinstance(regressor, Regressor):
-        raise InvalidInputError(
-            f"proxy {regressor!r} has no fit and predict; needed a scikit-learn regressor."
-        )
+    check_regressor(regressor)
     return clone(regressor).fit(masks.astype(np.float64), values)
 
 

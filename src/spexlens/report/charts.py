@@ -143,7 +143,7 @@ def learning_chart(curve: LearningCurve | None) -> Chart | None:
 
 def energy_chart(spectrum: FourierSpectrum) -> Chart | None:
     """Draw the share of the variance that every order carries; None where there is none."""
-    energy = spectrum.energy_by_order()[1:]
+    energy = spectrum.squarable()[0].energy_by_order()[1:]
     if not energy.sum() > 0:
         return None
     shares = (energy / energy.sum()).tolist()

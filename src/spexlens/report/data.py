@@ -13,6 +13,7 @@ from spexlens.core.game import score_column
 from spexlens.core.interactions import Z90, Interactions
 from spexlens.core.masks import FloatArray
 from spexlens.core.spectrum import FourierSpectrum, fourier_basis
+from spexlens.core.units import Units
 from spexlens.indices.table import default_index, index_in_words
 from spexlens.report.layouts import clipped
 
@@ -35,7 +36,7 @@ def default_views(explanation: Explanation) -> tuple[Interactions, ...]:
     pairs, fourier = explanation.interactions(usual, 2), explanation.interactions("Fourier")
     if explanation.asked is not None:
         return explanation.asked, pairs, fourier
-    energy = explanation.spectrum.energy_by_order()
+    energy = explanation.spectrum.squarable()[0].energy_by_order()
     highest = min(len(energy) - 1, _HIGHEST_ORDER)
     if highest <= 2:
         return pairs, fourier
@@ -101,7 +102,9 @@ def spectrum_data(spectrum: FourierSpectrum) -> dict[str, Any]:
     """Gather the `TERMS_SHOWN` largest terms, flat by order, and the basis of every player."""
     shown = spectrum if len(spectrum) <= TERMS_SHOWN else spectrum.truncate(TERMS_SHOWN - 1)
     basis = fourier_basis(np.array([[True], [False]]).repeat(spectrum.n, axis=1), spectrum.p)
-    energy, kept = (float(part.energy_by_order()[1:].sum()) for part in (spectrum, shown))
+    plain, _ = spectrum.squarable()
+    part = plain if shown is spectrum else plain.truncate(TERMS_SHOWN - 1)
+    energy, kept = (float(each.energy_by_order()[1:].sum()) for each in (plain, part))
     return {
         "present": rounded(basis[:, 0]),
         "absent": rounded(basis[:, 1]),
@@ -127,7 +130,9 @@ def residual_spread(explanation: Explanation) -> float | None:
     if math.isnan(fidelity.r2):
         return None
     judged = score_column(explanation.values)[-fidelity.masks :]  # held-out masks stand last
-    return math.sqrt(max(1 - fidelity.r2, 0.0) * float(judged.var()))
+    units = Units.of(judged)
+    deviation = float(units.computed(judged).std() * units.scale[0])
+    return math.sqrt(max(1 - fidelity.r2, 0.0)) * deviation
 
 
 def to_script_json(data: Any) -> str:

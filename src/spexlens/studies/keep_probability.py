@@ -14,9 +14,11 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from spexlens.ablation.evaluate import Progress, evaluate
-from spexlens.ablation.store import Store
-from spexlens.core.game import Game, score_column
-from spexlens.core.masks import Rng, as_generator, sample_masks
+from spexlens.ablation.store import StoreLike
+from spexlens.core.arguments import whole
+from spexlens.core.game import Game, as_game, score_column
+from spexlens.core.masks import Rng, as_generator, keep_probabilities, sample_masks
+from spexlens.core.units import Units
 from spexlens.errors import InvalidInputError
 
 if TYPE_CHECKING:
@@ -81,7 +83,7 @@ def keep_probability(
     *,
     masks: int = 16,
     rng: Rng = 0,
-    store: Store | None = None,
+    store: StoreLike | None = None,
     progress: Progress | None = None,
 ) -> KeepProbability:
     """Find the smallest keep probability at which the full model is still in the masks' range.
@@ -113,25 +115,34 @@ def keep_probability(
     >>> keep_probability(chain, masks=200).p
     0.8
     """
-    n = len(game.players)
-    if masks < 2 or not tried or any(not 0 < p < 1 for p in tried):
+    n = len(as_game(game).players)
+    try:
+        whole("masks", masks, 2)
+        numbers = np.asarray(tuple(tried))
+        levels = sorted(set(keep_probabilities(numbers, len(numbers)).tolist()))
+    except (TypeError, InvalidInputError):
+        levels = []
+    if not levels:
         raise InvalidInputError(
-            f"masks = {masks}, tried = {tuple(tried)} given; needed at least 2 masks and keep "
+            f"masks = {masks!r}, tried = {tried!r} given; needed at least 2 masks and keep "
             "probabilities strictly within 0 and 1."
         )
     generator = as_generator(rng)
-    levels = sorted(set(tried))
     drawn = [sample_masks(n, masks, generator, p, distinct=False) for p in levels]
     ends = np.stack([np.ones(n, dtype=bool), np.zeros(n, dtype=bool)])
     rows = np.concatenate([ends, *drawn])
     values = score_column(evaluate(game, rows, store=store, progress=progress))
     full, empty = values[:2].tolist()
+    units = Units.of(values)
+    offset, scale = float(units.offset[0]), float(units.scale[0])
+    computed = units.computed(values)
+    most, least = computed[:2].tolist()
     spreads = []
     for number, p in enumerate(levels):
-        own = values[2 + number * masks : 2 + (number + 1) * masks]
+        own = computed[2 + number * masks : 2 + (number + 1) * masks]
         mean, deviation = float(own.mean()), float(own.std(ddof=1))
-        effect = (mean - empty) / (full - empty) if full != empty else float("nan")
-        distance = abs(full - mean) / deviation if deviation else float("inf")
-        spreads.append(Spread(p, mean, deviation, effect, distance))
+        effect = (mean - least) / (most - least) if most != least else float("nan")
+        distance = abs(most - mean) / deviation if deviation else float("inf")
+        spreads.append(Spread(p, offset + scale * mean, scale * deviation, effect, distance))
     fitting = [s.p for s in spreads if s.effect >= _EFFECT and s.distance <= _DEVIATIONS]
     return KeepProbability(min(fitting, default=levels[-1]), tuple(spreads), full, empty, len(rows))

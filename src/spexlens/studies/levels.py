@@ -8,7 +8,7 @@ from dataclasses import dataclass
 import numpy as np
 
 from spexlens.ablation.evaluate import Progress
-from spexlens.ablation.store import Store
+from spexlens.ablation.store import StoreLike
 from spexlens.algorithms.base import MIN_MASKS, Algorithm
 from spexlens.core.game import Game
 from spexlens.core.masks import FloatArray, Rng, as_generator
@@ -76,7 +76,7 @@ def explain_by_levels(
     share: float = 0.8,
     most: int = 6,
     keep: int = 24,
-    store: Store | None = None,
+    store: StoreLike | None = None,
     progress: Progress | None = None,
 ) -> CoarseToFine:
     """Explain a long text under one budget: first its coarse pieces, then parts of those.

@@ -16,7 +16,7 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from spexlens.ablation.evaluate import Progress, evaluate
-from spexlens.ablation.store import Store
+from spexlens.ablation.store import StoreLike
 from spexlens.core.arguments import whole
 from spexlens.core.bootstrap import bootstrap
 from spexlens.core.game import Game, score_column
@@ -214,7 +214,7 @@ def pruning_curve(
     shares: Sequence[float] = SHARES,
     *,
     rng: Rng = 0,
-    store: Store | None = None,
+    store: StoreLike | None = None,
     progress: Progress | None = None,
 ) -> PruningCurve:
     """Keep shares of the players, chosen with and without interactions, and measure both.

@@ -3,18 +3,20 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, Protocol, runtime_checkable
 
 import numpy as np
 
 from spexlens.ablation.evaluate import BATCH_SIZE, evaluate, measure
-from spexlens.ablation.store import Store
+from spexlens.ablation.store import StoreLike
 from spexlens.algorithms.influential_sets import best_sets, flipped, influential_set
-from spexlens.core.game import Game, score_column
+from spexlens.core.arguments import real, whole
+from spexlens.core.game import Game, as_game, score_column
 from spexlens.core.masks import BoolArray, FloatArray
-from spexlens.explanation.result import Explanation
+from spexlens.errors import InvalidInputError
+from spexlens.explanation.result import Explanation, as_explanation
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -101,7 +103,7 @@ def measured_curve(
     towards: str = "either",
     *,
     column: int = 0,
-    store: Store | None = None,
+    store: StoreLike | None = None,
     batch_size: int = BATCH_SIZE,
 ) -> Curve:
     """Remove or insert the most influential players and measure, by interactions and by order 1.
@@ -132,7 +134,11 @@ def measured_curve(
     >>> curve.sets[1], curve.values.tolist()
     ((0, 2), [1.0, 0.0])
     """
-    spectrum, n = explanation.spectrum, len(game.players)
+    n, spectrum = len(as_game(game).players), as_explanation(explanation).spectrum
+    whole("column", column, 0)
+    if isinstance(sizes, str) or not isinstance(sizes, Iterable):
+        raise InvalidInputError(f"sizes = {sizes!r} given; needed numbers of players: (1, 2, 3).")
+    sizes = [whole("sizes", size, most=n) for size in sizes]
     linear = spectrum.up_to_order(1)
     chosen, alone = (
         [influential_set(one, size, direction, towards) for size in sizes]
@@ -179,7 +185,7 @@ def flips(
     largest: int = 5,
     tries: int = 8,
     *,
-    store: Store | None = None,
+    store: StoreLike | None = None,
 ) -> tuple[Flip, ...]:
     """Find small sets of players without which the answer is another one, verified by ablations.
 
@@ -198,7 +204,7 @@ def flips(
         Players removed, at most.
     tries : int
         Sets measured of each size.
-    store : Store, optional
+    store : Store or path, optional
 
     Returns
     -------
@@ -212,7 +218,11 @@ def flips(
     >>> [flip.names for flip in flips(pair, explain(pair, budget=8), threshold=0.5, largest=2)]
     [('a', 'c')]
     """
-    n = len(game.players)
+    n = len(as_game(game).players)
+    as_explanation(explanation)
+    real("threshold", threshold)
+    whole("largest", largest)
+    whole("tries", tries)
     everything = np.ones((1, n), dtype=bool)
     before = float(score_column(evaluate(game, everything, store=store))[0])
     sign = -1.0 if before > threshold else 1.0

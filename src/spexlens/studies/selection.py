@@ -15,7 +15,7 @@ from spexlens.algorithms.greedy import (
 )
 from spexlens.algorithms.minimal_sets import MinimalSet
 from spexlens.core.arguments import whole
-from spexlens.core.game import Game, player_names, score_column
+from spexlens.core.game import Game, as_game, player_names, score_column
 from spexlens.core.masks import masks_from_sets
 from spexlens.errors import InvalidInputError
 
@@ -114,7 +114,7 @@ def greedy(
     >>> greedy(pair, 2, direction="removal").gains
     (0.0, -5.0)
     """
-    names = player_names(game.players)
+    names = player_names(as_game(game).players)
     n = len(names)
     state = start(n, size, direction, objective, base=0.0)
     calls = greedy_calls(n, size)
@@ -142,7 +142,12 @@ def verify_minimal_set(game: Game, found: MinimalSet) -> float:
 
     Measures all players, none, and the set alone (or all but the set).
     """
-    n = len(game.players)
+    n = len(as_game(game).players)
+    if not isinstance(found, MinimalSet):
+        raise InvalidInputError(
+            f"{type(found).__name__} given; needed a MinimalSet, as spexlens.minimal_set "
+            "returns it."
+        )
     alone = set(found.players)
     kept = alone if found.kind == "sufficient" else set(range(n)) - alone
     masks = masks_from_sets([range(n), [], sorted(kept)], n)

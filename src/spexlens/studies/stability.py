@@ -12,8 +12,9 @@ from spexlens.algorithms.table import find_algorithm
 from spexlens.core.arguments import whole
 from spexlens.core.interactions import Interactions
 from spexlens.core.masks import FloatArray, Rng, as_generator, read_only
+from spexlens.core.units import Units
 from spexlens.errors import InvalidInputError
-from spexlens.explanation.result import Explanation
+from spexlens.explanation.result import Explanation, as_explanation
 from spexlens.indices.table import compute_index
 
 if TYPE_CHECKING:
@@ -87,7 +88,8 @@ def stability(
     >>> found.shares.tolist()
     [1.0, 1.0]
     """
-    chosen = find_algorithm(algorithm or explanation.algorithm)
+    named = as_explanation(explanation).algorithm
+    chosen = find_algorithm(named if algorithm is None else algorithm)
     if not chosen.any_masks:
         raise InvalidInputError(
             f"algorithm {chosen.name!r} cannot be refitted to half of its ablations; pass "
@@ -100,18 +102,21 @@ def stability(
             f"number, and {2 * MIN_MASKS} ablations."
         )
     generator = as_generator(rng)
-    strongest = explanation.interactions(index, order).top(top)
-    asked = explanation.asked
-    if index is None and order is None and asked is not None:
-        order = int(asked.supports.orders().max(initial=1))
+    found = explanation.interactions(index, order)
+    highest = order
+    if found is explanation.asked:
+        highest = int(found.supports.orders().max(initial=1))
+    strongest = found.top(top)
     counts = dict.fromkeys(strongest, 0)
+    units = Units.of(explanation.values)
+    values = units.computed(explanation.values)
     half = len(explanation.masks) // 2
     for _ in range(resamples // 2):
         rows = generator.permutation(len(explanation.masks))
         for part in (rows[:half], rows[half : 2 * half]):
             design = Design(explanation.masks[part], explanation.spectrum.p, explanation.seed)
-            spectrum = chosen.recover(design, explanation.values[part]).spectrum
-            for players in compute_index(spectrum, strongest.index, order).top(top):
+            spectrum = chosen.recover(design, values[part]).in_units(units).spectrum
+            for players in compute_index(spectrum, strongest.index, highest).top(top):
                 if players in counts:
                     counts[players] += 1
     shares = np.array(list(counts.values())) / resamples

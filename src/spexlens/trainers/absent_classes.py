@@ -12,6 +12,8 @@ import numpy as np
 
 from spexlens.core.masks import FloatArray, IntArray
 
+LEAST_PROBABILITY = 1e-6  # of a class no tree or neighbour votes for, before a logarithm
+
 
 def fill_absent(logits: FloatArray, counts: IntArray) -> FloatArray:
     """Set the logits of absent classes by Laplace's rule.

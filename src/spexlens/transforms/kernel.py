@@ -5,7 +5,8 @@ form. Write `phi_i` for the basis function of player i (`core.spectrum`), `rho_i
 
     k_i(x, x') = (1 + rho_i phi_i phi'_i) / (1 + rho_i) * exp(t w_i (phi_i + phi'_i))
     k(x, x')   = scale * prod_i k_i  +  linear * sum_i r_i phi_i phi'_i  +  constant
-                 +  sum_T variance_T * mean_{S in T} phi_S phi'_S,       r_i = rho_i / sum_j rho_j.
+                 +  sum_T variance_T * mean_{S in T} phi_S phi'_S        r_i = rho_i / sum_j rho_j
+                 +  sum_d variance_d * d(x) d(x').
 
 At p = 1/2 and tilt t = 0 the product is `exp(sum_i w_i (z_i z'_i - 1))`, the diffusion kernel of
 the hypercube (Kondor and Lafferty, ICML 2002) with one relevance w_i a player. A factor is a
@@ -26,8 +27,8 @@ from typing import Any
 
 import numpy as np
 
-from spexlens.core.masks import BoolArray, FloatArray, read_only
-from spexlens.core.spectrum import fourier_basis, keep_probabilities
+from spexlens.core.masks import BoolArray, FloatArray, keep_probabilities, read_only
+from spexlens.core.spectrum import fourier_basis
 from spexlens.core.supports import Supports, evaluate_terms, term_matrix
 from spexlens.errors import InvalidInputError
 
@@ -47,6 +48,36 @@ class ExtraTerms:
 
 
 @dataclass(frozen=True, eq=False)
+class Direction:
+    """A known function d, an unknown multiple of which is in the values.
+
+    Attributes
+    ----------
+    supports : Supports
+    coefficients : float array (K,)
+        Its Fourier coefficients, at the kernel's p.
+    variance : float
+        Prior variance of the multiple.
+    """
+
+    supports: Supports
+    coefficients: FloatArray
+    variance: float = 1.0
+
+    def values(self, masks: BoolArray, p: float | FloatArray) -> FloatArray:
+        """Compute `d(x)` of masks `(m, n)`: `(m,)`."""
+        basis = fourier_basis(masks, p)
+        return evaluate_terms(
+            self.supports, self.coefficients, basis.shape[1], lambda rows: basis[:, rows]
+        )
+
+    def at(self, supports: Supports) -> FloatArray:
+        """Return its coefficients of any sets, `(K,)`."""
+        found = self.supports.positions(supports)
+        return np.where(found >= 0, np.append(self.coefficients, 0.0)[found], 0.0)
+
+
+@dataclass(frozen=True, eq=False)
 class SpectralKernel:
     """Hyper-parameters of the kernel; see the module's equations.
 
@@ -62,6 +93,7 @@ class SpectralKernel:
     p : float or float array (n,), default 0.5
         Keep probability of the masks, and of the spectrum's basis.
     extras : tuple of ExtraTerms
+    directions : tuple of Direction
 
     Examples
     --------
@@ -77,6 +109,7 @@ class SpectralKernel:
     tilt: float = 0.0
     p: float | FloatArray = 0.5
     extras: tuple[ExtraTerms, ...] = ()
+    directions: tuple[Direction, ...] = ()
 
     def __post_init__(self) -> None:
         relevances = np.asarray(self.relevances, dtype=np.float64)
@@ -148,6 +181,9 @@ def gram(kernel: SpectralKernel, a: BoolArray, b: BoolArray) -> FloatArray:
     matrix = product_gram(kernel, a, b) + linear_gram(kernel, a, b)
     for extra in kernel.extras:
         matrix += extra.variance * extra_gram(extra.supports, a, b, kernel.p)
+    for direction in kernel.directions:
+        along = direction.values(a, kernel.p), direction.values(b, kernel.p)
+        matrix += direction.variance * np.outer(*along)
     return matrix
 
 
@@ -197,6 +233,8 @@ def gram_diagonal(kernel: SpectralKernel, masks: BoolArray) -> FloatArray:
         diagonal += evaluate_terms(
             extra.supports, weights, basis.shape[1], lambda rows: basis[:, rows] ** 2
         )
+    for direction in kernel.directions:
+        diagonal += direction.variance * direction.values(masks, kernel.p) ** 2
     return diagonal
 
 
@@ -206,6 +244,8 @@ def prior_variances(kernel: SpectralKernel, supports: Supports) -> FloatArray:
     variances = _plain_variances(kernel, supports)
     for group, part in supports.slices():
         variances[part] += empty * ratios[group].prod(axis=1)
+    for direction in kernel.directions:
+        variances += direction.variance * direction.at(supports) ** 2
     return variances
 
 
@@ -234,6 +274,9 @@ def covariances(kernel: SpectralKernel, masks: BoolArray, supports: Supports) ->
     if some.any():
         terms = term_matrix(supports.select(some), fourier_basis(masks, kernel.p))
         matrix[:, some] += terms * plain[some]
+    for direction in kernel.directions:
+        along = direction.variance * direction.values(masks, kernel.p)
+        matrix += np.outer(along, direction.at(supports))
     return matrix
 
 
@@ -249,7 +292,7 @@ def coefficients(
 
 
 def _plain_variances(kernel: SpectralKernel, supports: Supports) -> FloatArray:
-    """Prior variance from all but the product part, `(K,)`."""
+    """Prior variance from all but the product part and the directions, `(K,)`."""
     orders = supports.orders()
     plain = np.where(orders == 0, kernel.constant, 0.0)
     for group, part in supports.slices():

@@ -73,8 +73,9 @@ def strongest_terms(
         values.append(np.abs(read))
     families = [(level, np.zeros(len(level))) for level in levels] + [
         (group, np.zeros(len(group)))
-        for extra in kernel.extras
-        for group in extra.supports.groups
+        for supports in [part.supports for part in kernel.extras]
+        + [part.supports for part in kernel.directions]
+        for group in supports.groups
         if group.shape[1] <= max_order
     ]
     supports, _ = collect_terms(kernel.n, families)

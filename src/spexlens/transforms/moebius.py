@@ -15,8 +15,8 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
-from spexlens.core.masks import FloatArray, IntArray, read_only
-from spexlens.core.spectrum import FourierSpectrum, MoebiusSpectrum, keep_probabilities
+from spexlens.core.masks import FloatArray, IntArray, keep_probabilities, read_only
+from spexlens.core.spectrum import FourierSpectrum, MoebiusSpectrum
 from spexlens.core.supports import Supports, unique_rows
 from spexlens.errors import BlowUpError
 

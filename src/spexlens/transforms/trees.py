@@ -20,8 +20,8 @@ from itertools import combinations, islice
 
 import numpy as np
 
-from spexlens.core.masks import FloatArray, IntArray, read_only
-from spexlens.core.spectrum import FourierSpectrum, fourier_basis, keep_probabilities
+from spexlens.core.masks import FloatArray, IntArray, keep_probabilities, read_only
+from spexlens.core.spectrum import FourierSpectrum, fourier_basis
 from spexlens.core.supports import Supports, collect_terms, unique_rows
 from spexlens.errors import BlowUpError, InvalidInputError, shown
 from spexlens.transforms.tree_ensemble import TreeEnsemble

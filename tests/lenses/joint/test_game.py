@@ -38,7 +38,7 @@ class Echo:
 
 
 def strongest(game, order=2, **options):
-    found = sx.explain(game, 450, "kernelspex", rng=0, **options)
+    found = sx.explain(game, 300, "kernelspex", rng=0, **options)
     return across(found.interactions("FBII", order), game.lens.blocks)
 
 
@@ -152,7 +152,7 @@ def test_a_split_plot_finds_the_same_with_a_fraction_of_the_retrainings(triggere
     game, _ = words_game(0)
     design = sx.SplitPlot(game.players_of("data"), repeats=20)
     assert next(iter(strongest(game, design=design, batch_size=200))) == planted
-    assert game.subject.tally.subsets <= 450 / 5
+    assert game.subject.tally.subsets <= 300 / 5
 
 
 def test_groups_words_and_heads_meet_in_one_interaction():

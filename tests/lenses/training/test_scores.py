@@ -4,7 +4,8 @@ import numpy as np
 import pytest
 
 from spexlens.errors import InvalidInputError, UnknownNameError
-from spexlens.lenses.training.scores import LEAST_PROBABILITY, find_training_score
+from spexlens.lenses.training.scores import find_training_score
+from spexlens.trainers.absent_classes import LEAST_PROBABILITY
 from spexlens.trainers.base import TrainingData
 from tests.training_cases import line
 

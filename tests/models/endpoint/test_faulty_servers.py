@@ -142,8 +142,10 @@ def test_a_deadline_ends_requests_that_would_not(engine, monkeypatch):
 
 
 @pytest.mark.parametrize("times", [1, 2])
-def test_interruptions_end_a_run_against_a_server_that_drips(times, monkeypatch):
+def test_interruptions_end_a_run_against_a_server_that_drips(times, monkeypatch, request):
     monkeypatch.setattr("spexlens.core.time_limit.GRACE", 0.3)
+    before = signal.signal(signal.SIGINT, signal.default_int_handler)  # ignored in the background
+    request.addfinalizer(lambda: signal.signal(signal.SIGINT, before))
     with FaultyServer("drips the body", first=3) as server:
         game = game_of(server, timeout=60.0)
         waits = [0.3 + 0.1 * number for number in range(times)]

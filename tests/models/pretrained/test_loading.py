@@ -1,5 +1,7 @@
 """Loading models: the same values, other dtypes and devices, and what is wrong said."""
 
+import json
+
 import numpy as np
 import pytest
 import torch
@@ -136,3 +138,16 @@ def test_each_of_several_devices_gets_a_copy(tiny, folder):
     )
     with pytest.raises(InvalidInputError, match="at least one"):
         CausalLM.load(folder, device=[])
+
+
+def test_code_that_a_model_brings_is_not_run_and_nothing_is_asked(tmp_path, monkeypatch):
+    config = {
+        "model_type": "mine",
+        "auto_map": {"AutoConfig": "mine.Mine", "AutoModelForCausalLM": "mine.M"},
+    }
+    (tmp_path / "config.json").write_text(json.dumps(config))
+    (tmp_path / "mine.py").write_text(f"open({str(tmp_path / 'ran')!r}, 'w').close()")
+    monkeypatch.setattr("builtins.input", lambda *_: pytest.fail("a question was asked"))
+    with pytest.raises(InvalidInputError, match="brings code of its own, which is not run"):
+        CausalLM.load(tmp_path)
+    assert not (tmp_path / "ran").exists()

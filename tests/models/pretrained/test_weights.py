@@ -7,9 +7,13 @@ from importlib import metadata
 
 import numpy as np
 import pytest
+import torch
+from safetensors.torch import load_file
+from transformers import AutoConfig, AutoTokenizer
 
 from spexlens.errors import InvalidInputError, MissingModelError, SpexlensError, UnknownNameError
 from spexlens.models.pretrained import weights
+from spexlens.models.pretrained.causal_lm import CausalLM
 from spexlens.models.pretrained.encoder import Encoder
 from spexlens.models.zoo import load_model
 
@@ -222,11 +226,17 @@ def test_naming_models_loads_nothing_heavy():
 
 
 @pytest.fixture(scope="module")
-def lm(tmp_path_factory):
-    """SmolLM2, converted afresh and loaded."""
+def lm(smollm2, tmp_path_factory):
+    """SmolLM2 as it is converted afresh: the loaded one holds what the conversion writes."""
     folder = tmp_path_factory.mktemp("smollm2")
     weights._convert_smollm2(folder)
-    yield load_model(folder)
+    held, written = smollm2.model.state_dict(), load_file(folder / "model.safetensors")
+    assert held.keys() - written.keys() == {"lm_head.weight"}  # tied
+    assert all(torch.equal(held[name], weight) for name, weight in written.items())
+    config, own = AutoConfig.from_pretrained(folder).to_dict(), smollm2.model.config.to_dict()
+    assert {name for name in own if own[name] != config.get(name)} <= {"_name_or_path"}
+    yield CausalLM(smollm2.model, AutoTokenizer.from_pretrained(folder))
+    del written
     shutil.rmtree(folder)  # half a gigabyte, which pytest would keep for three runs
 
 

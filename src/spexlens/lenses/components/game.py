@@ -11,7 +11,7 @@ import numpy as np
 from spexlens.core.game import identity_of
 from spexlens.core.interventions import Interventions, Needs
 from spexlens.core.masks import BoolArray, FloatArray, IntArray, as_masks
-from spexlens.errors import InvalidInputError
+from spexlens.errors import InvalidInputError, NoDerivativeError
 from spexlens.lenses.base import LensGame
 from spexlens.lenses.components.questions import Question, as_questions
 from spexlens.lenses.components.scores import (
@@ -96,6 +96,28 @@ class GatedSubject:
         (gates,) = self.needs.take(interventions, self)
         values = self.runner.run(gates, self.score.values)[:, :, 0]
         return np.column_stack([values.mean(axis=1), values])
+
+    @property
+    def sensitivity_cost(self) -> int:
+        """Three ablations: a pass forward and one back take no longer; 0 without a derivative."""
+        return 3 if self.score.smooth else 0
+
+    def sensitivities(self, interventions: Interventions, /) -> FloatArray:
+        """Return derivatives `(m, sites)` of the mean over the questions by every gate.
+
+        Raises
+        ------
+        NoDerivativeError
+            For a score without one, or a model that autograd cannot pass through.
+        """
+        if not self.score.smooth:
+            raise NoDerivativeError(
+                f"the score is {self.score.description!r}, which changes by jumps and has no "
+                "derivative; needed one such as 'margin', 'log-probability', 'kl' or 'loss'."
+            )
+        (gates,) = self.needs.take(interventions, self)
+        mean: FloatArray = self.runner.slopes(gates, self.score.values).mean(axis=1)
+        return mean
 
     def describe(self, interventions: Interventions, /) -> dict[str, Any]:
         """Tell model, score, what absent components become, and prompts; nothing is run."""

@@ -71,4 +71,4 @@ class ProbeScore:
         digest = hashlib.sha256(content).hexdigest()
         facts = {"score": "probe", "accuracy": self.accuracy, "content": digest}
         told = "share of texts on the right side" if self.accuracy else "margin of a probe"
-        return QuestionScore(told, facts, readout)
+        return QuestionScore(told, facts, readout, smooth=not self.accuracy)

@@ -6,7 +6,7 @@ The scores in words; what they read off a pass stands in `spexlens.lenses.compon
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import TYPE_CHECKING, Any, ClassVar, Protocol, cast, runtime_checkable
 
 from spexlens.core.masks import FloatArray
@@ -52,11 +52,14 @@ class QuestionScore:
         What it depends on beside the model and the questions.
     readout : callable
         Reads `(b, 1)`.
+    smooth : bool, default True
+        Whether it has a derivative; a share of right answers has none.
     """
 
     description: str
     facts: Mapping[str, Any]
     readout: Readout = field(repr=False)
+    smooth: bool = True
 
     def values(self, model: Any, ids: Any, numbers: Sequence[int], /) -> Any:
         """Read a tensor `(b, 1)` off token ids `(b, t)` and the numbers of their questions."""
@@ -94,7 +97,7 @@ class AnswerAccuracy:
         from spexlens.lenses.components.readouts import answer_accuracy
 
         answers = _answers(self, model, questions)
-        return _made(self, answer_accuracy(answers))
+        return replace(_made(self, answer_accuracy(answers)), smooth=False)
 
 
 @dataclass(frozen=True)

@@ -132,7 +132,7 @@ def _hiding(pieces: PromptLens, subject: ScoredLM | ScoredClassifier) -> LensGam
         return LensGame(lens, Attending(subject, HiddenFromClassifier))
     if isinstance(model, CausalLM):
         lens = _attention(pieces, model)
-        check_hiding(model)
+        check_hiding(model, pieces.prompt)
         return LensGame(lens, Attending(subject, hidden_from))
     raise InvalidInputError(
         f"{model.name} is a {type(model).__name__}, whose attention is out of reach; needed a "

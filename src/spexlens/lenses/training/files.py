@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import codecs
 import re
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
@@ -124,8 +125,11 @@ def read_csv(
     for column in (label, text, group, *drop):
         if column is not None and column not in frame.columns:
             raise InvalidInputError(
-                f"{path} has no column {column!r}; it has {', '.join(map(repr, frame.columns))}."
+                f"{path} has no column {column!r}; it has {', '.join(map(repr, frame.columns))}. "
+                "Columns are told apart by commas, not semicolons or tabs."
             )
+    if not len(frame):
+        raise InvalidInputError(f"{path} has a header and no rows; needed examples below it.")
     for column in (label, text, group):
         if column is not None:
             _refuse_empty(frame[column], path)
@@ -154,17 +158,27 @@ def _cells(path: Path) -> pd.DataFrame:
     """Every cell of a CSV file as the text that stands there."""
     import pandas as pd
 
+    options: dict[str, Any] = {
+        "dtype": str, "keep_default_na": False, "index_col": False, "encoding": "utf-8-sig",
+    }  # fmt: skip
     try:
-        return pd.read_csv(
-            path, dtype=str, keep_default_na=False, index_col=False, encoding="utf-8-sig"
-        )
+        header = pd.read_csv(path, header=None, nrows=1, **options)
+        frame: pd.DataFrame = pd.read_csv(path, **options)
     except UnicodeDecodeError as error:
+        wide = path.read_bytes()[:2] in (codecs.BOM_UTF16_LE, codecs.BOM_UTF16_BE)
         raise InvalidInputError(
             f"{path} is not in UTF-8 ({error.reason} at byte {error.start}); save it as UTF-8, for "
-            "example with iconv -f latin1 -t utf-8."
+            f"example with iconv -f {'utf-16' if wide else 'latin1'} -t utf-8."
         ) from error
     except (ValueError, OSError) as error:  # pandas' parser errors are ValueErrors
         raise InvalidInputError(f"{path} cannot be read as CSV: {error}.") from error
+    names = header.iloc[0].tolist()
+    if twice := sorted({name for name in names if names.count(name) > 1}):
+        raise InvalidInputError(
+            f"{path} has the columns {', '.join(map(repr, twice))} more than once; needed a name "
+            "of its own for each. Rename or delete them."
+        )
+    return frame
 
 
 def _refuse_empty(column: pd.Series[str], path: Path) -> None:
@@ -203,9 +217,9 @@ def _feature_columns(
                 used[name] = numbers
         elif not np.isnan(_as_numbers(column.str.replace(",", ".", regex=False))).any():
             raise InvalidInputError(
-                f"column {name!r} of {path} has decimal commas, the first is "
-                f"{column.iloc[other[0]]!r} in row {other[0]}; write them as points, or leave the "
-                "column out (drop, --drop)."
+                f"column {name!r} of {path} has thousands or decimal commas, the first is "
+                f"{column.iloc[other[0]]!r} in row {other[0]}; write decimal commas as points and "
+                "thousands without any, or leave the column out (drop, --drop)."
             )
         elif len(other) < len(column) / 2:
             raise InvalidInputError(

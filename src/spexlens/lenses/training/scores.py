@@ -17,9 +17,8 @@ from spexlens.core.masks import FloatArray, IntArray
 from spexlens.core.tables import Table
 from spexlens.errors import InvalidInputError, UnknownNameError
 from spexlens.lenses.score import NamedScore
+from spexlens.trainers.absent_classes import LEAST_PROBABILITY
 from spexlens.trainers.base import OutputKind, TrainingData
-
-LEAST_PROBABILITY = 1e-6  # of a class no tree or neighbour votes for, before a logarithm
 
 OfOutputs = Callable[[FloatArray, TrainingData], FloatArray]
 """From a trainer's outputs `(m, q, c)` and the data with the test points to values `(m, q)`."""

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Iterable
 from dataclasses import dataclass
 from typing import Any
@@ -14,15 +15,25 @@ except ImportError as error:
     raise MissingExtraError("finding a model's components", "torch", "llm") from error
 
 # Output projections of attention and MLP within a layer: Llama, Qwen, Mistral, Gemma, Phi-3; GPT-2,
-# GPT-J, Phi; GPT-NeoX, Bloom, Falcon; OPT, BART; BERT, RoBERTa; DistilBERT; LFM2.
+# GPT-J, Phi; GPT-NeoX, Bloom, Falcon; OPT, BART; BERT, RoBERTa; DistilBERT; LFM2;
+# Qwen3-Next.
 ATTENTION = (
     "self_attn.o_proj", "attn.c_proj", "attn.out_proj", "self_attn.dense", "attention.dense",
     "self_attention.dense", "self_attn.out_proj", "attention.output.dense", "attention.out_lin",
+    "linear_attn.out_proj", "attn.Wo",
 )  # fmt: skip
 MLP = (
     "mlp.down_proj", "mlp.c_proj", "mlp.fc_out", "mlp.fc2", "mlp.dense_4h_to_h", "fc2",
-    "output.dense", "ffn.lin2", "feed_forward.w2",
+    "output.dense", "ffn.lin2", "feed_forward.w2", "feed_forward.down_proj", "mlp.Wo",
+    "ffn.down_proj", "mlp_block.down_proj", "mixer.down_proj",
 )  # fmt: skip
+# Whole blocks, of experts for the most part, whose output is no single projection's.
+EXPERTS = ("mlp", "feed_forward", "block_sparse_moe", "mixer")
+_INWARD = re.compile(r"(in|w?[qkv]|kv|qkv|z|gate?|[abgr])(_|$)", re.IGNORECASE)  # into attention
+# What attention modules call the columns of one head of their output, and the heads that keys have:
+# those of gated delta rules, of latent attention, and all others.
+_HEAD_SIZES = ("head_v_dim", "v_head_dim", "head_dim", "head_size")
+_KEY_HEADS = ("num_k_heads", "num_key_value_heads", "num_kv_heads")
 
 
 @dataclass(frozen=True)
@@ -35,6 +46,8 @@ class Block:
     module : str
     attention, mlp : str or None
         The output projections.
+    experts : str or None
+        The block in the place of an MLP which has no single output projection.
     head_size, heads, kv_heads, neurons : int
         Columns of one head, and how many there are; 0 without the part.
     """
@@ -43,6 +56,7 @@ class Block:
     module: str
     attention: str | None
     mlp: str | None
+    experts: str | None
     head_size: int
     heads: int
     kv_heads: int
@@ -53,8 +67,8 @@ def find_blocks(model: Any) -> tuple[Block, ...]:
     """Find the layers of a transformers model and the parts of each.
 
     Layers are the list of modules as long as the config says; the output projections are found by
-    name, or, under an unknown name, as the last linear layer of the layer's only attention module
-    that maps to the hidden size.
+    name, or, in a module of an unknown name, as the last linear layer of the layer's only attention
+    module that maps to the hidden size and is not called like an input of attention.
 
     Parameters
     ----------
@@ -95,17 +109,20 @@ def find_blocks(model: Any) -> tuple[Block, ...]:
 def _block(config: Any, layer: int, name: str, module: torch.nn.Module) -> Block:
     attention = _projection(module, ATTENTION) or _attention_by_shape(module, config)
     mlp = _projection(module, MLP)
-    heads = int(getattr(config, "num_attention_heads", 0) or 0)
+    experts = None if mlp is not None else _experts(module)
     width = 0 if attention is None else _width_in(module.get_submodule(attention))
-    if attention is None or heads == 0 or width % heads:
-        attention, heads, width = None, 0, 0
-    kv_heads = int(getattr(config, "num_key_value_heads", None) or heads) if heads else 0
+    size = 0 if attention is None else _head_size(module, attention, config, width)
+    heads = width // size if size else 0
+    if heads == 0:
+        attention = None
+    kv_heads = 0 if attention is None else _key_heads(module, attention, config, heads)
     return Block(
         layer=layer,
         module=name,
         attention=None if attention is None else f"{name}.{attention}",
         mlp=None if mlp is None else f"{name}.{mlp}",
-        head_size=width // heads if heads else 0,
+        experts=None if experts is None else f"{name}.{experts}",
+        head_size=size,
         heads=heads,
         kv_heads=kv_heads,
         neurons=0 if mlp is None else _width_in(module.get_submodule(mlp)),
@@ -115,6 +132,37 @@ def _block(config: Any, layer: int, name: str, module: torch.nn.Module) -> Block
 def _projection(module: torch.nn.Module, names: Iterable[str]) -> str | None:
     known = dict(module.named_modules())
     return next((name for name in names if name in known and _width_in(known[name])), None)
+
+
+def _experts(module: torch.nn.Module) -> str | None:
+    """Find the block of experts, or another one without a known output projection."""
+    children = dict(module.named_children())
+    for name in EXPERTS:
+        parts = [part for part, _ in children[name].named_children()] if name in children else []
+        if parts and (name != "mixer" or "experts" in parts):
+            return name
+    return None
+
+
+def _head_size(module: torch.nn.Module, attention: str, config: Any, width: int) -> int:
+    """Count the columns of a head that go into the projection; 0 where they cannot be told.
+
+    The attention module knows best, as layers of one model may have other numbers of heads.
+    """
+    parent = module.get_submodule(attention.rpartition(".")[0])
+    sizes = (getattr(parent, name, None) for name in _HEAD_SIZES)
+    heads = int(getattr(config, "num_attention_heads", 0) or 0)
+    told = [size for size in sizes if isinstance(size, int) and size and width % size == 0]
+    size = told[0] if told else width // heads if heads and width % heads == 0 else 0
+    # Differential attention subtracts one softmax from another: two heads give one output.
+    return 2 * size if hasattr(parent, "lambda_q1") and width % (2 * size or 1) == 0 else size
+
+
+def _key_heads(module: torch.nn.Module, attention: str, config: Any, heads: int) -> int:
+    """Count the key and value heads; as many as heads where they do not divide these."""
+    parent = module.get_submodule(attention.rpartition(".")[0])
+    told = [getattr(owner, name, None) for owner in (parent, config) for name in _KEY_HEADS]
+    return next((n for n in told if isinstance(n, int) and n and heads % n == 0), heads)
 
 
 def _attention_by_shape(module: torch.nn.Module, config: Any) -> str | None:
@@ -130,7 +178,9 @@ def _attention_by_shape(module: torch.nn.Module, config: Any) -> str | None:
     linears = [
         f"{parent}.{name}" if name else parent
         for name, part in module.get_submodule(parent).named_modules()
-        if _width_in(part) and _width_out(part) == config.hidden_size
+        if _width_in(part)
+        and _width_out(part) == config.hidden_size
+        and not any(map(_INWARD.match, name.split(".")))
     ]
     return linears[-1] if linears else None
 

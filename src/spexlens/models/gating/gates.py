@@ -139,7 +139,8 @@ def gate(
     """
     if rescale:
         kept = gates.sum(dim=1, keepdim=True)
-        gates = torch.where(kept > 0, gates * (gates.shape[1] / kept), gates)
+        # Not divided by 0 where nothing is kept: the derivative of what is not taken would be NaN.
+        gates = gates * torch.where(kept > 0, gates.shape[1] / torch.where(kept > 0, kept, 1), 1)
 
     def edit(x: torch.Tensor, base: torch.Tensor | None) -> torch.Tensor:
         shape = x.shape

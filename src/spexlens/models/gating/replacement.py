@@ -50,7 +50,7 @@ class Replacement:
     def at(self, point: int, prompts: Sequence[int]) -> torch.Tensor | None:
         """Give what replaces point number `point` in a batch of rows of these prompts."""
         if self.kind == MEAN:
-            return self.means[point]
+            return self.means[point].clone()  # a copy, as autograd may hold it
         if self.kind == RESAMPLE:
             return torch.stack([self.samples[prompt][point] for prompt in prompts])
         return None

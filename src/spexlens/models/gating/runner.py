@@ -27,6 +27,7 @@ from spexlens.models.gating.replacement import (
 )
 from spexlens.models.gating.sites import Site
 from spexlens.models.running.batching import right_padded
+from spexlens.models.running.derivatives import slopes
 from spexlens.models.running.passes import Passes
 from spexlens.models.running.workers import Run
 
@@ -81,6 +82,36 @@ class GatedRunner:
         values = self._run(self.sequences, gates, pairs, readout, lambda: self.early, padded=False)
         return values.reshape(len(gates), count, -1)
 
+    def slopes(self, gates: FloatArray, readout: Readout) -> FloatArray:
+        """Compute the derivatives of what is read first of every prompt, by every gate.
+
+        With autograd for as long as it runs, the weights fixed; nothing of it is left afterwards.
+
+        Parameters
+        ----------
+        gates : float array (m, sites)
+            Where to differentiate.
+        readout : callable
+
+        Returns
+        -------
+        float array (m, P, sites)
+
+        Raises
+        ------
+        NoDerivativeError
+            Where autograd cannot pass through the model or the readout.
+        """
+        count = len(self.sequences)
+        if not len(gates):
+            return np.zeros((0, count, len(self.sites)))
+        pairs = [(number, row) for row in range(len(gates)) for number in range(count)]
+        slopes = self._run(
+            self.sequences, gates, pairs, readout, lambda: self.early, padded=False,
+            derivatives=True,
+        )  # fmt: skip
+        return slopes.reshape(len(gates), count, len(self.sites))
+
     def run_rows(
         self,
         sequences: Sequence[Sequence[int]],
@@ -132,8 +163,12 @@ class GatedRunner:
         find_early: Callable[[], EarlyLayers | None],
         *,
         padded: bool,
+        derivatives: bool = False,
     ) -> FloatArray:
-        """Read pairs of a sequence and a row of gates, given by number: `(len(pairs), k)`."""
+        """Read pairs of a sequence and a row of gates, given by number: `(len(pairs), k)`.
+
+        With `derivatives`, those of the first that is read, by every gate.
+        """
         model = self.passes.model
         if gates.ndim != 2 or gates.shape[1] != len(self.sites):
             raise InvalidInputError(
@@ -142,16 +177,21 @@ class GatedRunner:
             )
         refuse_unfit(model)
         points = hook_points(self.sites)
-        tensor = torch.tensor(np.asarray(gates), dtype=torch.float32, device=model.device)
+        with torch.inference_mode(False):
+            tensor = torch.tensor(np.asarray(gates), dtype=torch.float32, device=model.device)
 
         def values(batch: list[int], early: EarlyLayers | None) -> list[FloatArray]:
             numbers = [pairs[place][0] for place in batch]
             own = tensor[[pairs[place][1] for place in batch]]
             rows = [sequences[number] for number in numbers]
             without = nullcontext() if early is None else early.left_out(model, rows)
-            with without, edited(model, self._edits(points, own, numbers)):
-                read = readout(model, right_padded(rows, 0, model.device), numbers)
-            return list(read.double().cpu().numpy())
+
+            def read() -> torch.Tensor:
+                with without, edited(model, self._edits(points, own, numbers)):
+                    return readout(model, right_padded(rows, 0, model.device), numbers)
+
+            found = slopes(own.requires_grad_(), read) if derivatives else read()
+            return list(found.double().cpu().numpy())
 
         @contextmanager
         def session(_: Any) -> Iterator[Run[FloatArray]]:
@@ -159,7 +199,8 @@ class GatedRunner:
             yield lambda batch: values(batch, early)
 
         lengths = [len(sequences[number]) for number, _ in pairs]
-        return np.stack(self.passes.run(lengths, session, padded=padded))
+        results = self.passes.run(lengths, session, padded=padded, derivatives=derivatives)
+        return np.stack(results)
 
     def _edits(
         self, points: Sequence[HookPoint], gates: torch.Tensor, numbers: Sequence[int]

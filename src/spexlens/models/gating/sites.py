@@ -78,11 +78,14 @@ def kv_groups(model: Any, layers: Iterable[int] | None = None) -> tuple[Site, ..
 
 
 def mlps(model: Any, layers: Iterable[int] | None = None) -> tuple[Site, ...]:
-    """List the MLP blocks "L3.MLP": what their output projection gives."""
+    """List the MLP blocks "L3.MLP": what they add, be it one projection or a mixture of experts.
+
+    Of experts, router, shared and routed ones are one site; single experts are `modules`.
+    """
     sites = (
-        Site(f"L{block.layer}.MLP", block.layer, block.mlp, OUTPUT)
+        Site(f"L{block.layer}.MLP", block.layer, module, OUTPUT)
         for block in _blocks(model, layers)
-        if block.mlp is not None
+        if (module := block.mlp or block.experts) is not None
     )
     return _some(model, "MLP output projection", MLP, sites)
 
@@ -172,7 +175,7 @@ SITES = Table(
             "attention heads such as L3.H5, what each gives to the output projection",
         ),
         NamedSites("kv", kv_groups, "heads that share a key and value head, L3.KV1"),
-        NamedSites("mlps", mlps, "MLPs, L3.MLP, what the output projection gives"),
+        NamedSites("mlps", mlps, "MLPs, L3.MLP, or blocks of experts, what they give"),
         NamedSites("layers", layers, "layers, L3, what each adds; an absent one is skipped"),
     ],
 )

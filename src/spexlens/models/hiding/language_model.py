@@ -21,6 +21,10 @@ except ImportError as error:
     raise MissingExtraError("hiding tokens from attention", "torch", "llm") from error
 
 
+_SHORTEST = 4  # tokens of the prompt on which a model is tried
+_FULL, _SLIDING = "full_attention", "sliding_attention"  # transformers' names of kinds of layers
+
+
 @dataclass(frozen=True, eq=False)
 class HiddenTokens:
     """Runs equal sequences, row i of them without some of its tokens in sight: a `Reader`.
@@ -63,7 +67,7 @@ class HiddenTokens:
         def run(model: Any, batch: list[int]) -> list[FloatArray]:
             inputs = torch.tensor([ids] * len(batch), device=model.device)
             columns = torch.arange(len(ids) - tokens, len(ids), device=model.device)
-            mask = _additive(visible[batch], model)
+            mask = _masks(visible[batch], model)
             outputs = outputs_at(model, inputs, columns.expand(len(batch), -1), mask=mask)
             return list(read(outputs).cpu().double().numpy())
 
@@ -86,27 +90,28 @@ def hidden_from(lm: CausalLM, visible: BoolArray) -> CausalLM:
     return lm.read_by(HiddenTokens(lm.passes, visible))
 
 
-def check_hiding(lm: CausalLM) -> None:
-    """Refuse a model that does not read a mask of four dimensions as it is meant.
+def check_hiding(lm: CausalLM, prompt: str) -> None:
+    """Refuse a model that does not read this prompt's mask of four dimensions as it is meant.
 
-    Four tokens are run plainly, with a mask that hides none, and with one that hides the second,
-    which a model whose layers look back in another way than attention still sees.
+    The prompt is run plainly, with a mask that hides none, and with one that hides the last token
+    but one, which a model whose layers look back in another way than attention still sees. Windows,
+    chunks and sparse attention show themselves only at a prompt's own length.
     """
-    ids = torch.tensor([[0, 1, 2, 3]], device=lm.model.device)
-    hidden = np.ones((1, 4), dtype=bool)
-    hidden[0, 1] = False
+    ids = torch.tensor([lm.encode(prompt)], device=lm.model.device)
+    if ids.shape[1] < _SHORTEST:
+        ids = torch.arange(_SHORTEST, device=lm.model.device)[None]
+    all_seen = np.ones((1, ids.shape[1]), dtype=bool)
+    hidden, exchanged = all_seen.copy(), ids.clone()
+    hidden[0, -2] = False
+    exchanged[0, -2] = (ids[0, -2] + 1) % lm.model.get_input_embeddings().num_embeddings
     with torch.inference_mode(), evaluating(lm.model):
         try:
             plain = lm.model(input_ids=ids).logits[0, -1]
             shown, without, other = (
-                lm.model(input_ids=tokens, attention_mask=_additive(row, lm.model)).logits[0, -1]
-                for tokens, row in (
-                    (ids, np.ones((1, 4), dtype=bool)),
-                    (ids, hidden),
-                    (ids + torch.tensor([[0, 1, 0, 0]], device=ids.device), hidden),
-                )
+                lm.model(input_ids=tokens, attention_mask=_masks(seen, lm.model)).logits[0, -1]
+                for tokens, seen in ((ids, all_seen), (ids, hidden), (exchanged, hidden))
             )
-        except (RuntimeError, ValueError, TypeError, IndexError) as error:
+        except (RuntimeError, ValueError, TypeError, IndexError, KeyError, AttributeError) as error:
             raise InvalidInputError(
                 f"{lm.name} takes no attention mask of four dimensions ({error}); use "
                 "absent='remove' or 'replace'."
@@ -115,16 +120,37 @@ def check_hiding(lm: CausalLM) -> None:
     same = bool((plain - shown).abs().max() <= near and (without - other).abs().max() <= near)
     if not same or bool((plain - without).abs().max() == 0):
         raise InvalidInputError(
-            f"{lm.name} does not hide tokens as its attention mask asks (a recurrent or windowed "
-            "model, perhaps); use absent='remove' or 'replace'."
+            f"{lm.name} does not read {ids.shape[1]} tokens as its attention mask asks (a "
+            "recurrent model, perhaps, or one whose attention leaves out what is far); use "
+            "absent='remove' or 'replace'."
         )
 
 
-def _additive(visible: BoolArray, model: Any) -> torch.Tensor:
-    """`(m, 1, t, t)`: 0 where a token attends, the least finite number elsewhere."""
+def _masks(visible: BoolArray, model: Any) -> torch.Tensor | dict[str, torch.Tensor]:
+    """Masks `(m, 1, t, t)`: 0 where a token attends, the least finite number elsewhere.
+
+    Where the prompt is longer than the model's sliding window, layers with the window have a mask
+    of their own, by the names of transformers' `layer_types`.
+    """
     size = visible.shape[1]
     seen = np.tril(np.ones((size, size), dtype=bool)) & visible[:, None, :]
-    seen |= np.eye(size, dtype=bool)  # a row that sees nothing would be NaN
+    config = model.config.get_text_config()
+    window = getattr(config, "sliding_window", None)
+    if window is None or size <= window:
+        return _additive(seen, model)
+    near = np.subtract.outer(np.arange(size), np.arange(size)) < window
+    masks = {_FULL: seen, _SLIDING: seen & near}
+    kinds = set(getattr(config, "layer_types", None) or [_SLIDING])
+    if kinds == {_SLIDING}:
+        return _additive(masks[_SLIDING], model)
+    if _SLIDING not in kinds:
+        return _additive(seen, model)
+    return {kind: _additive(mask, model) for kind, mask in masks.items()}
+
+
+def _additive(seen: BoolArray, model: Any) -> torch.Tensor:
+    """Write which tokens `(m, t, t)` each attends to, itself always, as a mask `(m, 1, t, t)`."""
+    seen = seen | np.eye(seen.shape[1], dtype=bool)  # a row that sees nothing would be NaN
     least = torch.finfo(model.dtype).min
     mask = torch.zeros(seen.shape, dtype=model.dtype).masked_fill(torch.from_numpy(~seen), least)
     return mask[:, None].to(model.device)

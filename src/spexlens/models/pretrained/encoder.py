@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import json
 from collections.abc import Sequence
 from dataclasses import dataclass
+from pathlib import Path
 from typing import Any
 
 from spexlens.core.masks import BoolArray, FloatArray
@@ -32,11 +34,38 @@ class Encoder(Pretrained):
 
     kind = ENCODER
 
+    @property
+    def max_tokens(self) -> int | None:
+        """The longest text: that of the model's positions, or less where its own settings say so.
+
+        Sentence encoders have a file with the length that they were trained on, at which
+        sentence-transformers cuts.
+        """
+        limits = [super().max_tokens, _trained_length(self.model)]
+        return min((limit for limit in limits if limit is not None), default=None)
+
+    def cut(self, texts: Sequence[str]) -> list[list[int]]:
+        """Give the token ids of texts, cut at `max_tokens`; the special ones stay."""
+        limit = self.max_tokens
+        ids: list[list[int]] = self.tokenizer(
+            list(texts), truncation=limit is not None, max_length=limit, verbose=False
+        )["input_ids"]
+        return ids
+
     def token_embeddings(
         self, sequences: Sequence[Sequence[int]], visible: BoolArray | None = None
     ) -> FloatArray:
         """Compute embeddings `(m, d)` of token ids; of t each, `visible` `(m, t)` are read."""
         return read_masked(self.passes, self.filler, sequences, pooled, visible)
+
+
+def _trained_length(model: Any) -> int | None:
+    """Read the `max_seq_length` that lies beside a sentence encoder's weights."""
+    path = Path(getattr(model.config, "name_or_path", "") or "") / "sentence_bert_config.json"
+    if not path.is_file():
+        return None
+    length = json.loads(path.read_text("utf-8")).get("max_seq_length")
+    return length if isinstance(length, int) and length > 0 else None
 
 
 def embeddings(encoder: Encoder, texts: Sequence[str]) -> FloatArray:

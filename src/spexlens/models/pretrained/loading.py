@@ -95,6 +95,11 @@ CLASSIFIER = Kind(
 )
 
 
+_OWN_CODE = {
+    "trust_remote_code": False
+}  # left open, transformers asks on standard input, and runs it
+
+
 def load_pretrained(
     kind: Kind,
     name_or_path: str | Path,
@@ -115,15 +120,21 @@ def load_pretrained(
     _check_hub(source)
     try:
         with _quiet(source):
-            config = transformers.AutoConfig.from_pretrained(source)
+            config = transformers.AutoConfig.from_pretrained(source, **_OWN_CODE)
             _refuse(kind, source, config, kind.by_config(config))
-            tokenizer = transformers.AutoTokenizer.from_pretrained(source)
+            tokenizer = transformers.AutoTokenizer.from_pretrained(source, **_OWN_CODE)
             model, report = getattr(transformers, kind.auto_class).from_pretrained(
-                source, dtype=chosen_dtype, output_loading_info=True
+                source, dtype=chosen_dtype, output_loading_info=True, **_OWN_CODE
             )
     except InvalidInputError:
         raise
     except (OSError, ValueError, KeyError) as error:
+        if "trust_remote_code" in str(error):
+            raise InvalidInputError(
+                f"{source!r} brings code of its own, which is not run. Read it, load the model "
+                "with transformers yourself, and give it to the class, such as "
+                "spexlens.models.CausalLM(model, tokenizer)."
+            ) from error
         if "Unrecognized configuration class" in str(error):  # and a list of all others
             _refuse(kind, source, config, f"transformers has none of the kind {config.model_type}")
         raise InvalidInputError(

@@ -131,3 +131,17 @@ def evaluating(model: torch.nn.Module) -> Iterator[None]:
     finally:
         for module in training:
             module.training = True
+
+
+@contextmanager
+def differentiating(model: torch.nn.Module) -> Iterator[None]:
+    """Let autograd run within the block, the weights fixed; both are as before after it."""
+    trained = [weight for weight in model.parameters() if weight.requires_grad]
+    with torch.inference_mode(False), torch.enable_grad():
+        for weight in trained:
+            weight.requires_grad_(False)
+        try:
+            yield
+        finally:
+            for weight in trained:
+                weight.requires_grad_(True)

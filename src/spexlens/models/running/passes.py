@@ -9,7 +9,7 @@ from threading import RLock
 from typing import Any
 
 from spexlens.errors import InvalidInputError, MissingExtraError
-from spexlens.models.running.batching import batches, evaluating
+from spexlens.models.running.batching import batches, differentiating, evaluating
 from spexlens.models.running.prepacked import PackedLinears
 from spexlens.models.running.ways import PLAIN, Ways, find_ways, pads_alike
 from spexlens.models.running.workers import Result, Run, TokenLimit, run_batches
@@ -36,6 +36,8 @@ class PassState:
     ----------
     lock, limit, packed, compiled
         For `Passes`.
+    backward : TokenLimit
+        Of passes with derivatives, which hold every layer's activations.
     ways : Ways, optional
         Of a language model.
     pads : bool
@@ -48,6 +50,7 @@ class PassState:
 
     lock: Any = field(default_factory=RLock)
     limit: TokenLimit = field(default_factory=TokenLimit)
+    backward: TokenLimit = field(default_factory=TokenLimit)
     ways: Ways | None = None
     pads: bool = True
     padding: float = 0.0
@@ -114,6 +117,7 @@ class Passes:
         *,
         padded: bool,
         max_rows: int | None = None,
+        derivatives: bool = False,
     ) -> list[Result]:
         """Gather the results of all rows, run in batches in eval and inference mode.
 
@@ -127,21 +131,22 @@ class Passes:
             Whether a batch may hold rows of different lengths.
         max_rows : int, optional
             Bound on the rows of a batch.
+        derivatives : bool, default False
+            Whether to run with autograd instead, the weights fixed.
         """
+        limit = self.state.backward if derivatives else self.state.limit
 
         @contextmanager
         def ready(model: Any) -> Iterator[Run[Result]]:
-            with (
-                torch.inference_mode(),
-                evaluating(model),
-                self._packed(model),
-                session(model) as run,
-            ):
+            mode = differentiating(model) if derivatives else torch.inference_mode()
+            packed = nullcontext() if derivatives else self._packed(model)
+            with mode, evaluating(model), packed, session(model) as run:
                 yield run
 
         with self.state.lock:
-            packed = batches(lengths, self.tokens, padded=padded, max_rows=max_rows)
-            return run_batches(self.models, packed, lengths, self.state.limit, ready)
+            tokens = limit.bound(self.tokens)
+            packed = batches(lengths, tokens, padded=padded, max_rows=max_rows)
+            return run_batches(self.models, packed, lengths, limit, ready)
 
     def ways(self, sequences: Sequence[Sequence[int]], tokens: int = 1) -> Ways:
         """Tell what a language model allows for reading the last `tokens` tokens of some sequences.

@@ -63,7 +63,7 @@ def outputs_at(
     input_ids: torch.Tensor,
     columns: torch.Tensor,
     past: Any = None,
-    mask: torch.Tensor | None = None,
+    mask: torch.Tensor | dict[str, torch.Tensor] | None = None,
 ) -> Outputs:
     """Run a batch and read it at some columns, other ones in each row.
 
@@ -78,8 +78,8 @@ def outputs_at(
         Where to read.
     past : transformers.Cache, optional
         What came before; see `spexlens.models.running.prefix`.
-    mask : tensor, optional
-        The attention mask; by default a causal model's own.
+    mask : tensor or dict of them, optional
+        The attention mask, or that of each kind of layer; by default a causal model's own.
     """
     rows = torch.arange(len(input_ids), device=input_ids.device)[:, None]
     head = model.get_output_embeddings()

@@ -126,7 +126,7 @@ def _attempt(run: Run[Result], batch: list[int]) -> Sequence[Result] | None:
     try:
         return run(batch)
     except (RuntimeError, MemoryError) as error:
-        if not _out_of_memory(error):
+        if not out_of_memory(error):
             raise
         if len(batch) == 1:
             raise SpexlensError(
@@ -137,7 +137,8 @@ def _attempt(run: Run[Result], batch: list[int]) -> Sequence[Result] | None:
     return None
 
 
-def _out_of_memory(error: Exception) -> bool:
+def out_of_memory(error: Exception) -> bool:
+    """Tell whether an error says that memory did not suffice."""
     # Only CUDA has an error of its own; other devices and the CPU say it in words.
     words = ("out of memory", "can't allocate memory", "not enough memory")
     return isinstance(error, (torch.OutOfMemoryError, MemoryError)) or any(

@@ -4,7 +4,9 @@ const MINUS = "\u2212";
 
 /** A number with its sign and four significant digits. */
 function signed(value, digits = 4) {
-  const text = Math.abs(value) < 1e-12 ? "0" : String(Number(Math.abs(value).toPrecision(digits)));
+  const rounding = 1e-12 * data.range[1] - 1e-12 * data.range[0];
+  const size = Math.abs(value);
+  const text = size <= rounding ? "0" : String(Number(size.toPrecision(digits)));
   return (value < 0 ? MINUS : "+") + text;
 }
 
