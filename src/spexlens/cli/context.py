@@ -9,10 +9,10 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 from rich.console import Console
-from rich.markup import escape
 
 from spexlens.cli.options import RunOptions, read_text, with_options
 from spexlens.cli.running import check_options, consoles, explain_and_show, loading
+from spexlens.cli.terminal import escape
 from spexlens.core.decimals import decimals
 from spexlens.errors import InvalidInputError
 

@@ -11,7 +11,6 @@ from typing import Annotated, Any
 import numpy as np
 import typer
 from rich.console import Console
-from rich.markup import escape
 from rich.table import Table
 
 from spexlens.ablation.evaluate import evaluate
@@ -19,6 +18,7 @@ from spexlens.cli.config import write_config
 from spexlens.cli.options import RunOptions, with_options
 from spexlens.cli.paid import values_kept
 from spexlens.cli.running import asked, check_options, consoles, explained, show, with_removal
+from spexlens.cli.terminal import escape
 from spexlens.core.decimals import decimals
 from spexlens.errors import InvalidInputError, UnknownNameError
 from spexlens.explanation.explain import fit
@@ -194,7 +194,8 @@ def _print_plan(console: Console, game: LensGame) -> None:
     plan = game.describe()
     console.print(
         f"[bold]Plan[/bold]     {plan['players']} players among {plan['examples']} examples, "
-        f"{plan['features']} features, {plan['model']}, score {plan['score']}, "
+        f"{plan['features']} features, {escape(str(plan['model']))}, "
+        f"score {escape(str(plan['score']))}, "
         f"{plan['test points']} test points",
         highlight=False,
     )

@@ -20,6 +20,7 @@ from spexlens.cli.printing import (
     shown_progress,
     write_results,
 )
+from spexlens.cli.terminal import Terminal, escape, escape_lines
 from spexlens.core.arguments import whole
 from spexlens.errors import InvalidInputError
 
@@ -52,14 +53,14 @@ def check_options(options: ShowOptions) -> None:
 
 def consoles(options: ShowOptions) -> tuple[Console, Console]:
     """Say where results are printed, and where progress is; the same with `--json`."""
-    progress = Console(stderr=True)
-    return (progress if options.json else Console()), progress
+    progress = Terminal(stderr=True)
+    return (progress if options.json else Terminal()), progress
 
 
 @contextmanager
 def loading(name: str) -> Iterator[None]:
     """Show a spinner while a model loads."""
-    with Console(stderr=True).status(f"loading {name}"):
+    with Terminal(stderr=True).status(f"loading {escape(name)}"):
         hide_loading_bars()
         yield
 
@@ -101,7 +102,7 @@ def explained(game: Game, options: RunOptions) -> Explanation:
         told = plan(
             game, _planned(budget, len(game.players)), store=store, gradients=_gradients(options)
         )
-        output.print(f"[bold]Plan[/bold]     {told}", highlight=False)
+        output.print(f"[bold]Plan[/bold]     {escape_lines(str(told))}", highlight=False)
         raise typer.Exit
     spent = game.spent if isinstance(game, Priced) else str
     engine = find_engine(options.engine)

@@ -11,6 +11,7 @@ from types import MappingProxyType
 from typing import Any
 
 from spexlens._support.files import write_text
+from spexlens._support.visible import visible
 from spexlens.algorithms.base import Design
 from spexlens.algorithms.regression import Lasso
 from spexlens.core.game import as_values, score_column
@@ -206,10 +207,10 @@ class Explanation:
 
     def __repr__(self) -> str:
         lines = [
-            f"Explanation of {len(self.players)} players by {self.algorithm}, "
+            f"Explanation of {len(self.players)} players by {visible(self.algorithm)}, "
             f"{self.calls} ablations, {len(self.spectrum)} terms",
             f"fidelity: {self.fidelity}",
-            *(f"note: {note}" for note in self.notes),
+            *(f"note: {visible(note)}" for note in self.notes),
             repr(self.interactions()),
         ]
         return "\n".join(lines)

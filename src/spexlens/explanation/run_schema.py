@@ -9,14 +9,15 @@ from __future__ import annotations
 import base64
 import binascii
 import math
+import reprlib
 from collections.abc import Callable, Mapping
 from typing import Any
 
+from spexlens._support.visible import half_a_character
 from spexlens.errors import InvalidInputError
 
 _DEEPEST = 40  # of chosen and manifest, which hold what they like
 _LARGEST = 2**53  # whole numbers beyond it are not exact in every reader
-_SHOWN = 60
 
 Check = Callable[[Any, str], Any]
 """From a value and its place in the file, for the error, to the value."""
@@ -40,13 +41,12 @@ def checked_run(data: Mapping[str, Any]) -> dict[str, Any]:
     players = _list(_text, 1)(_field(data, "players"), "players")
     n = len(players)
     values = _values(_field(data, "values"), "values")
-    plain = _tree
     fields: dict[str, Check] = {
         "masks": _masks(len(values) * -(-n // 8)),
         "spectrum": lambda given, at: _spectrum(given, at, n),
         "fidelity": _fidelity,
         "algorithm": _text,
-        "chosen": plain,
+        "chosen": _tree,
         "notes": _list(_text),
         "budget": _count,
         "calls": _count,
@@ -56,23 +56,18 @@ def checked_run(data: Mapping[str, Any]) -> dict[str, Any]:
     }
     later: dict[str, Check] = {
         "curve": _optional(_list(_step)),
-        "manifest": plain,
+        "manifest": _tree,
         "removal": _optional(_removal),
         "asked": _optional(lambda given, at: _asked(given, at, players)),
     }
     found = {name: check(_field(data, name), name) for name, check in fields.items()}
-    missing = {"manifest": {}}
-    found |= {
-        name: check(data.get(name, missing.get(name)), name) for name, check in later.items()
-    }
+    for name, check in later.items():
+        found[name] = check(data.get(name, {} if name == "manifest" else None), name)
     return {"players": players, "values": values, **found}
 
 
 def _wrong(at: str, given: Any, needed: str) -> InvalidInputError:
-    told = repr(given)[:_SHOWN] if not isinstance(given, int) else f"{float(given % _LARGEST):g}"
-    if isinstance(given, bool):
-        told = repr(given)
-    return InvalidInputError(f"{at} holds {told}; needed {needed}.")
+    return InvalidInputError(f"{at} holds {reprlib.repr(given)}; needed {needed}.")
 
 
 def _field(data: Mapping[str, Any], name: str, at: str = "") -> Any:
@@ -84,6 +79,8 @@ def _field(data: Mapping[str, Any], name: str, at: str = "") -> Any:
 def _text(given: Any, at: str) -> str:
     if not isinstance(given, str):
         raise _wrong(at, given, "a text")
+    if half_a_character(given):
+        raise _wrong(at, given, "a text of whole characters (it has half of a surrogate pair)")
     return given
 
 
@@ -119,7 +116,9 @@ def _optional(check: Check) -> Check:
     return lambda given, at: None if given is None else check(given, at)
 
 
-def _list(check: Check, least: int = 0, length: int | None = None) -> Check:
+def _list(
+    check: Check, least: int = 0, length: int | None = None
+) -> Callable[[Any, str], list[Any]]:
     def checked(given: Any, at: str) -> list[Any]:
         if not isinstance(given, list) or len(given) < least:
             raise _wrong(at, given, "a list" + (" of one or more" if least else ""))
@@ -220,9 +219,10 @@ def _step(given: Any, at: str) -> dict[str, Any]:
 
 
 def _removal(given: Any, at: str) -> dict[str, list[tuple[int, float]]]:
-    pair = _list(lambda item, _: item, 2, 2)
+    pair = _list(lambda item, _: item, length=2)
     lines = {}
     for name, line in _table(given, at).items():
+        _text(name, at)
         pairs = _list(pair)(line, f"{at}.{name}")
         lines[name] = [
             (_count(size, f"{at}.{name}"), _number(value, f"{at}.{name}")) for size, value in pairs
@@ -250,9 +250,12 @@ def _asked(given: Any, at: str, players: list[str]) -> dict[str, Any]:
 def _tree(given: Any, at: str) -> dict[str, Any]:
     """Check a free object: not so deep that readers cannot walk it."""
     table = _table(given, at)
-    layer: list[Any] = list(table.values())
+    layer: list[Any] = [table]
     for _ in range(_DEEPEST):
-        nested = (item.values() if isinstance(item, dict) else item for item in layer
+        for item in layer:
+            if isinstance(item, str):
+                _text(item, at)
+        nested = ((*item, *item.values()) if isinstance(item, dict) else item for item in layer
                   if isinstance(item, dict | list))  # fmt: skip
         layer = [item for inner in nested for item in inner]
         if not layer:
