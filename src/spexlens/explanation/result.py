@@ -19,7 +19,7 @@ from spexlens.core.interactions import Interactions, as_interactions
 from spexlens.core.masks import BoolArray, FloatArray, as_masks, read_only
 from spexlens.core.spectrum import FourierSpectrum
 from spexlens.core.units import Units
-from spexlens.errors import InvalidInputError
+from spexlens.errors import BlowUpError, InvalidInputError
 from spexlens.explanation.fidelity import Fidelity, compare
 from spexlens.explanation.file import read_fields, write_fields
 from spexlens.explanation.index_reading import part_of, uncovered
@@ -211,9 +211,16 @@ class Explanation:
             f"{self.calls} ablations, {len(self.spectrum)} terms",
             f"fidelity: {self.fidelity}",
             *(f"note: {visible(note)}" for note in self.notes),
-            repr(self.interactions()),
+            self._listed(),
         ]
         return "\n".join(lines)
+
+    def _listed(self) -> str:
+        """Write the interactions; or why they cannot be listed."""
+        try:
+            return repr(self.interactions())
+        except BlowUpError as error:
+            return str(error)
 
     def _repr_html_(self) -> str:
         html: str = _report("notebook").fragment(self)
