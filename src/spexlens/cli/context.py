@@ -11,6 +11,7 @@ import typer
 from rich.console import Console
 
 from spexlens.cli.options import RunOptions, read_text, with_options
+from spexlens.cli.paid import values_kept
 from spexlens.cli.running import check_options, consoles, explain_and_show, loading
 from spexlens.cli.terminal import escape
 from spexlens.core.decimals import decimals
@@ -73,7 +74,9 @@ def context(
         from spexlens.studies.removal import flips as found_flips
 
         output, _ = consoles(options)
-        _print_flips(output, found_flips(game, explanation, largest=flips))
+        with values_kept(options.out, game):
+            found = found_flips(game, explanation, largest=flips)
+        _print_flips(output, found)
 
 
 def _game(arguments: _Arguments, text: str) -> LensGame:

@@ -111,7 +111,7 @@ def heads(
     if held_out is not None:
         from spexlens.studies.pruning import pruning_curve
 
-        with shown_progress(errors) as progress:
+        with values_kept(options.out, held_out), shown_progress(errors) as progress:
             curve = pruning_curve(
                 explanation,
                 held_out,

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import asdict, replace
+from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import typer
@@ -80,12 +81,21 @@ def explain_and_show(
         The command's other arguments, for config.toml.
     """
     explanation = explained(game, options)
-    with values_kept(options.out, game, explanation):
+    with values_kept(options.out, game, explanation) as paid:
+        paid.run = saved_first(explanation, options)
         explanation = with_removal(explanation, game, options)
         show(explanation, options)
         if options.out is not None:
             write_config(options.out / "config.toml", command, {**arguments, **asdict(options)})
     return explanation
+
+
+def saved_first(explanation: Explanation, options: RunOptions) -> Path | None:
+    """Save the run before its removal curve is measured, where there is a folder for it."""
+    if not options.removal or options.out is None:
+        return None
+    options.out.mkdir(parents=True, exist_ok=True)
+    return explanation.save(options.out / "run.json")
 
 
 def explained(game: Game, options: RunOptions) -> Explanation:
