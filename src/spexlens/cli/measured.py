@@ -7,6 +7,7 @@ from pathlib import Path
 
 import numpy as np
 
+from spexlens._support.tables import plain
 from spexlens.core.masks import BoolArray, FloatArray
 from spexlens.errors import InvalidInputError, MissingExtraError, shown
 
@@ -45,6 +46,7 @@ def read_measured(path: Path, value: str) -> tuple[BoolArray, FloatArray, tuple[
             "values with --value."
         )
     players = frame.drop(columns=value)
+    named = plain if path.suffix == ".csv" else str
     numbers = players.to_numpy()
     flags = np.isin(numbers, [0, 1, True, False])
     if not flags.all():
@@ -53,7 +55,11 @@ def read_measured(path: Path, value: str) -> tuple[BoolArray, FloatArray, tuple[
             f"column {players.columns[column]!r} of {path} holds {numbers[row, column]} in row "
             f"{row}; needed 1 or true for a present player, 0 or false for an absent one."
         )
-    return numbers.astype(bool), frame[value].to_numpy(), tuple(map(str, players.columns))
+    return (
+        numbers.astype(bool),
+        frame[value].to_numpy(),
+        tuple(map(named, players.columns)),
+    )
 
 
 def _read_npz(path: Path) -> tuple[BoolArray, FloatArray, tuple[str, ...] | None]:
