@@ -88,11 +88,18 @@ def evaluate(
     if measured.refused:
         known = answered(measured.values)
         raise AblationError(
-            f"the game refused {measured.refused} of {len(masks)} masks, all of which are needed "
-            f"here. The other values are on this error as .masks and .values.",
-            masks[known], measured.values[known], measured.calls, measured.reused,
+            refusal(measured.refused, len(masks)), masks[known], measured.values[known],
+            measured.calls, measured.reused,
         )  # fmt: skip
     return measured.values
+
+
+def refusal(refused: int, count: int) -> str:
+    """Say that masks were refused of which each is needed."""
+    return (
+        f"the game refused {refused} of {count} masks, all of which are needed here. The other "
+        "values are on this error as .masks and .values."
+    )
 
 
 def measure(

@@ -191,8 +191,8 @@ def explain(
             f"design = {design!r} given with algorithm {chosen.name!r} and holdout = {holdout}; "
             "needed an algorithm that takes any masks, and holdout = 0."
         )
-    if asked is not None and asked[0].measure is not None and not chosen.exact:
-        design, p = IndexDesign(asked[0].measure(asked[1], asked[1])), 0.5
+    if asked is not None and not chosen.exact and (measures := asked[0].measures(asked[1])):
+        design, p = IndexDesign(measures[-1]), 0.5
     affords = allowed >= _BASELINE_BUDGET and not isinstance(design, IndexDesign)
     reserved = 2 if affords and chosen.any_masks and not enumerable(n, allowed) else 0
     draw = chosen.design if design is None else design

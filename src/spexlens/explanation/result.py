@@ -11,6 +11,7 @@ from types import MappingProxyType
 from typing import Any
 
 from spexlens._support.files import write_text
+from spexlens._support.visible import visible
 from spexlens.algorithms.base import Design
 from spexlens.algorithms.regression import Lasso
 from spexlens.core.game import as_values, score_column
@@ -18,7 +19,7 @@ from spexlens.core.interactions import Interactions, as_interactions
 from spexlens.core.masks import BoolArray, FloatArray, as_masks, read_only
 from spexlens.core.spectrum import FourierSpectrum
 from spexlens.core.units import Units
-from spexlens.errors import InvalidInputError
+from spexlens.errors import BlowUpError, InvalidInputError
 from spexlens.explanation.fidelity import Fidelity, compare
 from spexlens.explanation.file import read_fields, write_fields
 from spexlens.explanation.index_reading import part_of, uncovered
@@ -206,13 +207,20 @@ class Explanation:
 
     def __repr__(self) -> str:
         lines = [
-            f"Explanation of {len(self.players)} players by {self.algorithm}, "
+            f"Explanation of {len(self.players)} players by {visible(self.algorithm)}, "
             f"{self.calls} ablations, {len(self.spectrum)} terms",
             f"fidelity: {self.fidelity}",
-            *(f"note: {note}" for note in self.notes),
-            repr(self.interactions()),
+            *(f"note: {visible(note)}" for note in self.notes),
+            self._listed(),
         ]
         return "\n".join(lines)
+
+    def _listed(self) -> str:
+        """Write the interactions; or why they cannot be listed."""
+        try:
+            return repr(self.interactions())
+        except BlowUpError as error:
+            return str(error)
 
     def _repr_html_(self) -> str:
         html: str = _report("notebook").fragment(self)
@@ -248,7 +256,4 @@ def load(path: str | os.PathLike[str]) -> Explanation:
     InvalidInputError
         When the file is no such explanation, or of a newer version.
     """
-    known = {item.name for item in fields(Explanation)}  # a later version may write others
-    return Explanation(
-        **{name: value for name, value in read_fields(path).items() if name in known}
-    )
+    return Explanation(**read_fields(path))

@@ -6,6 +6,7 @@ import sys
 from typing import TYPE_CHECKING
 
 from spexlens._support.notebooks import in_notebook
+from spexlens._support.visible import visible
 from spexlens.errors import MissingExtraError
 from spexlens.plots.fonts import drawable
 
@@ -78,6 +79,6 @@ def clip(label: str, length: int = _LABEL_LENGTH) -> str:
 
     `$` is not read as mathematics.
     """
-    line = drawable(" ".join(label.split()))
+    line = drawable(visible(" ".join(label.split())))
     text = line if len(line) <= length else line[: length - 1] + "…"
     return text.replace("$", r"\$")

@@ -64,8 +64,10 @@ def _of_components(explanation: Explanation) -> tuple[Any, ...] | None:
 
 
 def _of_two_lenses(explanation: Explanation) -> tuple[Any, ...] | None:
-    lenses = explanation.manifest.get("game", {}).get("lenses", {})
-    return (*of_interactions(explanation), lenses) if len(lenses) == 2 else None
+    from spexlens.report.lenses import recorded_lenses
+
+    lenses = recorded_lenses(explanation.manifest, len(explanation.players))
+    return (*of_interactions(explanation), lenses) if lenses and len(lenses) == 2 else None
 
 
 def _of_text(explanation: Explanation) -> tuple[Any, ...] | None:
