@@ -15,12 +15,17 @@ except ImportError as error:
 
 
 def greedy(
-    model: Any, sequences: Sequence[Sequence[int]], filler: int, max_new_tokens: int
+    model: Any,
+    sequences: Sequence[Sequence[int]],
+    filler: int,
+    max_new_tokens: int,
+    *,
+    cached: bool = True,
 ) -> list[list[int]]:
     """Find new tokens after each of b sequences, up to and with the first end-of-text token.
 
     The model's own generation settings (sampling, penalties) are left aside, but for its
-    end-of-text tokens.
+    end-of-text tokens. Without a cache the whole text is run again for every new token.
     """
     own = model.generation_config
     ends = _end_tokens(own)
@@ -29,6 +34,7 @@ def greedy(
         do_sample=False,
         eos_token_id=ends or None,
         pad_token_id=filler,
+        use_cache=cached,
     )
     inputs = left_padded(sequences, filler, model.device)
     # What a config given to `generate` leaves open is filled in from the model's own.

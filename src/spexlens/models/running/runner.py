@@ -15,7 +15,7 @@ from spexlens.errors import MissingExtraError
 from spexlens.models.running.batching import common_prefix, right_padded
 from spexlens.models.running.generation import greedy
 from spexlens.models.running.passes import Passes
-from spexlens.models.running.prefix import prefix_cache
+from spexlens.models.running.prefix import SharedPrefix, shared_prefix
 from spexlens.models.running.reading import Read, Sequences, outputs_at
 from spexlens.models.running.workers import Run
 
@@ -57,7 +57,7 @@ class Runner:
 
         @contextmanager
         def session(model: Any) -> Iterator[Run[FloatArray]]:
-            past = prefix_cache(model, distinct[0][:shared]) if shared else None
+            past = shared_prefix(model, distinct[0][:shared]) if shared else None
             with self.passes.compiling(model):  # not for the one pass of the prefix
                 yield lambda batch: self._values(
                     model, [distinct[row][shared:] for row in batch], tokens, read, past
@@ -78,17 +78,24 @@ class Runner:
         # Padding goes before the prompts here: for models of attention alone, told positions.
         parameters = inspect.signature(self.passes.model.forward).parameters
 
+        cached = self.passes.steps(max(distinct, key=len))
+
         def run(model: Any, batch: list[int]) -> list[list[int]]:
-            return greedy(model, [distinct[row] for row in batch], self.filler, max_new_tokens)
+            rows = [distinct[row] for row in batch]
+            return greedy(model, rows, self.filler, max_new_tokens, cached=cached)
 
         new = self.passes.run(
             [len(ids) + max_new_tokens for ids in distinct],
             lambda model: nullcontext(lambda batch: run(model, batch)),
-            padded="position_ids" in parameters and self.passes.ways(distinct).shared,
+            padded="position_ids" in parameters and self._keys_alone(distinct),
             max_rows=self._most_rows(1),
         )
         texts = dict(zip(distinct, new, strict=True))
         return [texts[tuple(ids)] for ids in sequences]
+
+    def _keys_alone(self, sequences: list[tuple[int, ...]]) -> bool:
+        ways = self.passes.ways(sequences)
+        return ways.shared and ways.keys_alone
 
     def _most_rows(self, tokens: int) -> int:
         vocabulary = int(self.passes.model.config.get_text_config().vocab_size)
@@ -100,9 +107,10 @@ class Runner:
         sequences: list[tuple[int, ...]],
         tokens: int,
         read: Read,
-        past: Any,
+        past: SharedPrefix | None,
     ) -> list[FloatArray]:
         ends = torch.tensor([len(ids) for ids in sequences], device=model.device)[:, None]
         columns = ends + torch.arange(-tokens, 0, device=model.device)
         ids = right_padded(sequences, self.filler, model.device)
-        return list(read(outputs_at(model, ids, columns, past)).cpu().double().numpy())
+        cache = None if past is None else past.for_rows(len(sequences))
+        return list(read(outputs_at(model, ids, columns, cache)).cpu().double().numpy())
