@@ -27,7 +27,8 @@ def export(store: Store, game: StoredGame, path: str | Path) -> Path:
         Ending in `.npz` (arrays `masks` bool (m, n), `values` float (m,) or (m, q), `players`, and
         `identity` as JSON) or `.csv` (a column of 0 and 1 for each player, then `value`, or
         `value_0` … for several outputs; a name that a spreadsheet would compute, such as `=1+1`,
-        has a `'` before it, which `spexlens fit` takes off).
+        has a `'` before it, which `spexlens fit` takes off, and a player called `value` its
+        number behind it).
 
     Returns
     -------
@@ -62,4 +63,5 @@ def _csv(game: StoredGame, masks: BoolArray, values: FloatArray) -> bytes:
     outputs = ["value"] if values.ndim == 1 else [f"value_{j}" for j in range(values.shape[1])]
     columns = values.reshape(len(values), -1)
     rows = zip(masks.astype(int).tolist(), columns.tolist(), strict=True)
-    return csv_text([[*game.players, *outputs], *([*mask, *row] for mask, row in rows)]).encode()
+    names = [f"{name}[{i}]" if name in outputs else name for i, name in enumerate(game.players)]
+    return csv_text([[*names, *outputs], *([*mask, *row] for mask, row in rows)]).encode()

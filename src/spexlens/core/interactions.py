@@ -226,8 +226,25 @@ class Interactions(Mapping[tuple[int, ...], float]):
 
     @staticmethod
     def from_json(text: str) -> Interactions:
-        """Invert `to_json`."""
-        data = json.loads(text)
+        """Invert `to_json`.
+
+        Raises
+        ------
+        InvalidInputError
+            For other JSON, or text that is none.
+        """
+        try:
+            return Interactions._from_data(json.loads(text))
+        except InvalidInputError:
+            raise
+        except (ValueError, TypeError, LookupError, OverflowError, RecursionError) as error:
+            raise InvalidInputError(
+                f"this text is no JSON of interactions ({type(error).__name__}: {error}); needed "
+                "that of Interactions.to_json."
+            ) from error
+
+    @staticmethod
+    def _from_data(data: Any) -> Interactions:
         supports = Supports.from_sets(data["sets"], len(data["players"]))
         if supports.sets() != [tuple(players) for players in data["sets"]]:
             raise InvalidInputError(

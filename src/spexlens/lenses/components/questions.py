@@ -79,7 +79,7 @@ def read_questions(path: str | Path) -> tuple[Question, ...]:
         if line.strip():
             try:
                 questions.append(_question(json.loads(line)))
-            except (ValueError, TypeError) as error:
+            except (ValueError, TypeError, RecursionError) as error:
                 raise InvalidInputError(f"{path}, line {number}: {error}") from error
     if not questions:
         raise InvalidInputError(f"{path} has no lines; needed one JSON object a line.")
