@@ -347,8 +347,8 @@ def size_effect(profile: FloatArray, t: int, measure: Measure) -> float:
     """Compute the index of a set of t players of a function of the size alone, `(n + 1,)`."""
     others = len(profile) - 1 - t
     steps = np.diff(profile, n=t)
-    weights = [comb(others, k) * measure.mass(k, others) for k in range(others + 1)]
-    return float(np.dot(weights, steps))
+    counts = np.array([comb(others, k) for k in range(others + 1)], dtype=np.float64)
+    return float((counts * measure.masses(others)) @ steps)
 
 
 def stack_weights(means: FloatArray, values: FloatArray, shares: FloatArray) -> FloatArray:
