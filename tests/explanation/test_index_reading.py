@@ -147,6 +147,19 @@ def test_units_do_not_matter(scale):
     np.testing.assert_allclose(other.effects / factor, plain.effects, atol=1e-4)
 
 
+def test_a_poor_fit_is_that_of_the_posterior_and_a_rule_stops_on_the_index():
+    noise = np.random.default_rng(0).normal(size=2**N)
+    game = sx.FunctionGame(lambda masks: noise[masks @ (1 << np.arange(N))], N)
+    poor = sx.explain(game, 40, "kernelspex", index="SV", rng=0)
+    assert "poor fit: the posterior that SV is read from" in " ".join(poor.notes)
+    both = sx.FunctionGame(lambda masks: 1.0 * (masks[:, :2].sum(axis=1) == 1), N)
+    fine = sx.explain(both, 120, "lasso", index="SII", rng=0, until="stable=1")
+    assert fine.fidelity.r2 < 0.3  # of lasso; the posterior has the pair
+    assert "poor fit" not in " ".join(fine.notes)
+    assert fine.calls < 120
+    assert fine.interactions().top(1).to_dict() == {(0, 1): pytest.approx(-2, abs=0.1)}
+
+
 # -- the design ------------------------------------------------------------------------------------
 
 

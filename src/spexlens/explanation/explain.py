@@ -6,7 +6,7 @@ import math
 import platform
 from collections.abc import Sequence
 from dataclasses import replace
-from functools import cache
+from functools import cache, partial
 from importlib import metadata
 from typing import Any
 
@@ -33,7 +33,6 @@ from spexlens.core.game import (
     player_names,
     score_column,
 )
-from spexlens.core.interactions import Interactions
 from spexlens.core.masks import (
     BoolArray,
     FloatArray,
@@ -76,7 +75,7 @@ from spexlens.explanation.rounds import (
     rows_of_all,
     run_rounds,
 )
-from spexlens.explanation.stopping import Round, StoppingRule, curve_of
+from spexlens.explanation.stopping import Reading, Round, StoppingRule, curve_of
 
 _BASELINE_BUDGET = 32  # from here on, two calls go to the full and the empty input
 
@@ -205,6 +204,7 @@ def explain(
             return drawn, None
         return replace(drawn, held_out=held_out_rows(holdout, len(drawn.masks))), None
 
+    read = None if asked is None else partial(read_index, *asked, players=tuple(game.players))
     asks = asked_gradients(gradients, game, chosen, allowed, ours=follows)
     drawn, following = masks_within(allowed - asks.cost)
     total = len(drawn.masks) if following is None else following.sizes[-1] + drawn.held_out
@@ -223,7 +223,7 @@ def explain(
             if told.sensitivities is None:
                 drawn, following = masks_within(allowed - meter.spent_on_gradients)
             drawn = replace(drawn, sensitivities=told.sensitivities)
-        rounds, reason = run_rounds(drawn, chosen, meter, rule, named, following)
+        rounds, reason = run_rounds(drawn, chosen, meter, rule, named, following, read)
         last = rounds[-1] if chosen.exact else exact_if_complete(rounds[-1])
         curve = None if rule is None else curve_of(rounds)
         if rule is not None or reason is not None:
@@ -251,7 +251,7 @@ def explain(
             notes += game.notes()
         counts = allowed, meter.calls
         manifest = _manifest(game.describe() if isinstance(game, Described) else {})
-        reading = None if asked is None else read_index(*asked, last, tuple(game.players))
+        reading = read(last) if read is not None and last.reading is None else last.reading
         return _explained(
             game.players, last, notes + missing, counts, baselines, manifest, curve, reading
         )
@@ -374,10 +374,10 @@ def _explained(
     baselines: dict[str, float],
     manifest: dict[str, Any],
     curve: LearningCurve | None = None,
-    reading: Interactions | None = None,
+    reading: Reading | None = None,
 ) -> Explanation:
     design, recovery = last.design, last.recovery
-    told = fidelity_notes(last.fidelity, exact=recovery.tuned.exact)
+    told = fidelity_notes(last.fidelity, exact=recovery.tuned.exact, asked=reading)
     score = score_column(last.values)
     tails, missed = tail_notes(score), baseline_notes(recovery.spectrum, baselines, score)
     constant = constant_notes(design.masks, tuple(players))
@@ -387,7 +387,8 @@ def _explained(
         spectrum=recovery.spectrum, fidelity=last.fidelity, algorithm=recovery.tuned.name,
         chosen=recovery.chosen, notes=notes, budget=calls[0], calls=calls[1],
         full_value=baselines.get("full"), empty_value=baselines.get("empty"), seed=design.seed,
-        curve=curve, manifest=manifest, asked=reading,
+        curve=curve, manifest=manifest,
+        asked=None if reading is None else reading.interactions,
     )  # fmt: skip
 
 

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import numpy as np
 
@@ -15,7 +15,7 @@ from spexlens.core.units import Units
 from spexlens.errors import AblationError, BudgetSpentError
 from spexlens.explanation.judging import judge
 from spexlens.explanation.planning import enumerable
-from spexlens.explanation.stopping import Round, StoppingRule
+from spexlens.explanation.stopping import Reading, Round, StoppingRule
 
 GROWTH = 1.5
 SPENT = "the budget is spent"
@@ -105,6 +105,7 @@ def run_rounds(
     rule: StoppingRule | None,
     otherwise: Algorithm | None = None,
     following: Following | None = None,
+    read: Callable[[Round], Reading] | None = None,
 ) -> tuple[list[Round], str | None]:
     """Measure the first masks of a design, more, and more, until the rule says stop.
 
@@ -124,6 +125,8 @@ def run_rounds(
         Takes the place of one that cannot do without the masks that were refused.
     following : Following, optional
         Chooses masks from the values of those before, step by step; a rule judges every step.
+    read : callable, optional
+        Reads the index that was asked for, so that a rule can judge it.
 
     Returns
     -------
@@ -159,6 +162,8 @@ def run_rounds(
             part = design if whole else design.take(rows, len(held_out))
             values = _joined(measured + judged)
             rounds.append(fit_answered(algorithm, part, values, otherwise))
+            if rule is not None and read is not None:
+                rounds[-1] = replace(rounds[-1], reading=read(rounds[-1]))
             if rule is not None and (reason := rule(rounds)):
                 return rounds, reason
     except BudgetSpentError as spent:

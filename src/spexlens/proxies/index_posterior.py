@@ -18,7 +18,7 @@ from math import comb, lgamma
 import numpy as np
 
 from spexlens.core.masks import BoolArray, FloatArray, IntArray
-from spexlens.proxies.folds import FOLDS, fold_rows
+from spexlens.proxies.folds import FOLDS, fold_rows, r2_score
 from spexlens.proxies.gaussian_process import (
     GaussianProcess,
     Hyperparameters,
@@ -188,6 +188,8 @@ class IndexPosterior:
         1. Few rows do not tell a member that is right from one that is not.
     widening : float
         Factor on the standard errors, from the folds.
+    r2 : float
+        Of the stack on the rows that each fold left out.
     """
 
     members: tuple[Member, ...]
@@ -195,6 +197,7 @@ class IndexPosterior:
     weights: FloatArray
     trust: FloatArray
     widening: float
+    r2: float
 
     @staticmethod
     def of(masks: BoolArray, values: FloatArray, seed: int = 0) -> IndexPosterior:
@@ -245,6 +248,7 @@ class IndexPosterior:
             weights[kept] / weights[kept].sum(),
             trust[kept] / trust[kept].sum(),
             widening,
+            r2_score(values[some], weights @ means),
         )
 
     def read(self, measure: Measure, group: IntArray) -> tuple[FloatArray, FloatArray]:
