@@ -2,6 +2,7 @@
 
 import numpy as np
 import pytest
+from scipy.stats import multivariate_normal
 
 from spexlens.algorithms.index_design import IndexDesign
 from spexlens.algorithms.next_masks import NextMasks, step_sizes
@@ -54,12 +55,19 @@ def test_each_mask_is_the_one_that_narrows_the_index_most():
     values = values_of(masks)
     chosen = NextMasks((SHAPLEY,))(masks, values, 3, np.random.default_rng(0))
     weights = coalition_weights(cube, SHAPLEY, np.arange(n)[:, None])
-    parts = []
-    for member in members_of(masks, values, steps=20):
+    spread = (values - values.mean()) / values.std()
+    parts, evidence = [], []
+    for member in members_of(masks, spread, steps=20):
         hyper = member.process.hyperparameters
         amplitude = member.scale.amplitude[cube.sum(axis=1)]
         prior = gram(hyper.kernel, cube, cube) + hyper.noise * np.eye(len(cube))
         parts.append(prior * np.outer(amplitude, amplitude))  # noise is part of the function
+        own = member.scale.amplitude[masks.sum(axis=1)]
+        rest = (spread - member.scale.profile[masks.sum(axis=1)]) - own * member.process.mean
+        at = (cube[:, None] == masks).all(axis=2).argmax(axis=0)
+        told = parts[-1][np.ix_(at, at)]
+        evidence.append(multivariate_normal(cov=told, allow_singular=True).logpdf(rest))
+    trust = np.exp(0.05 * (np.array(evidence) - max(evidence)))
 
     def left(prior, known):
         at = [int(np.flatnonzero((cube == mask).all(axis=1))[0]) for mask in known]
@@ -71,8 +79,8 @@ def test_each_mask_is_the_one_that_narrows_the_index_most():
     for mask in chosen:
         others = [x for x in cube if not any((x == k).all() for k in known)]
         falls = [
-            sum((left(prior, known) - left(prior, [*known, x])) / left(prior, masks)
-                for prior in parts)
+            sum(weight * (left(prior, known) - left(prior, [*known, x])) / left(prior, masks)
+                for weight, prior in zip(trust, parts, strict=True))
             for x in others
         ]  # fmt: skip
         own = falls[[int((x == mask).all()) for x in others].index(1)]

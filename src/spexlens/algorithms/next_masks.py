@@ -31,10 +31,11 @@ from spexlens.transforms.kernel_indices import (
 )
 
 _POOL = 1000
+_TRUST, _LEAST = 0.05, 80.0  # of a log likelihood, and how far below the best one still counts
 _DIGITS = 9  # of values in units of their spread: the same masks in all units
 _TIES = 4  # digits of a gain: rounding does not choose between a mask and its complement
 _STEPS = 20
-_FIRST, _GROWTH = 40, 1.5  # masks before any is chosen, and after each step relative to before
+_FIRST, _GROWTH = 40, 1.7  # masks before any is chosen, and after each step relative to before
 _MOST_KNOWN = 600  # values; with more, masks are drawn from the design
 _DIRECTIONS = 64  # random sums of sets, whose variance stands for that of all
 _MOST_SETS = 5000  # of an order, from which these are
@@ -75,6 +76,7 @@ class NextMasks:
         spread = (fitted[1] - fitted[1].mean()) / fitted[1].std()
         members = members_of(fitted[0], np.round(spread, _DIGITS), steps=_STEPS)
         parts = [_Part.of(member, pool, self.measures, rng) for member in members]
+        parts = [part for part in parts if part.evidence > max(p.evidence for p in parts) - _LEAST]
         return pool[_pivots(parts, min(count, len(pool)))]
 
 
@@ -96,7 +98,8 @@ class _Part:
 
     `covariances(b)` is the prior covariance of mask b with all, `known` `(M, N)` the factor of what
     is known, `variances` `(M,)` those of the posterior, `along` `(M, D)` the covariances with the
-    sums of sets, in units in which their posterior variances add up to 1 for every order.
+    sums of sets, in units in which their posterior variances add up to 1 for every order;
+    `evidence` is the log likelihood of the values.
     """
 
     covariances: Callable[[int], FloatArray]
@@ -104,6 +107,7 @@ class _Part:
     variances: FloatArray
     along: FloatArray
     noise: float
+    evidence: float
 
     @staticmethod
     def of(
@@ -148,19 +152,26 @@ class _Part:
             gram_diagonal(kernel, pool) - (known**2).sum(axis=1),
             np.concatenate(along, axis=1),
             noise,
+            float(
+                -0.5 * process.alpha @ (noisy @ process.alpha)
+                - np.log(np.diag(factor)).sum()
+                - np.log(member.scale.amplitude[masks.sum(axis=1)]).sum()
+            ),
         )
 
 
 def _pivots(parts: list[_Part], count: int) -> IntArray:
     """Choose rows of the pool one after the other, each as if those before were measured."""
     chosen: list[int] = []
+    best_of_all = max(part.evidence for part in parts)
+    weights = [np.exp(_TRUST * (part.evidence - best_of_all)) for part in parts]
     factors = [np.concatenate([p.known, np.zeros((len(p.known), count))], axis=1) for p in parts]
     variances = [np.maximum(part.variances, 0.0) + part.noise for part in parts]
     along = [part.along.copy() for part in parts]
     for step in range(count):
         gain = sum(
-            (a**2).sum(axis=1) / np.maximum(v, 1e-300)
-            for a, v in zip(along, variances, strict=True)
+            weight * (a**2).sum(axis=1) / np.maximum(v, 1e-300)
+            for weight, a, v in zip(weights, along, variances, strict=True)
         )
         gain = np.asarray(gain)
         gain[chosen] = -1.0
