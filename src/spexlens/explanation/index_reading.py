@@ -21,7 +21,7 @@ from spexlens.core.supports import collect_terms
 from spexlens.core.units import Units
 from spexlens.errors import InvalidInputError
 from spexlens.explanation.planning import enumerable
-from spexlens.explanation.stopping import Round
+from spexlens.explanation.stopping import Reading, Round
 from spexlens.indices.table import Index, checked_order, compute_index, find_index
 from spexlens.proxies.index_posterior import IndexPosterior
 from spexlens.transforms.diagonal import Measure
@@ -63,7 +63,7 @@ def check_masks_are_free(index: str | None, algorithm: Algorithm, **given: objec
         )
 
 
-def read_index(row: Index, order: int, last: Round, players: tuple[str, ...]) -> Interactions:
+def read_index(row: Index, order: int, last: Round, players: tuple[str, ...]) -> Reading:
     """Read the index of all sets of up to `order` players from a run's masks and values.
 
     Of an order with more than 20,000 sets, those among the strongest players are read. Sets with a
@@ -73,7 +73,7 @@ def read_index(row: Index, order: int, last: Round, players: tuple[str, ...]) ->
     units = Units.of(last.values)
     score = score_column(units.computed(last.values))
     if last.recovery.tuned.exact or measure_of is None or score.min() == score.max():
-        return compute_index(last.spectrum, row.name, order, players)
+        return Reading(compute_index(last.spectrum, row.name, order, players))
     varied = np.flatnonzero(design.masks.any(axis=0) & ~design.masks.all(axis=0))
     posterior = IndexPosterior.of(design.masks, score, design.seed)
     strength = np.zeros(design.n)
@@ -93,7 +93,8 @@ def read_index(row: Index, order: int, last: Round, players: tuple[str, ...]) ->
     supports, effects = collect_terms(design.n, terms)
     note = uncovered(row, order, design.masks)
     known = None if one_size(design.masks) else np.concatenate(errors)
-    return Interactions(supports, effects, row.name, players, known, note)
+    found = Interactions(supports, effects, row.name, players, known, note)
+    return Reading(found, posterior.r2)
 
 
 def part_of(asked: Interactions, row: Index, order: int | None) -> Interactions | None:
