@@ -6,6 +6,7 @@ from collections.abc import Callable
 
 import numpy as np
 
+from spexlens._support.cores import held_threads
 from spexlens.algorithms.base import MIN_MASKS, Algorithm, Design
 from spexlens.algorithms.exact import Exact
 from spexlens.core.game import TableGame, answered
@@ -43,8 +44,9 @@ def fit_round(algorithm: Algorithm, design: Design, values: FloatArray) -> Round
     """Recover from all the design's values `(m,)` or `(m, q)`, and judge the result."""
     units = Units.of(values)
     computed = units.computed(values)
-    recovery = algorithm.recover(design, computed)
-    fidelity = judge(recovery, design, computed)
+    with held_threads(len(values)):
+        recovery = algorithm.recover(design, computed)
+        fidelity = judge(recovery, design, computed)
     return Round(design, values, recovery.in_units(units), fidelity)
 
 

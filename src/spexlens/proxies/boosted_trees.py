@@ -6,7 +6,6 @@ splitting at an absolute gain), so results do not depend on the units of the gam
 
 from __future__ import annotations
 
-import os
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from functools import partial
@@ -16,6 +15,7 @@ from typing import Any
 
 import numpy as np
 
+from spexlens._support.cores import given_cores
 from spexlens.core.masks import BoolArray, FloatArray, IntArray
 from spexlens.errors import MissingExtraError
 from spexlens.proxies.folds import fold_rows
@@ -140,7 +140,7 @@ def search_trees(
     best: TreeSearch | None = None
     most = max(grid.trees)
     stop = Event()
-    with ThreadPoolExecutor(threads or os.cpu_count() or 1) as pool:
+    with ThreadPoolExecutor(threads or given_cores()) as pool:
         try:
             for depth, rate in product(grid.depths, grid.rates):
                 settings = TreeSettings(depth, most, rate)
