@@ -167,7 +167,7 @@ def measure(
             )
         rows = rows[: budget.affordable(game, distinct[rows])]
         tokens = 0 if budget.tokens is None else int(tokens_of(game, distinct[rows]).sum())
-        deadline = Deadline(budget.seconds)
+        deadline = Deadline(budget.seconds, budget.keep)
         with (
             limited(deadline.limit),
             held_threads(),
