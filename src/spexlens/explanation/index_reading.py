@@ -12,6 +12,7 @@ from math import comb
 
 import numpy as np
 
+from spexlens._support.cores import held_threads
 from spexlens.algorithms.base import Algorithm
 from spexlens.core.arguments import whole
 from spexlens.core.game import score_column
@@ -75,7 +76,6 @@ def read_index(row: Index, order: int, last: Round, players: tuple[str, ...]) ->
     if last.recovery.tuned.exact or measure_of is None or score.min() == score.max():
         return Reading(compute_index(last.spectrum, row.name, order, players))
     varied = np.flatnonzero(design.masks.any(axis=0) & ~design.masks.all(axis=0))
-    posterior = IndexPosterior.of(design.masks, score, design.seed)
     strength = np.zeros(design.n)
     terms: list[tuple[IntArray, FloatArray]] = []
     errors: list[FloatArray] = []
@@ -83,13 +83,15 @@ def read_index(row: Index, order: int, last: Round, players: tuple[str, ...]) ->
     if len(empty) and row.counts_empty_alone:
         terms.append((np.zeros((1, 0), dtype=np.int64), empty))
         errors.append(np.zeros(1))
-    for t in range(1, min(order, len(varied)) + 1):
-        group = _sets(varied, t, strength)
-        means, std_err = posterior.read(measure_of(t, order), group)
-        if t == 1:
-            strength[varied] = np.abs(means)
-        terms.append((group, means * float(units.scale[0])))
-        errors.append(std_err * float(units.scale[0]))
+    with held_threads(len(score)):
+        posterior = IndexPosterior.of(design.masks, score, design.seed)
+        for t in range(1, min(order, len(varied)) + 1):
+            group = _sets(varied, t, strength)
+            means, std_err = posterior.read(measure_of(t, order), group)
+            if t == 1:
+                strength[varied] = np.abs(means)
+            terms.append((group, means * float(units.scale[0])))
+            errors.append(std_err * float(units.scale[0]))
     supports, effects = collect_terms(design.n, terms)
     note = uncovered(row, order, design.masks)
     known = None if one_size(design.masks) else np.concatenate(errors)
