@@ -46,6 +46,11 @@ class PassState:
         The largest share of padding for which that was tried; nothing was at 0.
     alone : bool
         Whether the model was found to refuse several texts in one pass.
+    generating : (bool, bool), optional
+        Whether prompts of several lengths, and of one, were found to be continued in one batch as
+        alone.
+    causal : bool, optional
+        Whether the tokens of an encoder-decoder's answer were found to see no later ones.
     """
 
     lock: Any = field(default_factory=RLock)
@@ -55,6 +60,8 @@ class PassState:
     pads: bool = True
     padding: float = 0.0
     alone: bool = False
+    generating: tuple[bool, bool] | None = None
+    causal: bool | None = None
     packed: PackedLinears | None = None
     compiled: dict[int, Any] = field(default_factory=dict)
 

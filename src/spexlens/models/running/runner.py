@@ -12,8 +12,8 @@ import numpy as np
 
 from spexlens.core.masks import FloatArray
 from spexlens.errors import MissingExtraError
-from spexlens.models.running.batching import common_prefix, right_padded
-from spexlens.models.running.generation import greedy
+from spexlens.models.running.batching import common_prefix, evaluating, right_padded
+from spexlens.models.running.generation import greedy, ways_to_generate
 from spexlens.models.running.passes import Passes
 from spexlens.models.running.prefix import prefix_cache
 from spexlens.models.running.reading import Read, Sequences, outputs_at
@@ -75,8 +75,8 @@ class Runner:
     def generate(self, sequences: Sequences, max_new_tokens: int) -> list[list[int]]:
         """Find the most probable tokens after every sequence, end-of-text token included."""
         distinct = list(dict.fromkeys(map(tuple, sequences)))
-        # Padding goes before the prompts here: for models of attention alone, told positions.
         parameters = inspect.signature(self.passes.model.forward).parameters
+        mixed, together = self._generating(distinct)
 
         def run(model: Any, batch: list[int]) -> list[list[int]]:
             return greedy(model, [distinct[row] for row in batch], self.filler, max_new_tokens)
@@ -84,11 +84,23 @@ class Runner:
         new = self.passes.run(
             [len(ids) + max_new_tokens for ids in distinct],
             lambda model: nullcontext(lambda batch: run(model, batch)),
-            padded="position_ids" in parameters and self.passes.ways(distinct).shared,
-            max_rows=self._most_rows(1),
+            padded=mixed and "position_ids" in parameters,
+            max_rows=self._most_rows(1) if together else 1,
         )
         texts = dict(zip(distinct, new, strict=True))
         return [texts[tuple(ids)] for ids in sequences]
+
+    def _generating(self, sequences: list[tuple[int, ...]]) -> tuple[bool, bool]:
+        """See `ways_to_generate`; tried once, where it matters."""
+        state, model = self.passes.state, self.passes.model
+        if len(sequences) == 1:
+            return False, False
+        with state.lock:
+            if state.generating is None:
+                with torch.inference_mode(), evaluating(model):
+                    longest = max(sequences, key=len)
+                    state.generating = ways_to_generate(model, longest, self.filler)
+            return state.generating
 
     def _most_rows(self, tokens: int) -> int:
         vocabulary = int(self.passes.model.config.get_text_config().vocab_size)

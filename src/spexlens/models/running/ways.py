@@ -47,9 +47,9 @@ def find_ways(model: Any, ids: Sequence[int]) -> Ways:
         return outputs_at(model, right_padded(rows, 0, model.device), ends, past).logits[:, 0]
 
     plain = torch.cat([last_logits([short]), last_logits([long])])
-    padded = _agree(last_logits([short, long]), plain, model.dtype)
+    padded = agree(last_logits([short, long]), plain, model.dtype)
     past = prefix_cache(model, long[:2])
-    shared = past is not None and _agree(
+    shared = past is not None and agree(
         torch.cat([last_logits([row[2:]], past) for row in (short, long)]), plain, model.dtype
     )
     return Ways(padded, shared, causal=padded)
@@ -61,7 +61,7 @@ def sees_later_tokens(model: Any) -> bool:
     ids = torch.tensor([[middle, middle + 1], [middle, middle + 2]], device=model.device)
     with torch.inference_mode(), evaluating(model):
         logits = model(input_ids=ids).logits[:, 0].float()
-    return not _agree(logits[:1], logits[1:], model.dtype)
+    return not agree(logits[:1], logits[1:], model.dtype)
 
 
 def pads_alike(
@@ -78,9 +78,10 @@ def pads_alike(
     pair = [min(range(len(lengths)), key=lengths.__getitem__),
             max(range(len(lengths)), key=lengths.__getitem__)]  # fmt: skip
     plain = torch.cat([read(model, [row]) for row in pair])
-    return _agree(read(model, pair), plain, model.dtype)
+    return agree(read(model, pair), plain, model.dtype)
 
 
-def _agree(values: torch.Tensor, plain: torch.Tensor, dtype: torch.dtype) -> bool:
+def agree(values: torch.Tensor, plain: torch.Tensor, dtype: torch.dtype) -> bool:
+    """Tell whether logits differ from those of plain passes by rounding alone."""
     bound = _ROUNDING.get(dtype, _ROUNDING_SHORT) * (plain.max() - plain.min())
     return bool((values - plain).abs().max() <= bound)
