@@ -21,8 +21,10 @@ from transformers.modeling_utils import ALL_ATTENTION_FUNCTIONS
 from spexlens.errors import SpexlensError
 from spexlens.models.gating import sites
 from spexlens.models.gating.runner import gated_runner
+from spexlens.models.hiding.classifier import check_hiding_from
 from spexlens.models.hiding.language_model import check_hiding, hidden_from
 from spexlens.models.pretrained.causal_lm import CausalLM
+from spexlens.models.pretrained.classifier import SequenceClassifier
 from spexlens.models.running.passes import Passes
 from spexlens.models.running.prepacked import PackedLinears
 from spexlens.models.running.reading import Outputs
@@ -55,6 +57,12 @@ def plain(model, ids) -> torch.Tensor:
     """Logits `(t, vocabulary)` of one plain pass."""
     with torch.inference_mode():
         return model(input_ids=torch.tensor([list(ids)])).logits[0].double()
+
+
+def answer(model, ids) -> torch.Tensor:
+    """What is read: logits of the last token, or of a classifier's classes."""
+    logits = plain(model, ids)
+    return logits if logits.dim() == 1 else logits[-1]
 
 
 def off(found, truth) -> float:
@@ -201,20 +209,21 @@ def _layer_skipped(model, site):
 
 def _gated(model, found, without) -> float:
     """Each of some sites closed alone, in a batch with others and with none closed."""
-    rows = prompts((9, 12))
+    rows = [[*ids, 1] for ids in prompts((9, 12))]
     closed = np.ones((len(found) + 1, len(found)))
     closed[range(len(found)), range(len(found))] = 0
 
     def readout(model, ids, numbers):
-        return model(input_ids=ids).logits[:, -1]
+        logits = model(input_ids=ids).logits
+        return logits if logits.dim() == 2 else logits[:, -1]
 
     runner = gated_runner(Passes((model,)), found, rows)
     values = runner.run(closed, readout)
-    gap = off(values[-1], torch.stack([plain(model, ids)[-1] for ids in rows]))
+    gap = off(values[-1], torch.stack([answer(model, ids) for ids in rows]))
     moved = 0.0
     for number, site in enumerate(found):
         with without(model, site):
-            truth = torch.stack([plain(model, ids)[-1] for ids in rows])
+            truth = torch.stack([answer(model, ids) for ids in rows])
         gap = max(gap, off(values[number], truth))
         moved = max(moved, off(values[number], values[-1]))
     return gap if moved else float("inf")
@@ -236,9 +245,12 @@ def kv_groups(model) -> Verdict | float:
 
 
 def _columns(model, found) -> Verdict | float:
-    notes = []
+    notes, makes = [], set()
     for layer in sorted({site.layer for site in found}):
         own = [site for site in found if site.layer == layer]
+        if (make := _make(model, own)) in makes:
+            continue
+        makes.add(make)
         wrong, note = _not_as_one(model, own)
         if wrong:
             return Verdict(WRONG, wrong)
@@ -247,6 +259,18 @@ def _columns(model, found) -> Verdict | float:
     gap = _gated(model, some if some[0] != some[1] else some[:1], _weights_at_zero)
     told = [*dict.fromkeys(note for note in notes if note), _layers_of(found)]
     return gap if gap > ROUNDING else Verdict(RIGHT, "; ".join(filter(None, told)))
+
+
+def _make(model, own) -> tuple:
+    """What tells one layer's attention from another's: its parts, their sizes, its sites."""
+    place = own[0].module.rpartition(".")[0]
+    parts = [
+        (name, type(part).__name__, *(tuple(weight.shape) for weight in part.parameters(False)))
+        for name, part in model.get_submodule(place).named_modules()
+    ]
+    shared = getattr(model.get_submodule(place), "is_kv_shared_layer", False)
+    window = getattr(model.get_submodule(place), "sliding_window", None)
+    return (tuple(parts), tuple(site.columns for site in own), shared, window)
 
 
 def _not_as_one(model, own) -> tuple[str, str]:
@@ -296,6 +320,13 @@ def _union(sets) -> frozenset[int]:
 
 def moved_together(model, projection, part, ids) -> set[frozenset[int]]:
     """Which columns into a projection move, for every single number that a part gives."""
+    known = vars(model).setdefault("_moved_together", {})
+    if (projection, part) not in known:
+        known[projection, part] = _moved_together(model, projection, part, ids)
+    return known[projection, part]
+
+
+def _moved_together(model, projection, part, ids) -> set[frozenset[int]]:
     width: list[int] = []
     seen: list[torch.Tensor] = []
     state = {"on": False}
@@ -506,6 +537,52 @@ def hiding(model) -> Verdict:
     return Verdict(RIGHT, how) if worst <= ROUNDING else Verdict(WRONG, f"off by {worst:.1%}")
 
 
+def hidden_beginning(model) -> Verdict:
+    """Whether a prompt whose beginning is hidden is read as one without it."""
+    lm = CausalLM(model, tiny_tokenizer(bos=False))
+    text = " ".join(lm.tokenizer.convert_ids_to_tokens([4 + i % 20 for i in range(12)]))
+    check_hiding(lm, text)
+    visible = np.ones((1, 12), dtype=bool)
+    visible[0, :3] = False
+    words = [*range(4, 36)]
+    found = hidden_from(lm, visible).next_token_logits([text], words)[0]
+    gap = off(found, plain(model, lm.encode(text)[3:])[-1][words])
+    return Verdict(RIGHT, "as without it" if gap <= ROUNDING else "other: positions are kept")
+
+
+# -- classifiers -------------------------------------------------------------------------------
+
+
+def class_values(model) -> Verdict | float:
+    """Texts of other lengths in a batch."""
+    rows = [[*ids, 1] for ids in prompts()]
+    classifier = SequenceClassifier(model, tiny_tokenizer(bos=False))
+    gap = off(classifier.token_logits(rows), torch.stack([answer(model, ids) for ids in rows]))
+    if gap > ROUNDING:
+        return gap
+    state = classifier.passes.state
+    return Verdict(RIGHT, "lengths share a batch" if state.pads and not state.alone else "alone")
+
+
+def class_hiding(model) -> Verdict | float:
+    """A hidden token can be another one, and a shown one cannot."""
+    classifier = SequenceClassifier(model, tiny_tokenizer(bos=False, after=("<s>",)))
+    text = " ".join(classifier.tokenizer.convert_ids_to_tokens([4 + i % 20 for i in range(19)]))
+    hideable = np.ones(20, dtype=bool)
+    hideable[-1] = False
+    check_hiding_from(classifier, text, hideable)
+    (ids,) = classifier.token_ids([text])
+    gap = 0.0
+    for place in (15, 3):
+        visible = np.ones((1, len(ids)), dtype=bool)
+        visible[0, place] = False
+        other = list(ids)
+        other[place] = 30
+        hidden, exchanged = (classifier.token_logits([row], visible) for row in (ids, other))
+        gap = max(gap, off(exchanged, hidden))
+    return gap
+
+
 CHECKS: dict[str, Callable[[Any], Verdict | float]] = {
     "values": values,
     "shared beginning": shared_beginning,
@@ -517,6 +594,17 @@ CHECKS: dict[str, Callable[[Any], Verdict | float]] = {
     "from layer 2": from_layer_2,
     "gradients": gradients,
     "hiding": hiding,
+    "hidden beginning": hidden_beginning,
     "prepacked": prepacked,
     "generation": generation,
 }
+"""What is asked of language models."""
+
+CLASS_CHECKS: dict[str, Callable[[Any], Verdict | float]] = {
+    "values": class_values,
+    "heads": heads,
+    "mlps": mlps,
+    "layers": layers,
+    "hiding": class_hiding,
+}
+"""What is asked of text classifiers."""

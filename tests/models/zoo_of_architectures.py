@@ -20,15 +20,8 @@ VOCABULARY, POSITIONS, WINDOW = 48, 96, 8
 MOST_WEIGHTS = 3_000_000
 
 DECODERS = tuple(sorted(auto.MODEL_FOR_CAUSAL_LM_MAPPING_NAMES))
-ENCODERS = tuple(
-    sorted(
-        {
-            *auto.MODEL_FOR_SEQUENCE_CLASSIFICATION_MAPPING_NAMES,
-            *auto.MODEL_FOR_MASKED_LM_MAPPING_NAMES,
-        }
-        - set(DECODERS)
-    )
-)
+CLASSIFIERS = tuple(sorted(auto.MODEL_FOR_SEQUENCE_CLASSIFICATION_MAPPING_NAMES))
+"""Encoders, and decoders that classify."""
 
 _LAYERED = dict.fromkeys(
     ("num_hidden_layers", "n_layer", "n_layers", "num_layers", "encoder_layers", "decoder_layers",
@@ -228,9 +221,10 @@ def tiny_config(kind: str, *, decoder: bool = True) -> Any:
         given = CONFIG_MAPPING[kind]
         causal = {"is_decoder"} & {field.name for field in dataclasses.fields(given)}
         told = dict.fromkeys(causal, True) if decoder else {}
-        return given(**{**_sized(given, kind), **told, **OWN.get(kind, {})})
+        classes = {} if decoder else {"num_labels": 3}
+        return given(**{**_sized(given, kind), **told, **classes, **OWN.get(kind, {})})
     except Exception as error:
-        raise NotBuiltError(_one_line(error)) from error
+        raise NotBuiltError(one_line(error)) from error
 
 
 def tiny_model(kind: str, maker: Any = AutoModelForCausalLM) -> Any:
@@ -254,8 +248,9 @@ def tiny_model(kind: str, maker: Any = AutoModelForCausalLM) -> Any:
     except NotBuiltError:
         raise
     except Exception as error:
-        raise NotBuiltError(_one_line(error)) from error
+        raise NotBuiltError(one_line(error)) from error
 
 
-def _one_line(error: Exception) -> str:
+def one_line(error: Exception) -> str:
+    """Write an error in a line."""
     return " ".join(f"{type(error).__name__}: {error}".split())[:160]

@@ -11,7 +11,7 @@ from typing import Any
 from spexlens.errors import InvalidInputError, MissingExtraError
 from spexlens.models.running.batching import batches, differentiating, evaluating
 from spexlens.models.running.prepacked import PackedLinears
-from spexlens.models.running.ways import PLAIN, Ways, find_ways, pads_alike, steps_alike
+from spexlens.models.running.ways import PLAIN, Ways, find_ways, generates_alike, pads_alike
 from spexlens.models.running.workers import Result, Run, TokenLimit, run_batches
 
 try:
@@ -40,8 +40,9 @@ class PassState:
         Of passes with derivatives, which hold every layer's activations.
     ways : Ways, optional
         Of a language model.
-    steps : (int, bool), optional
-        Whether a language model goes on from what it keeps, at how many tokens that was tried.
+    generates : (int, bool, bool)
+        Whether transformers generates the text of plain passes, of other lengths together and
+        alone, and at how many tokens that was tried.
     pads : bool
         Whether texts padded to one length, the padding masked, had the values they have alone.
     padding : float
@@ -56,7 +57,7 @@ class PassState:
     limit: TokenLimit = field(default_factory=TokenLimit)
     backward: TokenLimit = field(default_factory=TokenLimit)
     ways: Ways | None = None
-    steps: tuple[int, bool] | None = None
+    generates: tuple[int, bool, bool] = (0, True, True)
     heads: set[Any] = field(default_factory=set)
     pads: bool = True
     padding: float = 0.0
@@ -179,17 +180,20 @@ class Passes:
             )
         return ways
 
-    def steps(self, ids: Sequence[int]) -> bool:
-        """Tell whether what a language model keeps from token to token may be used to go on.
+    def generates(self, sequences: Sequence[Sequence[int]], filler: int) -> tuple[bool, bool]:
+        """Tell whether transformers may generate texts of other lengths together, or at all.
 
-        It is tried on `ids`, and again on longer ones.
+        Tried on the shortest and the longest sequence, and again on longer ones.
         """
+        pair = [min(sequences, key=len), max(sequences, key=len)]
         with self.state.lock:
-            known = self.state.steps
-            if known is None or (known[1] and len(ids) > known[0]):
+            tokens, together, alone = self.state.generates
+            if alone and len(pair[1]) > tokens:
                 with torch.inference_mode(), evaluating(self.model):
-                    self.state.steps = known = (len(ids), steps_alike(self.model, ids))
-            return known[1]
+                    together = together and generates_alike(self.model, pair, filler)
+                    alone = together or generates_alike(self.model, pair[1:], filler)
+                self.state.generates = (len(pair[1]), together, alone)
+            return together, alone
 
     def pads(self, lengths: Sequence[int], read: Callable[[Any, list[int]], torch.Tensor]) -> bool:
         """Whether texts of other lengths, padding masked, may share a batch: tried on two of them.

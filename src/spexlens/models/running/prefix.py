@@ -123,18 +123,10 @@ def new_cache(model: Any) -> Cache | None:
         return None
 
 
-def keys_alone(model: Any, windows: bool = True) -> bool:
-    """Tell whether a model carries keys and values of attention from token to token, nothing else.
-
-    Parameters
-    ----------
-    model : transformers.PreTrainedModel
-    windows : bool, default True
-        Whether layers with a window count.
-    """
+def sees_all_before(model: Any) -> bool:
+    """Tell whether every layer keeps the keys and values of all that came before, nothing else."""
     cache = new_cache(model)
-    kinds = set(_KINDS) if windows else {DynamicLayer}
-    return cache is not None and {type(layer) for layer in cache.layers} <= kinds
+    return cache is not None and all(type(layer) is DynamicLayer for layer in cache.layers)
 
 
 def shared_prefix(model: Any, ids: Sequence[int]) -> SharedPrefix | None:

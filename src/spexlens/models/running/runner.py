@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import inspect
 from collections.abc import Iterator
 from contextlib import contextmanager, nullcontext
 from dataclasses import dataclass
@@ -13,7 +12,7 @@ import numpy as np
 from spexlens.core.masks import FloatArray
 from spexlens.errors import MissingExtraError
 from spexlens.models.running.batching import common_prefix, right_padded
-from spexlens.models.running.generation import greedy
+from spexlens.models.running.generation import greedy, greedy_by_passes
 from spexlens.models.running.passes import Passes
 from spexlens.models.running.prefix import SharedPrefix, shared_prefix
 from spexlens.models.running.reading import Read, Sequences, outputs_at
@@ -75,27 +74,21 @@ class Runner:
     def generate(self, sequences: Sequences, max_new_tokens: int) -> list[list[int]]:
         """Find the most probable tokens after every sequence, end-of-text token included."""
         distinct = list(dict.fromkeys(map(tuple, sequences)))
-        # Padding goes before the prompts here: for models of attention alone, told positions.
-        parameters = inspect.signature(self.passes.model.forward).parameters
-
-        cached = self.passes.steps(max(distinct, key=len))
+        # Padding goes before the prompts there: for models of attention alone, told positions.
+        together, alone = self.passes.generates(distinct, self.filler)
+        find = greedy if alone else greedy_by_passes
 
         def run(model: Any, batch: list[int]) -> list[list[int]]:
-            rows = [distinct[row] for row in batch]
-            return greedy(model, rows, self.filler, max_new_tokens, cached=cached)
+            return find(model, [distinct[row] for row in batch], self.filler, max_new_tokens)
 
         new = self.passes.run(
             [len(ids) + max_new_tokens for ids in distinct],
             lambda model: nullcontext(lambda batch: run(model, batch)),
-            padded="position_ids" in parameters and self._keys_alone(distinct),
+            padded=together if alone else self.passes.ways(distinct).padded,
             max_rows=self._most_rows(1),
         )
         texts = dict(zip(distinct, new, strict=True))
         return [texts[tuple(ids)] for ids in sequences]
-
-    def _keys_alone(self, sequences: list[tuple[int, ...]]) -> bool:
-        ways = self.passes.ways(sequences)
-        return ways.shared and ways.keys_alone
 
     def _most_rows(self, tokens: int) -> int:
         vocabulary = int(self.passes.model.config.get_text_config().vocab_size)

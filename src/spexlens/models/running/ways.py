@@ -4,19 +4,20 @@ from __future__ import annotations
 
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
-from itertools import cycle, islice, pairwise
+from itertools import cycle, islice
 from typing import Any
 
 from spexlens.errors import MissingExtraError
 from spexlens.models.running.batching import common_prefix, evaluating, right_padded
+from spexlens.models.running.generation import generated_logits
 from spexlens.models.running.prefix import (
     SharedPrefix,
     depends_on_length,
-    keys_alone,
+    sees_all_before,
     selects_tokens,
     shared_prefix,
 )
-from spexlens.models.running.reading import CACHES, outputs_at
+from spexlens.models.running.reading import outputs_at
 from spexlens.models.running.workers import out_of_memory
 
 try:
@@ -27,7 +28,7 @@ except ImportError as error:
 # Largest difference to a plain pass, as a share of the range of its logits, that is rounding.
 _ROUNDING = {torch.float64: 1e-6, torch.float32: 1e-3}
 _ROUNDING_SHORT = 0.1
-_STEPS = 2  # new tokens of a trial of generation
+_STEPS = 3  # new tokens of a trial of generation
 _FEWEST = 6  # tokens that show what a model does whose layers see all that came before
 
 
@@ -43,8 +44,6 @@ class Ways:
         Whether a beginning that all prompts have may be run once.
     causal : bool
         Whether tokens do not see those behind them.
-    keys_alone : bool
-        Whether nothing but keys and values goes from token to token.
     tokens : int or None
         The longest prompt for which that holds; None where length does not matter.
     """
@@ -52,7 +51,6 @@ class Ways:
     padded: bool
     shared: bool
     causal: bool
-    keys_alone: bool = False
     tokens: int | None = None
 
     def known(self, tokens: int) -> bool:
@@ -80,7 +78,7 @@ def find_ways(model: Any, sequences: Sequence[Sequence[int]]) -> Ways:
     if depends_on_length(model.config) or selects_tokens(model):
         return PLAIN
     ids = max(sequences, key=len)
-    anywhere = keys_alone(model, windows=False)
+    anywhere = sees_all_before(model)
     if anywhere or len(ids) < _FEWEST:
         long = list(islice(cycle(ids), _FEWEST))
         lengths, prefix = [4], 2
@@ -103,7 +101,6 @@ def find_ways(model: Any, sequences: Sequence[Sequence[int]]) -> Ways:
         padded,
         _continues(model, rows, prefix, plain, last_logits, padded=padded),
         causal=padded,
-        keys_alone=keys_alone(model),
         tokens=None if anywhere else len(long),
     )
 
@@ -133,29 +130,27 @@ def _continues(
     return _agree(torch.cat([found, again]), torch.cat([plain, plain[-1:]]), model.dtype)
 
 
-def steps_alike(model: Any, ids: Sequence[int]) -> bool:
-    """Whether tokens that follow one by one, with what the model keeps, have their plain logits."""
+def generates_alike(model: Any, sequences: Sequence[Sequence[int]], filler: int) -> bool:
+    """Whether texts that transformers generates have the logits of plain passes, step by step.
+
+    They have not where positions are counted from the padding, where what is kept from token to
+    token loses something, and where an indexer chooses among equals.
+    """
     if depends_on_length(model.config) or selects_tokens(model):
         return False
-    ids = list(islice(cycle(ids), max(len(ids), _FEWEST)))
-    kept: dict[str, Any] = {"use_cache": True}
-    steps = []
     try:
-        for start, end in pairwise([0, *range(len(ids) - _STEPS, len(ids) + 1)]):
-            outputs = model(input_ids=_row(model, ids[start:end]), **kept)
-            steps.append(outputs.logits[0, -1])
-            own = ((name, getattr(outputs, name, None)) for name in CACHES)
-            kept |= {name: cache for name, cache in own if cache is not None}
-        plain = model(input_ids=_row(model, ids)).logits[0, -_STEPS - 1 :]
-    except (RuntimeError, ValueError, TypeError, IndexError, KeyError, AttributeError) as error:
+        texts, logits = generated_logits(model, sequences, filler, _STEPS)
+    except (RuntimeError, ValueError, TypeError, LookupError, AttributeError) as error:
         if out_of_memory(error):
             raise
         return False
-    return len(kept) > 1 and _agree(torch.stack(steps), plain, model.dtype)
-
-
-def _row(model: Any, ids: Sequence[int]) -> torch.Tensor:
-    return torch.tensor([list(ids)], device=model.device)
+    for ids, text, found in zip(sequences, texts, logits, strict=True):
+        for step in range(_STEPS):
+            row = torch.tensor([text[: len(ids) + step]], device=model.device)
+            plain = outputs_at(model, row, torch.tensor([[row.shape[1] - 1]], device=model.device))
+            if not _agree(found[step], plain.logits[0, 0], model.dtype):
+                return False
+    return True
 
 
 def sees_later_tokens(model: Any) -> bool:
