@@ -120,6 +120,10 @@ class GatedSubject:
         mean: FloatArray = self.runner.slopes(gates, self.score.values).mean(axis=1)
         return mean
 
+    def notes(self) -> tuple[str, ...]:
+        """Tell where heads of one layer do not add up."""
+        return self.runner.notes()
+
     def describe(self, interventions: Interventions, /) -> dict[str, Any]:
         """Tell model, score, what absent components become, and prompts; nothing is run."""
         kind = self.runner.replacement.kind

@@ -68,6 +68,10 @@ class GatedPrompts:
         inputs, _ = self.needs.take(interventions, self)
         return self.model.count_tokens(inputs)
 
+    def notes(self) -> tuple[str, ...]:
+        """Tell where heads of one layer do not add up."""
+        return self.runner.notes()
+
     def describe(self, interventions: Interventions, /) -> dict[str, Any]:
         """Tell model, score, and what absent components become; nothing is run."""
         return {

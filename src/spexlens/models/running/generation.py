@@ -2,22 +2,19 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
-from itertools import cycle, islice
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
 from typing import Any
 
 from spexlens.errors import MissingExtraError
-from spexlens.models.running.batching import left_padded
-from spexlens.models.running.prefix import depends_on_length
-from spexlens.models.running.ways import agree
+from spexlens.models.running.batching import left_padded, right_padded
+from spexlens.models.running.reading import outputs_at
 
 try:
     import torch
     from transformers import GenerationConfig
 except ImportError as error:
     raise MissingExtraError("a causal language model", "transformers", "llm") from error
-
-_TRIED = 3  # tokens by which batches are tried
 
 
 def greedy(
@@ -28,45 +25,13 @@ def greedy(
     The model's own generation settings (sampling, penalties) are left aside, but for its
     end-of-text tokens.
     """
-    ends = _end_tokens(model.generation_config)
     inputs = left_padded(sequences, filler, model.device)
-    output = _generated(
-        model, filler, max_new_tokens,
-        input_ids=inputs["input_ids"], attention_mask=inputs["attention_mask"],
-    )  # fmt: skip
+    with _plainly(model, filler, max_new_tokens) as ends:
+        output = model.generate(
+            input_ids=inputs["input_ids"], attention_mask=inputs["attention_mask"]
+        )
     width = inputs["input_ids"].shape[1]
     return [_until_end(ids.tolist(), ends) for ids in output[:, width:]]
-
-
-def ways_to_generate(model: Any, ids: Sequence[int], filler: int) -> tuple[bool, bool]:
-    """Find whether prompts of several lengths, and of one, can be continued in one batch.
-
-    Tried on a few tokens, whose logits must be those of each prompt alone: padding goes before the
-    prompts here, where a recurrent state sees it, and states of several rows are mixed up by some
-    models (RWKV).
-    """
-    long = list(islice(cycle(ids), 6))
-    short, other = long[:4], long[::-1]
-
-    def logits(rows: list[list[int]]) -> torch.Tensor:
-        inputs = left_padded(rows, filler, model.device)
-        output = _generated(
-            model, filler, _TRIED, told=True,
-            input_ids=inputs["input_ids"], attention_mask=inputs["attention_mask"],
-        )  # fmt: skip
-        return torch.stack(output.logits, dim=1).float()
-
-    alone = {tuple(row): logits([row]) for row in (long, short, other)}
-
-    def alike(rows: list[list[int]]) -> bool:
-        plain = torch.cat([alone[tuple(row)] for row in rows])
-        try:
-            return agree(logits(rows), plain, model.dtype)
-        except (RuntimeError, ValueError, IndexError):  # a model that takes no such batch
-            return False
-
-    mixed = not depends_on_length(model.config) and alike([long, short])
-    return mixed, mixed or alike([long, other])
 
 
 def greedy_answers(
@@ -88,44 +53,76 @@ def greedy_answers(
         What the decoder is given first.
     filler, max_new_tokens : int
     """
-    ends = _end_tokens(model.generation_config)
-    output = _generated(
-        model, filler, max_new_tokens, input_ids=ids, attention_mask=mask,
-        decoder_input_ids=torch.tensor([list(start)] * len(ids), device=ids.device), first=start[0],
-    )  # fmt: skip
+    with _plainly(model, filler, max_new_tokens, first=start[0]) as ends:
+        output = model.generate(
+            input_ids=ids,
+            attention_mask=mask,
+            decoder_input_ids=torch.tensor([list(start)] * len(ids), device=ids.device),
+        )
     rows = [_until_end(row.tolist(), ends) for row in output[:, len(start) :]]
     return torch.tensor([[*row, *[filler] * (max_new_tokens - len(row))] for row in rows])
 
 
-def _generated(
+def greedy_by_passes(
+    model: Any, sequences: Sequence[Sequence[int]], filler: int, max_new_tokens: int
+) -> list[list[int]]:
+    """Find what `greedy` finds by passes of the whole texts: slower, and for every model."""
+    ends = _end_tokens(model.generation_config)
+    grown = [list(ids) for ids in sequences]
+    left = list(range(len(grown)))
+    for _ in range(max_new_tokens):
+        rows = [grown[row] for row in left]
+        last = torch.tensor([[len(ids) - 1] for ids in rows], device=model.device)
+        logits = outputs_at(model, right_padded(rows, filler, model.device), last).logits[:, 0]
+        for row, token in zip(left, logits.argmax(dim=-1).tolist(), strict=True):
+            grown[row].append(token)
+        left = [row for row in left if grown[row][-1] not in ends]
+        if not left:
+            break
+    return [ids[len(given) :] for ids, given in zip(grown, sequences, strict=True)]
+
+
+def generated_logits(
+    model: Any, sequences: Sequence[Sequence[int]], filler: int, steps: int
+) -> tuple[list[list[int]], torch.Tensor]:
+    """Give b texts with `steps` new tokens, and the logits `(b, steps, vocabulary)` they are of."""
+    inputs = left_padded(sequences, filler, model.device)
+    with _plainly(model, filler, steps, go_on=True):
+        output = model.generate(
+            input_ids=inputs["input_ids"],
+            attention_mask=inputs["attention_mask"],
+            output_logits=True,
+            return_dict_in_generate=True,
+        )
+    new = output.sequences[:, -steps:].tolist()
+    texts = [[*ids, *tokens] for ids, tokens in zip(sequences, new, strict=True)]
+    return texts, torch.stack(output.logits, dim=1)
+
+
+@contextmanager
+def _plainly(
     model: Any,
     filler: int,
     max_new_tokens: int,
     *,
+    go_on: bool = False,
     first: int | None = None,
-    told: bool = False,
-    **inputs: torch.Tensor,
-) -> Any:
-    """Generate without the model's own settings, but for its end-of-text tokens.
-
-    With `told` logits come too, of all tokens asked for: none ends the text.
-    """
+) -> Iterator[list[int]]:
+    """Let the model generate with settings of ours in the block; gives its end-of-text tokens."""
     own = model.generation_config
-    plain = GenerationConfig(
+    ends = _end_tokens(own)
+    # What a config given to `generate` leaves open is filled in from the model's own.
+    model.generation_config = GenerationConfig(
         max_new_tokens=max_new_tokens,
         do_sample=False,
-        eos_token_id=None if told else _end_tokens(own) or None,
-        output_logits=told,
-        return_dict_in_generate=told,
+        eos_token_id=None if go_on else ends or None,
         pad_token_id=filler,
         decoder_start_token_id=first,
         # Caches of decoders that have an encoder are wrong or missing in some kinds (ProphetNet).
         use_cache=first is None,
     )
-    # What a config given to `generate` leaves open is filled in from the model's own.
-    model.generation_config = plain
     try:
-        return model.generate(**inputs)
+        yield ends
     finally:
         model.generation_config = own
 
