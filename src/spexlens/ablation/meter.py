@@ -29,6 +29,8 @@ class Meter:
         Masks expected in all, for `progress`.
     batch_size, progress, engine, store
         As in `measure`.
+    started : float, optional
+        When the run started, by `time.monotonic()`; with the first call by default.
 
     Attributes
     ----------
@@ -52,11 +54,12 @@ class Meter:
         progress: Progress | None = None,
         engine: str | Engine | None = None,
         store: StoreLike | None = None,
+        started: float | None = None,
     ) -> None:
         self._game, self._budget, self._total = game, budget, total
         self._batch_size, self._engine, self._store = batch_size, engine, store
         self._progress = progress
-        self._started: float | None = None
+        self._started = started
         self._tokens = 0
         self._measured: list[tuple[BoolArray, FloatArray]] = []
         self.calls = 0
@@ -129,6 +132,10 @@ class Meter:
     def _spend(self, calls: int) -> None:
         self.calls += calls
         self.spent_on_gradients += calls
+
+    def keep_nothing(self) -> None:
+        """Note that what the budget keeps seconds for is done."""
+        self._budget = replace(self._budget, keep=None)
 
     def paid(self) -> tuple[BoolArray, FloatArray]:
         """Return all masks that have a value, and the values: of errors too, until they came."""

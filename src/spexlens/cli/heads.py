@@ -127,6 +127,7 @@ def _games(arguments: _Arguments) -> tuple[LensGame, tuple[Site, ...], LensGame 
     from spexlens.lenses.components.game import component_game
     from spexlens.lenses.components.questions import read_questions
     from spexlens.models.gating.sites import SITES
+    from spexlens.models.pretrained.causal_lm import as_causal
     from spexlens.models.zoo import load_model
 
     find_score(arguments.score)
@@ -135,7 +136,7 @@ def _games(arguments: _Arguments) -> tuple[LensGame, tuple[Site, ...], LensGame 
     questions = read_questions(arguments.prompts)
     unseen = () if arguments.prune is None else read_questions(arguments.prune)
     with loading(arguments.model):
-        lm = load_model(arguments.model)
+        lm = as_causal(load_model(arguments.model))
         chosen = kind.sites(lm.model, numbers)
 
         def game(asked: tuple[Question, ...], score: str) -> LensGame:

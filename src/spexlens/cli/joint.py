@@ -105,12 +105,13 @@ def _game(arguments: _Arguments) -> JointGame:
     from spexlens.lenses.text.segmenters import SEGMENTERS, segmenter_of
     from spexlens.lenses.text.sequence_scores import chosen_score
     from spexlens.models.gating.sites import SITES
+    from spexlens.models.pretrained.causal_lm import as_causal
     from spexlens.models.zoo import load_model
 
     kind = SITES.find(arguments.sites)
     SEGMENTERS.find(arguments.segmenter)
     with loading(arguments.model):
-        lm = load_model(arguments.model)
+        lm = as_causal(load_model(arguments.model))
         segmenter = segmenter_of(arguments.segmenter, lm.tokenizer)
         words = PromptLens(arguments.text, arguments.template, segmenter)
         components = ComponentLens(kind.sites(lm.model))

@@ -3,14 +3,17 @@
 from __future__ import annotations
 
 import json
+import math
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
+from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, TextIO
 
 from rich.console import Console
 from rich.table import Table
 
+from spexlens.ablation.progress import duration
 from spexlens.cli.pictures import write_pictures
 from spexlens.cli.terminal import Terminal, escape, escape_lines, write_json
 from spexlens.core.decimals import decimals
@@ -125,10 +128,8 @@ def write_results(console: Console, explanation: Explanation, folder: Path) -> N
 
 
 @contextmanager
-def shown_progress(
-    console: Console, spent: Callable[[], str] = str
-) -> Iterator[Callable[[int, int], None]]:
-    """Show a progress bar of ablations, as a `progress(done, total)` call.
+def shown_progress(console: Console, spent: Callable[[], str] = str) -> Iterator[ShownProgress]:
+    """Show a progress bar of ablations, and of the fit after them.
 
     It shows rate, time left, and what `spent()` tells of the cost so far.
     """
@@ -154,15 +155,30 @@ def shown_progress(
     )
     with Progress(*columns, console=console) as bar:
         task = bar.add_task("ablations", total=None, rate="", cost="")
+        yield ShownProgress(bar, task, spent)
 
-        def progress(done: int, total: int) -> None:
-            elapsed = bar.tasks[0].elapsed or 0.0
-            rate = f"{done / elapsed:.1f}/s" if done and elapsed else ""
-            bar.update(task, completed=done, total=total, rate=rate, cost=spent())
-            if done == total:
-                bar.update(task, description="fitting")
 
-        yield progress
+@dataclass
+class ShownProgress:
+    """A row of a progress bar, as a `progress` that shows fits too."""
+
+    bar: Any
+    task: Any
+    spent: Callable[[], str]
+
+    def __call__(self, done: int, total: int) -> None:
+        """Show so many ablations."""
+        elapsed = self.bar.tasks[0].elapsed or 0.0
+        rate = f"{done / elapsed:.1f}/s" if done and elapsed else ""
+        self.bar.update(self.task, completed=done, total=total, rate=rate, cost=self.spent())
+        self.bar.update(self.task, description="fitting" if done == total else "ablations")
+
+    def fit(self, share: float, left: float) -> None:
+        """Show how far the fit is, and how long it will take."""
+        text = f"fitting: {round(100 * share)} %"
+        if 0 < left < math.inf:
+            text += f", {duration(left)} left"
+        self.bar.update(self.task, description="ablations" if share >= 1 else text)
 
 
 def hide_loading_bars() -> None:

@@ -12,6 +12,7 @@ from math import comb
 
 import numpy as np
 
+from spexlens._support.cores import held_threads
 from spexlens.algorithms.base import Algorithm
 from spexlens.core.arguments import whole
 from spexlens.core.game import score_column
@@ -21,7 +22,7 @@ from spexlens.core.supports import collect_terms
 from spexlens.core.units import Units
 from spexlens.errors import InvalidInputError
 from spexlens.explanation.planning import enumerable
-from spexlens.explanation.stopping import Round
+from spexlens.explanation.stopping import Reading, Round
 from spexlens.indices.table import Index, checked_order, compute_index, find_index
 from spexlens.proxies.index_posterior import IndexPosterior
 from spexlens.transforms.diagonal import Measure
@@ -63,7 +64,7 @@ def check_masks_are_free(index: str | None, algorithm: Algorithm, **given: objec
         )
 
 
-def read_index(row: Index, order: int, last: Round, players: tuple[str, ...]) -> Interactions:
+def read_index(row: Index, order: int, last: Round, players: tuple[str, ...]) -> Reading:
     """Read the index of all sets of up to `order` players from a run's masks and values.
 
     Of an order with more than 20,000 sets, those among the strongest players are read. Sets with a
@@ -73,9 +74,8 @@ def read_index(row: Index, order: int, last: Round, players: tuple[str, ...]) ->
     units = Units.of(last.values)
     score = score_column(units.computed(last.values))
     if last.recovery.tuned.exact or measure_of is None or score.min() == score.max():
-        return compute_index(last.spectrum, row.name, order, players)
+        return Reading(compute_index(last.spectrum, row.name, order, players))
     varied = np.flatnonzero(design.masks.any(axis=0) & ~design.masks.all(axis=0))
-    posterior = IndexPosterior.of(design.masks, score, design.seed)
     strength = np.zeros(design.n)
     terms: list[tuple[IntArray, FloatArray]] = []
     errors: list[FloatArray] = []
@@ -83,17 +83,20 @@ def read_index(row: Index, order: int, last: Round, players: tuple[str, ...]) ->
     if len(empty) and row.counts_empty_alone:
         terms.append((np.zeros((1, 0), dtype=np.int64), empty))
         errors.append(np.zeros(1))
-    for t in range(1, min(order, len(varied)) + 1):
-        group = _sets(varied, t, strength)
-        means, std_err = posterior.read(measure_of(t, order), group)
-        if t == 1:
-            strength[varied] = np.abs(means)
-        terms.append((group, means * float(units.scale[0])))
-        errors.append(std_err * float(units.scale[0]))
+    with held_threads(len(score)):
+        posterior = IndexPosterior.of(design.masks, score, design.seed)
+        for t in range(1, min(order, len(varied)) + 1):
+            group = _sets(varied, t, strength)
+            means, std_err = posterior.read(measure_of(t, order), group)
+            if t == 1:
+                strength[varied] = np.abs(means)
+            terms.append((group, means * float(units.scale[0])))
+            errors.append(std_err * float(units.scale[0]))
     supports, effects = collect_terms(design.n, terms)
     note = uncovered(row, order, design.masks)
     known = None if one_size(design.masks) else np.concatenate(errors)
-    return Interactions(supports, effects, row.name, players, known, note)
+    found = Interactions(supports, effects, row.name, players, known, note)
+    return Reading(found, posterior.r2)
 
 
 def part_of(asked: Interactions, row: Index, order: int | None) -> Interactions | None:

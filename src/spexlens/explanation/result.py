@@ -199,11 +199,43 @@ class Explanation:
         """
         return write_text(
             path,
-            _report("page").page(
+            _late("report.page").page(
                 self, interactions=interactions, manifest=manifest, text=text, spans=spans,
                 items=items, removal=self.removal if removal is None else removal,
             ),
         )  # fmt: skip
+
+    def plot(self, name: str | None = None, **options: Any) -> Any:
+        """Draw it with a plot of `spexlens.plots.PLOTS`.
+
+        Parameters
+        ----------
+        name : str, optional
+            By default the one that suits the players: a map of layers and heads, two sides for two
+            lenses, the text with arcs, else a graph, or bars where no sets of players are sure.
+        **options
+            Of the plot: `ax`, `k`, `sure`, …
+
+        Returns
+        -------
+        matplotlib Axes
+
+        Raises
+        ------
+        UnknownNameError
+            For no plot's name.
+        InvalidInputError
+            For a plot that this explanation has nothing for.
+        """
+        table = _late("plots.table")
+        row = table.suited(self) if name is None else table.PLOTS.find(name)
+        arguments = row.arguments(self)
+        if arguments is None:
+            raise InvalidInputError(
+                f"the plot {row.name} is of {row.of}, of which this explanation has none; needed "
+                "another, such as explanation.plot('bars')."
+            )
+        return row.draw(*arguments, **options)
 
     def __repr__(self) -> str:
         lines = [
@@ -223,7 +255,7 @@ class Explanation:
             return str(error)
 
     def _repr_html_(self) -> str:
-        html: str = _report("notebook").fragment(self)
+        html: str = _late("report.notebook").fragment(self)
         return html
 
 
@@ -243,9 +275,9 @@ def as_explanation(given: object) -> Explanation:
     return given
 
 
-def _report(module: str) -> Any:
-    """Import a module of the report late, by name: it is built on explanations."""
-    return import_module(f"spexlens.report.{module}")
+def _late(module: str) -> Any:
+    """Import a module of the report or the plots late: they are built on explanations."""
+    return import_module(f"spexlens.{module}")
 
 
 def load(path: str | os.PathLike[str]) -> Explanation:

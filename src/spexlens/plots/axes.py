@@ -39,6 +39,12 @@ def axes_or_new(ax: Axes | None, width: float, height: float) -> Axes:
     return figure.add_subplot()
 
 
+def say_nothing_is_joined(axes: Axes) -> None:
+    """Write where lines would be that no sets of players are shown."""
+    told = "no sets of two or more players were found"
+    axes.text(0.5, 0.5, told, ha="center", va="center", color=ink(), transform=axes.transAxes)
+
+
 def colour(effect: float) -> str:
     """Choose blue for positive, vermilion for negative."""
     return POSITIVE if effect >= 0 else NEGATIVE

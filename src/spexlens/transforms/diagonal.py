@@ -58,13 +58,15 @@ class Measure:
         """Integrate q^r: the index's Moebius weight of r further players."""
         return float(self.weights @ self.nodes**r)
 
-    def mass(self, k: int, others: int) -> float:
-        """Integrate `q^k (1 - q)^(others - k)`: the weight of each coalition of k others.
+    def masses(self, others: int) -> FloatArray:
+        """Integrate `q^k (1 - q)^(others - k)`, `(others + 1,)`: of a coalition of k others.
 
-        >>> round(density([1.0]).mass(1, 2), 9)  # Shapley: 1! 1! / 3!
-        0.166666667
+        >>> density([1.0]).masses(2).round(9)[1]  # Shapley: 1! 1! / 3!
+        np.float64(0.166666667)
         """
-        return float(self.weights @ (self.nodes**k * (1 - self.nodes) ** (others - k)))
+        k = np.arange(others + 1)[:, None]
+        found: FloatArray = (self.nodes**k * (1 - self.nodes) ** (others - k)) @ self.weights
+        return found
 
 
 def density(coefficients: Sequence[float]) -> Measure:
