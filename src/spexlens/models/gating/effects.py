@@ -61,9 +61,9 @@ def refuse_mixed_heads(model: Any, points: Sequence[HookPoint], ids: Sequence[in
 
 
 def norms_between(model: Any, points: Sequence[HookPoint], ids: Sequence[int]) -> tuple[str, ...]:
-    """Name the modules that take what an output projection gives, or give what it takes, as a norm.
+    """Name the norms that take what an output projection gives.
 
-    Heads of one layer do not add up there: what each contributes turns on the others.
+    What heads of one layer give does not add up there: what each contributes turns on the others.
 
     Parameters
     ----------
@@ -79,47 +79,34 @@ def norms_between(model: Any, points: Sequence[HookPoint], ids: Sequence[int]) -
     modules = {p.module for p in points if p.side == INPUT and all(map(_of_head, p.sites))}
     if not modules:
         return ()
-    into: dict[int, str] = {}  # what projections take and give, by where it lies in memory
-    given: dict[int, str] = {}
+    given: set[int] = set()  # what projections give, by where it lies in memory
     held: list[torch.Tensor] = []  # or the memory would be used again within the pass
     found: dict[str, None] = {}
 
     def note(name: str, args: tuple[Any, ...], output: Any) -> None:
         first, after = _tensor(args), _tensor(output)
-        if first is None or after is None:
-            return
-        held.extend((first, after))
-        if name in modules:
-            into[first.data_ptr()], given[after.data_ptr()] = name, name
-            before = made.get(first.data_ptr())
-            if before is not None and _is_norm(model, before, first.shape[-1]):
-                found[before.rpartition(".")[2]] = None
-        elif first.data_ptr() in given and _is_norm(model, name, first.shape[-1]):
+        if name in modules and after is not None:
+            held.append(after)
+            given.add(after.data_ptr())
+        elif first is not None and first.data_ptr() in given and _is_norm(model, name, first):
             found[name.rpartition(".")[2]] = None
-        made[after.data_ptr()] = name
 
-    made: dict[int, str] = {}
     hooks = [
         part.register_forward_hook(lambda _, args, out, name=name: note(name, args, out))
         for name, part in model.named_modules()
         if name and not list(part.children())
     ]
-    try:
-        with torch.inference_mode():
-            model(input_ids=torch.tensor([list(ids)[:_TOKENS]], device=model.device))
-    finally:
-        for hook in hooks:
-            hook.remove()
+    with _removed(hooks), torch.inference_mode():
+        model(input_ids=torch.tensor([list(ids)[:_TOKENS]], device=model.device))
     return tuple(found)
 
 
-def _is_norm(model: Any, name: str, width: int) -> bool:
-    """Whether a module divides all of `width` numbers by one size of theirs."""
+def _is_norm(model: Any, name: str, given: torch.Tensor) -> bool:
+    """Whether a module divides all numbers of a token by one size of theirs."""
     part = model.get_submodule(name)
-    if "norm" not in type(part).__name__.lower():
-        return False
     weight = next(part.parameters(False), None)
-    return weight is None or weight.shape[-1] == width
+    whole = weight is None or weight.shape[-1] == given.shape[-1]
+    return "norm" in type(part).__name__.lower() and whole
 
 
 def _of_head(site: Site) -> bool:
