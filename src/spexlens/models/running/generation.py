@@ -34,6 +34,35 @@ def greedy(
     return [_until_end(ids.tolist(), ends) for ids in output[:, width:]]
 
 
+def greedy_answers(
+    model: Any,
+    ids: torch.Tensor,
+    mask: torch.Tensor,
+    start: Sequence[int],
+    filler: int,
+    max_new_tokens: int,
+) -> torch.Tensor:
+    """Find new tokens `(b, max_new_tokens)` of an encoder-decoder, `filler` behind each one's end.
+
+    Parameters
+    ----------
+    model : transformers.PreTrainedModel
+    ids, mask : int tensor (b, t)
+        What the encoder reads, the mask 0 on padding.
+    start : sequence of int
+        What the decoder is given first.
+    filler, max_new_tokens : int
+    """
+    with _plainly(model, filler, max_new_tokens, first=start[0]) as ends:
+        output = model.generate(
+            input_ids=ids,
+            attention_mask=mask,
+            decoder_input_ids=torch.tensor([list(start)] * len(ids), device=ids.device),
+        )
+    rows = [_until_end(row.tolist(), ends) for row in output[:, len(start) :]]
+    return torch.tensor([[*row, *[filler] * (max_new_tokens - len(row))] for row in rows])
+
+
 def greedy_by_passes(
     model: Any, sequences: Sequence[Sequence[int]], filler: int, max_new_tokens: int
 ) -> list[list[int]]:
@@ -72,7 +101,12 @@ def generated_logits(
 
 @contextmanager
 def _plainly(
-    model: Any, filler: int, max_new_tokens: int, *, go_on: bool = False
+    model: Any,
+    filler: int,
+    max_new_tokens: int,
+    *,
+    go_on: bool = False,
+    first: int | None = None,
 ) -> Iterator[list[int]]:
     """Let the model generate with settings of ours in the block; gives its end-of-text tokens."""
     own = model.generation_config
@@ -83,6 +117,9 @@ def _plainly(
         do_sample=False,
         eos_token_id=None if go_on else ends or None,
         pad_token_id=filler,
+        decoder_start_token_id=first,
+        # Caches of decoders that have an encoder are wrong or missing in some kinds (ProphetNet).
+        use_cache=first is None,
     )
     try:
         yield ends

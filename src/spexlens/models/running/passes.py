@@ -51,6 +51,8 @@ class PassState:
         Sites that were found to be whole heads.
     alone : bool
         Whether the model was found to refuse several texts in one pass.
+    causal : bool, optional
+        Whether the tokens of an encoder-decoder's answer were found to see no later ones.
     """
 
     lock: Any = field(default_factory=RLock)
@@ -62,6 +64,7 @@ class PassState:
     pads: bool = True
     padding: float = 0.0
     alone: bool = False
+    causal: bool | None = None
     packed: PackedLinears | None = None
     compiled: dict[int, Any] = field(default_factory=dict)
 

@@ -85,7 +85,8 @@ class Runner:
             [len(ids) + max_new_tokens for ids in distinct],
             lambda model: nullcontext(lambda batch: run(model, batch)),
             padded=together if alone else self.passes.ways(distinct).padded,
-            max_rows=self._most_rows(1),
+            # A batch of one length can be wrong too: RWKV mixes up the states of its rows.
+            max_rows=1 if alone and not together else self._most_rows(1),
         )
         texts = dict(zip(distinct, new, strict=True))
         return [texts[tuple(ids)] for ids in sequences]

@@ -96,7 +96,7 @@ def find_ways(model: Any, sequences: Sequence[Sequence[int]]) -> Ways:
         return outputs_at(model, ids, ends, cache).logits[:, 0]
 
     plain = torch.cat([last_logits([row]) for row in rows])
-    padded = _agree(last_logits(rows), plain, model.dtype)
+    padded = agree(last_logits(rows), plain, model.dtype)
     return Ways(
         padded,
         _continues(model, rows, prefix, plain, last_logits, padded=padded),
@@ -127,7 +127,7 @@ def _continues(
         if out_of_memory(error):
             raise
         return False  # a cache that takes one token at a time, or none in mid-text
-    return _agree(torch.cat([found, again]), torch.cat([plain, plain[-1:]]), model.dtype)
+    return agree(torch.cat([found, again]), torch.cat([plain, plain[-1:]]), model.dtype)
 
 
 def generates_alike(model: Any, sequences: Sequence[Sequence[int]], filler: int) -> bool:
@@ -148,7 +148,7 @@ def generates_alike(model: Any, sequences: Sequence[Sequence[int]], filler: int)
         for step in range(_STEPS):
             row = torch.tensor([text[: len(ids) + step]], device=model.device)
             plain = outputs_at(model, row, torch.tensor([[row.shape[1] - 1]], device=model.device))
-            if not _agree(found[step], plain.logits[0, 0], model.dtype):
+            if not agree(found[step], plain.logits[0, 0], model.dtype):
                 return False
     return True
 
@@ -159,7 +159,7 @@ def sees_later_tokens(model: Any) -> bool:
     ids = torch.tensor([[middle, middle + 1], [middle, middle + 2]], device=model.device)
     with torch.inference_mode(), evaluating(model):
         logits = model(input_ids=ids).logits[:, 0].float()
-    return not _agree(logits[:1], logits[1:], model.dtype)
+    return not agree(logits[:1], logits[1:], model.dtype)
 
 
 def pads_alike(
@@ -176,9 +176,10 @@ def pads_alike(
     pair = [min(range(len(lengths)), key=lengths.__getitem__),
             max(range(len(lengths)), key=lengths.__getitem__)]  # fmt: skip
     plain = torch.cat([read(model, [row]) for row in pair])
-    return _agree(read(model, pair), plain, model.dtype)
+    return agree(read(model, pair), plain, model.dtype)
 
 
-def _agree(values: torch.Tensor, plain: torch.Tensor, dtype: torch.dtype) -> bool:
+def agree(values: torch.Tensor, plain: torch.Tensor, dtype: torch.dtype) -> bool:
+    """Tell whether logits differ from those of plain passes by rounding alone."""
     bound = _ROUNDING.get(dtype, _ROUNDING_SHORT) * (plain.max() - plain.min())
     return bool((values - plain).abs().max() <= bound)
