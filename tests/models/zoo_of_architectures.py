@@ -20,8 +20,14 @@ VOCABULARY, POSITIONS, WINDOW = 48, 96, 8
 MOST_WEIGHTS = 3_000_000
 
 DECODERS = tuple(sorted(auto.MODEL_FOR_CAUSAL_LM_MAPPING_NAMES))
-CLASSIFIERS = tuple(sorted(auto.MODEL_FOR_SEQUENCE_CLASSIFICATION_MAPPING_NAMES))
-"""Encoders, and decoders that classify."""
+CLASSIFIERS = tuple(
+    sorted(
+        kind
+        for kind in auto.MODEL_FOR_SEQUENCE_CLASSIFICATION_MAPPING_NAMES
+        if kind not in DECODERS or kind in auto.MODEL_FOR_MASKED_LM_MAPPING_NAMES
+    )
+)
+"""Encoders, encoder-decoders, and decoders that can be encoders; those of `DECODERS` alone not."""
 
 _LAYERED = dict.fromkeys(
     ("num_hidden_layers", "n_layer", "n_layers", "num_layers", "encoder_layers", "decoder_layers",
