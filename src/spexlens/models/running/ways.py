@@ -17,6 +17,7 @@ from spexlens.models.running.prefix import (
     selects_tokens,
     shared_prefix,
 )
+from spexlens.models.running.quantised import reading, rounds_activations
 from spexlens.models.running.reading import outputs_at
 from spexlens.models.running.workers import out_of_memory
 
@@ -46,12 +47,16 @@ class Ways:
         Whether tokens do not see those behind them.
     tokens : int or None
         The longest prompt for which that holds; None where length does not matter.
+    together : bool
+        Whether prompts of one length may share a batch: not where activations are rounded by the
+        largest of the batch.
     """
 
     padded: bool
     shared: bool
     causal: bool
     tokens: int | None = None
+    together: bool = True
 
     def known(self, tokens: int) -> bool:
         """Tell whether prompts of so many tokens were tried, or need not be."""
@@ -60,7 +65,10 @@ class Ways:
     def also(self, longer: Ways) -> Ways:
         """Allow what longer prompts allow too."""
         return replace(
-            longer, padded=self.padded and longer.padded, shared=self.shared and longer.shared
+            longer,
+            padded=self.padded and longer.padded,
+            shared=self.shared and longer.shared,
+            together=self.together and longer.together,
         )
 
 
@@ -77,6 +85,8 @@ def find_ways(model: Any, sequences: Sequence[Sequence[int]]) -> Ways:
     """
     if depends_on_length(model.config) or selects_tokens(model):
         return PLAIN
+    if rounds_activations(model):
+        return replace(PLAIN, together=False)
     ids = max(sequences, key=len)
     anywhere = sees_all_before(model)
     if anywhere or len(ids) < _FEWEST:
@@ -97,11 +107,16 @@ def find_ways(model: Any, sequences: Sequence[Sequence[int]]) -> Ways:
 
     plain = torch.cat([last_logits([row]) for row in rows])
     padded = agree(last_logits(rows), plain, model.dtype)
+    turned = long[::-1]
+    together = padded or agree(
+        last_logits([long, turned]), torch.cat([plain[-1:], last_logits([turned])]), model.dtype
+    )
     return Ways(
         padded,
         _continues(model, rows, prefix, plain, last_logits, padded=padded),
         causal=padded,
         tokens=None if anywhere else len(long),
+        together=together,
     )
 
 
@@ -157,7 +172,7 @@ def sees_later_tokens(model: Any) -> bool:
     """Whether the first token's logits change with the second: the model is no causal one then."""
     middle = int(model.config.get_text_config().vocab_size) // 2  # specials stand at the ends
     ids = torch.tensor([[middle, middle + 1], [middle, middle + 2]], device=model.device)
-    with torch.inference_mode(), evaluating(model):
+    with reading(model), evaluating(model):
         logits = model(input_ids=ids).logits[:, 0].float()
     return not agree(logits[:1], logits[1:], model.dtype)
 
