@@ -13,6 +13,7 @@ from spexlens.errors import InvalidInputError, MissingExtraError
 from spexlens.models.pretrained.causal_lm import CausalLM
 from spexlens.models.running.batching import evaluating
 from spexlens.models.running.passes import Passes
+from spexlens.models.running.quantised import quantisation, reading
 from spexlens.models.running.reading import Read, Sequences, outputs_at
 
 try:
@@ -73,8 +74,13 @@ class HiddenTokens:
             return list(read(outputs).cpu().double().numpy())
 
         lengths = [len(ids)] * rows
+        # Rounded activations can depend on the batch, which no other model's do.
+        alone = quantisation(self.passes.model) and not self.passes.ways([ids, ids]).together
         values = self.passes.run(
-            lengths, lambda model: nullcontext(lambda batch: run(model, batch)), padded=False
+            lengths,
+            lambda model: nullcontext(lambda batch: run(model, batch)),
+            padded=False,
+            max_rows=1 if alone else None,
         )
         return np.stack(values)
 
@@ -105,7 +111,7 @@ def check_hiding(lm: CausalLM, prompt: str) -> None:
     hidden, exchanged = all_seen.copy(), ids.clone()
     hidden[0, -2] = False
     exchanged[0, -2] = (ids[0, -2] + 1) % lm.model.get_input_embeddings().num_embeddings
-    with torch.inference_mode(), evaluating(lm.model):
+    with reading(lm.model), evaluating(lm.model):
         try:
             plain = lm.model(input_ids=ids).logits[0, -1]
             shown, without, other = (
@@ -122,7 +128,8 @@ def check_hiding(lm: CausalLM, prompt: str) -> None:
     if not same or bool((plain - without).abs().max() == 0):
         raise InvalidInputError(
             f"{lm.name} does not read {ids.shape[1]} tokens as its attention mask asks (a "
-            "recurrent model, perhaps, or one whose attention leaves out what is far); use "
+            "recurrent model, perhaps, one whose attention leaves out what is far, or one that "
+            "rounds what all tokens give); use "
             "absent='remove' or 'replace'."
         )
 

@@ -155,6 +155,7 @@ def load_pretrained(
         raise MissingExtraError("loading a model", "transformers", "llm") from error
     source = locate(name_or_path, kind.noun)
     _check_hub(source)
+    config: Any = None
     try:
         with _quiet(source):
             config = transformers.AutoConfig.from_pretrained(source, **_OWN_CODE)
@@ -165,7 +166,14 @@ def load_pretrained(
             )
     except InvalidInputError:
         raise
-    except (OSError, ValueError, KeyError) as error:
+    except (OSError, ValueError, KeyError, ImportError, RuntimeError, AttributeError) as error:
+        if method := _quantised_by(config):
+            raise InvalidInputError(
+                f"the weights of {source!r} are quantised ({method}) and cannot be loaded here: "
+                f"{error}. Install what it needs, or choose the model in float32 or bfloat16."
+            ) from error
+        if not isinstance(error, (OSError, ValueError, KeyError)):
+            raise
         if "trust_remote_code" in str(error):
             raise InvalidInputError(
                 f"{source!r} brings code of its own, which is not run. Read it, load the model "
@@ -182,10 +190,24 @@ def load_pretrained(
             f"{source!r} lacks {len(missing)} weights of a {kind.noun}: {shown(missing, 3)}. "
             f"{kind.remedy}"
         )
-    model = model.to(devices[0])
+    model = _moved(model, devices[0])
     _refuse(kind, source, model.config, kind.by_model(model))
-    copies = [copy.deepcopy(model).to(one) for one in devices[1:]]
+    copies = [_moved(copy.deepcopy(model), one) for one in devices[1:]]
     return (model, *copies), tokenizer
+
+
+def _quantised_by(config: Any) -> str:
+    """Name the method by which a model's weights are stored in few bits; "" for none."""
+    told = getattr(config, "quantization_config", None)
+    if told is None:
+        return ""
+    method = told.get("quant_method") if isinstance(told, dict) else told.quant_method
+    return str(getattr(method, "value", method) or "by a method that its config does not name")
+
+
+def _moved(model: Any, device: torch.device) -> Any:
+    """Put a model on a device; one that is there stays, as some quantised ones cannot be moved."""
+    return model if model.device == device else model.to(device)
 
 
 def _refuse(kind: Kind, source: str, config: Any, reason: str) -> None:

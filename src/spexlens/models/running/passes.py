@@ -11,6 +11,7 @@ from typing import Any
 from spexlens.errors import InvalidInputError, MissingExtraError
 from spexlens.models.running.batching import batches, differentiating, evaluating
 from spexlens.models.running.prepacked import PackedLinears
+from spexlens.models.running.quantised import reading
 from spexlens.models.running.ways import PLAIN, Ways, find_ways, generates_alike, pads_alike
 from spexlens.models.running.workers import Result, Run, TokenLimit, run_batches
 
@@ -151,7 +152,7 @@ class Passes:
 
         @contextmanager
         def ready(model: Any) -> Iterator[Run[Result]]:
-            mode = differentiating(model) if derivatives else torch.inference_mode()
+            mode = differentiating(model) if derivatives else reading(model)
             packed = nullcontext() if derivatives else self._packed(model)
             with mode, evaluating(model), packed, session(model) as run:
                 yield run
@@ -174,7 +175,7 @@ class Passes:
         with self.state.lock:
             before = self.state.ways
             if before is None or not before.known(max(map(len, sequences))):
-                with torch.inference_mode(), evaluating(self.model):
+                with reading(self.model), evaluating(self.model):
                     found = find_ways(self.model, sequences)
                 self.state.ways = found if before is None else before.also(found)
             ways = self.state.ways or PLAIN
@@ -195,7 +196,7 @@ class Passes:
         with self.state.lock:
             tokens, together, alone = self.state.generates
             if alone and len(pair[1]) > tokens:
-                with torch.inference_mode(), evaluating(self.model):
+                with reading(self.model), evaluating(self.model):
                     together = together and generates_alike(self.model, pair, filler)
                     alone = together or generates_alike(self.model, pair[1:], filler)
                 self.state.generates = (len(pair[1]), together, alone)
@@ -215,7 +216,7 @@ class Passes:
         with self.state.lock:
             # What little padding changes can be too little to be seen: more of it is tried anew.
             if self.state.pads and share > 2 * self.state.padding:
-                with torch.inference_mode(), evaluating(self.model):
+                with reading(self.model), evaluating(self.model):
                     self.state.pads = pads_alike(self.model, lengths, read)
                 self.state.padding = share
             return self.state.pads

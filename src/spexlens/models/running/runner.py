@@ -66,7 +66,7 @@ class Runner:
             [len(ids) - shared + shared // _PREFIX_SHARE for ids in distinct],
             session,
             padded=ways.padded,
-            max_rows=self._most_rows(tokens),
+            max_rows=self._most_rows(tokens) if ways.together else 1,
         )
         rows = dict(zip(distinct, values, strict=True))
         return np.stack([rows[tuple(ids)] for ids in sequences])
