@@ -9,6 +9,7 @@ from threading import RLock
 from typing import Any
 
 from spexlens.errors import InvalidInputError, MissingExtraError
+from spexlens.models.running.attention import misreads_masks
 from spexlens.models.running.batching import batches, differentiating, evaluating
 from spexlens.models.running.prepacked import PackedLinears
 from spexlens.models.running.ways import PLAIN, Ways, find_ways, pads_alike
@@ -44,6 +45,12 @@ class PassState:
         Whether texts padded to one length, the padding masked, had the values they have alone.
     padding : float
         The largest share of padding for which that was tried; nothing was at 0.
+    attends : bool
+        Whether attention masks of four dimensions were found to be read as is meant.
+    attended : int
+        The length of the longest prompt on which that was tried.
+    differentiated : bool
+        Whether derivatives were held against differences.
     alone : bool
         Whether the model was found to refuse several texts in one pass.
     """
@@ -54,6 +61,9 @@ class PassState:
     ways: Ways | None = None
     pads: bool = True
     padding: float = 0.0
+    attends: bool = True
+    attended: int = 0
+    differentiated: bool = False
     alone: bool = False
     packed: PackedLinears | None = None
     compiled: dict[int, Any] = field(default_factory=dict)
@@ -170,6 +180,17 @@ class Passes:
                 "is_decoder=True, or score one token."
             )
         return ways
+
+    def attends(self, ids: Sequence[int]) -> bool:
+        """Whether a language model reads attention masks of four dimensions, tried on a prompt.
+
+        It is tried anew on a prompt of more than twice the length.
+        """
+        with self.state.lock:
+            if self.state.attends and len(ids) > 2 * self.state.attended:
+                self.state.attends = not misreads_masks(self.model, list(ids))
+                self.state.attended = len(ids)
+            return self.state.attends
 
     def pads(self, lengths: Sequence[int], read: Callable[[Any, list[int]], torch.Tensor]) -> bool:
         """Whether texts of other lengths, padding masked, may share a batch: tried on two of them.
