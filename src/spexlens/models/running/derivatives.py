@@ -84,7 +84,9 @@ def check_slopes(
     size = float(sum((one.double() ** 2).sum() for one in along)) ** 0.5
     ends = [moved([sign * _CHECK_STEP / size * one for one in along]) for sign in (1.0, -1.0)]
     difference = (ends[0] - ends[1]) / (2 * _CHECK_STEP)
-    eps = torch.finfo(dtype if dtype.is_floating_point else torch.float32).eps
+    # Gates are single, and so are norms whatever the weights.
+    kinds = [torch.float32, *([dtype] if dtype.is_floating_point else [])]
+    eps = max(torch.finfo(kind).eps for kind in kinds)
     largest = max(1.0, float(read.detach().abs().max()))  # a divergence near 0 rounds as logits do
     rounding = _ROUNDINGS * eps * largest * len(read) / _CHECK_STEP
     if abs(difference - length) > _CHECK_SHARE * length + rounding:
