@@ -35,7 +35,8 @@ _TRUST, _LEAST = 0.05, 80.0  # of a log likelihood, and how far below the best o
 _DIGITS = 9  # of values in units of their spread: the same masks in all units
 _TIES = 4  # digits of a gain: rounding does not choose between a mask and its complement
 _STEPS = 20
-_FIRST, _GROWTH = 40, 1.7  # masks before any is chosen, and after each step relative to before
+_FIRST, _FEW, _SHARE = 40, 0.4, 0.25  # masks before any is chosen, and shares of all
+_GROWTH = 1.7  # of what is known, in a step
 _MOST_KNOWN = 600  # values; with more, masks are drawn from the design
 _DIRECTIONS = 64  # random sums of sets, whose variance stands for that of all
 _MOST_SETS = 5000  # of an order, from which these are
@@ -83,10 +84,11 @@ class NextMasks:
 def step_sizes(n: int, total: int) -> list[int]:
     """Return how many masks are known after each step, the last being `total`.
 
-    >>> step_sizes(14, 100), step_sizes(14, 20)
-    ([40, 60, 90, 100], [20])
+    >>> step_sizes(14, 50), step_sizes(14, 100), step_sizes(14, 400)
+    ([20, 34, 50], [40, 68, 100], [100, 170, 289, 400])
     """
-    sizes = [min(max(_FIRST, n), total)]
+    first = max(min(_FIRST, round(_FEW * total)), round(_SHARE * total), min(n, total // 2))
+    sizes = [max(first, min(MIN_MASKS + 1, total))]
     while sizes[-1] < total:
         sizes.append(min(int(sizes[-1] * _GROWTH), total))
     return sizes
