@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import math
 import platform
+import time
 from collections.abc import Sequence
 from dataclasses import replace
 from functools import cache, partial
@@ -46,6 +47,7 @@ from spexlens.core.presence import contradicts, learn_keep_probability, presence
 from spexlens.errors import InvalidInputError
 from spexlens.explanation.baselines import measure_baselines, measured_baselines
 from spexlens.explanation.fidelity import Fidelity
+from spexlens.explanation.fitting import FitTime, fits_in
 from spexlens.explanation.gradients import asked_gradients, gradient_notes, take_gradients
 from spexlens.explanation.index_masks import first_masks
 from spexlens.explanation.index_reading import asked_index, check_masks_are_free, read_index
@@ -64,6 +66,7 @@ from spexlens.explanation.planning import (
     exact_if_affordable,
     held_out_rows,
     warn_of_a_long_fit,
+    with_time_for_the_fit,
 )
 from spexlens.explanation.result import Explanation
 from spexlens.explanation.rounds import (
@@ -145,7 +148,8 @@ def explain(
     batch_size : int
         Masks a call of the game.
     progress : callable or True, optional
-        `progress(done, total)`; True is a `ProgressBar()`, for terminals and notebooks.
+        `progress(done, total)`; True is a `ProgressBar()`, for terminals and notebooks. One with a
+        method `fit(share, seconds_left)` shows the fit too.
 
     Returns
     -------
@@ -191,7 +195,7 @@ def explain(
             f"design = {design!r} given with algorithm {chosen.name!r} and holdout = {holdout}; "
             "needed an algorithm that takes any masks, and holdout = 0."
         )
-    follows = asked is not None and asked[0].measure is not None and not chosen.exact
+    follows = asked is not None and not chosen.exact and bool(asked[0].measures(asked[1]))
     affords = allowed >= _BASELINE_BUDGET and not follows
     reserved = 2 if affords and chosen.any_masks and not enumerable(n, allowed) else 0
     draw = chosen.design if design is None else design
@@ -210,13 +214,18 @@ def explain(
     total = len(drawn.masks) if following is None else following.sizes[-1] + drawn.held_out
 
     check_needs(chosen)
-    warn_of_a_long_fit(chosen, n, total)
     limits = budget if isinstance(budget, Budget) else Budget()
+    shown = ProgressBar() if progress is True else progress or None
+    if limits.seconds is None:
+        warned = warn_of_a_long_fit(chosen, n, total)
+    else:  # a fit that is too long will give way to a cheaper one
+        warned, limits = True, with_time_for_the_fit(limits, chosen, n)
+    fit_time = FitTime(shown, limits.seconds, time.monotonic(), warned)
     meter = Meter(
         game, limits, total + asks.cost, batch_size=batch_size, engine=engine,
-        store=store, progress=ProgressBar() if progress is True else progress or None,
+        store=store, progress=shown, started=fit_time.started,
     )  # fmt: skip
-    with values_on_errors(meter.paid, "fitting"):
+    with values_on_errors(meter.paid, "fitting"), fits_in(fit_time):
         if asks.count:
             told = take_gradients(meter, drawn, asks)
             notes += (told.note,) if told.note else ()
@@ -224,6 +233,7 @@ def explain(
                 drawn, following = masks_within(allowed - meter.spent_on_gradients)
             drawn = replace(drawn, sensitivities=told.sensitivities)
         rounds, reason = run_rounds(drawn, chosen, meter, rule, named, following, read)
+        meter.keep_nothing()
         last = rounds[-1] if chosen.exact else exact_if_complete(rounds[-1])
         curve = None if rule is None else curve_of(rounds)
         if rule is not None or reason is not None:
@@ -268,6 +278,7 @@ def fit(
     order: int | None = None,
     p: float | FloatArray | None = None,
     holdout: float = 0.0,
+    progress: Progress | bool | None = None,
 ) -> Explanation:
     """Explain values that were already measured.
 
@@ -284,6 +295,8 @@ def fit(
     p : float or float array (n,), optional
         Keep probability that the masks were drawn with; learned from them by default, one a player
         where they differ.
+    progress : ProgressBar or True, optional
+        Shows how far the fit is: anything with a method `fit(share, seconds_left)`.
 
     Returns
     -------
@@ -326,7 +339,10 @@ def fit(
     held_out = 0 if chosen.exact else held_out_rows(holdout, len(masks))
     keep, told = _keep_probability(p, masks, drawn)
     design = Design(masks, p=keep, seed=seed, held_out=held_out, notes=told)
-    last = fit_round(chosen, design, array)
+    warned = warn_of_a_long_fit(chosen, design.n, len(array))
+    shown = ProgressBar() if progress is True else progress or None
+    with fits_in(FitTime(shown, told=warned)):
+        last = fit_round(chosen, design, array)
     if chosen.exact and repeats is not None:
         last = with_noise(last, repeats)
     reading = None

@@ -28,9 +28,9 @@ def first_masks(
 
     Those to hold out, a share of all, are drawn with the first.
     """
-    if row.measure is None:
+    measures = row.measures(order)
+    if not measures:
         raise ValueError(f"{row.name} has no measure")
-    measures = tuple(row.measure(t, order) for t in range(1, order + 1))
     held_out = held_out_rows(holdout, max(calls, MIN_MASKS)) if calls >= MIN_MASKS else 0
     sizes = step_sizes(n, min(calls, 2**n) - held_out)
     design = IndexDesign(measures[-1])(n, sizes[0] + held_out, rng)

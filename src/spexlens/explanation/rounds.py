@@ -13,7 +13,7 @@ from spexlens.core.game import TableGame, answered
 from spexlens.core.masks import BoolArray, FloatArray, IntArray, mask_codes, mask_keys
 from spexlens.core.units import Units
 from spexlens.errors import AblationError, BudgetSpentError
-from spexlens.explanation.judging import judge
+from spexlens.explanation.fitting import recover_and_judge
 from spexlens.explanation.planning import enumerable
 from spexlens.explanation.stopping import Reading, Round, StoppingRule
 
@@ -61,8 +61,7 @@ def fit_round(algorithm: Algorithm, design: Design, values: FloatArray) -> Round
     """Recover from all the design's values `(m,)` or `(m, q)`, and judge the result."""
     units = Units.of(values)
     computed = units.computed(values)
-    recovery = algorithm.recover(design, computed)
-    fidelity = judge(recovery, design, computed)
+    recovery, fidelity = recover_and_judge(algorithm, design, computed)
     return Round(design, values, recovery.in_units(units), fidelity)
 
 

@@ -22,6 +22,7 @@ from math import factorial
 import numpy as np
 
 from spexlens.core.masks import FloatArray, read_only
+from spexlens.errors import InvalidInputError
 
 _NODES = 32
 _RADIUS = 0.01  # within which a derivative is taken: a hundred players make h change over 1 / 100
@@ -84,9 +85,20 @@ def atom(q: float, derivative: int = 0) -> Measure:
 
     >>> round(atom(0.5, derivative=1).moment(2), 9)
     1.0
+
+    Raises
+    ------
+    InvalidInputError
+        For a higher one, which floats do not hold.
     """
     if derivative == 0:
         return Measure(np.array([q]), np.array([1.0]))
+    if derivative >= _POINTS:
+        raise InvalidInputError(
+            f"the index needs derivative {derivative} at one keep probability; needed at most "
+            f"{_POINTS - 1}. Ask for a lower order, or read it from the spectrum: "
+            "explanation.interactions(index, order)."
+        )
     at = np.cos(np.pi * (np.arange(_POINTS) + 0.5) / _POINTS)
     powers = np.linalg.inv(np.vander(at, increasing=True))  # values -> coefficients
     return Measure(

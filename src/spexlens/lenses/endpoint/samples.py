@@ -90,7 +90,8 @@ class Samples:
                 "the endpoint's options hold a seed, with which servers give the same sample every "
                 "time, and the noise cannot be estimated; leave it out."
             )
-        for choices in (self.count, 1):
+        most = endpoint.most_choices or self.count
+        for choices in dict.fromkeys((min(self.count, most), 1)):
             chosen = replace(self, choices=choices)
             try:
                 replies = [reply for _, reply in endpoint.run(chosen.requests(prompt))]
