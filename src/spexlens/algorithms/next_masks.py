@@ -31,6 +31,7 @@ from spexlens.transforms.kernel_indices import (
 )
 
 _POOL = 1000
+_NEAREST = 5  # masks that tell whether the game answers one
 _TRUST, _LEAST = 0.05, 80.0  # of a log likelihood, and how far below the best one still counts
 _DIGITS = 9  # of values in units of their spread: the same masks in all units
 _TIES = 4  # digits of a gain: rounding does not choose between a mask and its complement
@@ -78,7 +79,8 @@ class NextMasks:
         members = members_of(fitted[0], np.round(spread, _DIGITS), steps=_STEPS)
         parts = [_Part.of(member, pool, self.measures, rng) for member in members]
         parts = [part for part in parts if part.evidence > max(p.evidence for p in parts) - _LEAST]
-        return pool[_pivots(parts, min(count, len(pool)))]
+        chances = np.ones(len(pool)) if known.all() else _answered(masks, known, pool)
+        return pool[_pivots(parts, chances, min(count, len(pool)))]
 
 
 def step_sizes(n: int, total: int) -> list[int]:
@@ -162,7 +164,15 @@ class _Part:
         )
 
 
-def _pivots(parts: list[_Part], count: int) -> IntArray:
+def _answered(masks: BoolArray, known: BoolArray, pool: BoolArray) -> FloatArray:
+    """Share of the nearest masks that the game answered, `(M,)`, to weigh gains by."""
+    signs, others = 2.0 * masks - 1.0, 2.0 * pool - 1.0
+    nearest = np.argsort(-(others @ signs.T), axis=1, kind="stable")[:, :_NEAREST]
+    shares: FloatArray = known[nearest].mean(axis=1) + 1.0 / len(masks)
+    return shares
+
+
+def _pivots(parts: list[_Part], chances: FloatArray, count: int) -> IntArray:
     """Choose rows of the pool one after the other, each as if those before were measured."""
     chosen: list[int] = []
     best_of_all = max(part.evidence for part in parts)
@@ -175,7 +185,7 @@ def _pivots(parts: list[_Part], count: int) -> IntArray:
             weight * (a**2).sum(axis=1) / np.maximum(v, 1e-300)
             for weight, a, v in zip(weights, along, variances, strict=True)
         )
-        gain = np.asarray(gain)
+        gain = np.asarray(gain) * chances
         gain[chosen] = -1.0
         best = int(np.argmax(np.round(gain / max(float(gain.max()), 1e-300), _TIES)))
         chosen.append(best)
