@@ -10,7 +10,6 @@ and sizes where values differ much get more masks.
 
 from __future__ import annotations
 
-from collections.abc import Callable
 from dataclasses import dataclass
 from itertools import combinations
 from math import comb
@@ -40,7 +39,7 @@ _FIRST, _FEW, _SHARE = 40, 0.4, 0.25  # masks before any is chosen, and shares o
 _GROWTH = 1.7  # of what is known, in a step
 _MOST_KNOWN = 600  # values; with more, masks are drawn from the design
 _DIRECTIONS = 64  # random sums of sets, whose variance stands for that of all
-_MOST_SETS = 5000  # of an order, from which these are
+_MOST_SETS = 500  # of an order, from which these are
 _MOST_ORDER = 2
 
 
@@ -86,6 +85,8 @@ class NextMasks:
 def step_sizes(n: int, total: int) -> list[int]:
     """Return how many masks are known after each step, the last being `total`.
 
+    A last step that would add less than a fifth is joined with the one before.
+
     >>> step_sizes(14, 50), step_sizes(14, 100), step_sizes(14, 400)
     ([20, 34, 50], [40, 68, 100], [100, 170, 289, 400])
     """
@@ -93,6 +94,8 @@ def step_sizes(n: int, total: int) -> list[int]:
     sizes = [max(first, min(MIN_MASKS + 1, total))]
     while sizes[-1] < total:
         sizes.append(min(int(sizes[-1] * _GROWTH), total))
+    if len(sizes) > 2 and sizes[-1] < 1.2 * sizes[-2]:
+        del sizes[-2]
     return sizes
 
 
@@ -100,13 +103,13 @@ def step_sizes(n: int, total: int) -> list[int]:
 class _Part:
     """What a process knows of a pool of M masks.
 
-    `covariances(b)` is the prior covariance of mask b with all, `known` `(M, N)` the factor of what
-    is known, `variances` `(M,)` those of the posterior, `along` `(M, D)` the covariances with the
-    sums of sets, in units in which their posterior variances add up to 1 for every order;
-    `evidence` is the log likelihood of the values.
+    `covariances` `(M, M)` are those of the prior, `known` `(M, N)` is the factor of what is known,
+    `variances` `(M,)` are those of the posterior, `along` `(M, D)` the covariances with the sums of
+    sets, in units in which their posterior variances add up to 1 for every order; `evidence` is the
+    log likelihood of the values.
     """
 
-    covariances: Callable[[int], FloatArray]
+    covariances: FloatArray
     known: FloatArray
     variances: FloatArray
     along: FloatArray
@@ -151,7 +154,7 @@ class _Part:
             across = covariances(pool) - known @ told
             along.append(across / np.sqrt(max(float(left), float((across**2).max()), 1e-300)))
         return _Part(
-            lambda b: gram(kernel, pool, pool[b : b + 1])[:, 0],
+            gram(kernel, pool, pool),
             known,
             gram_diagonal(kernel, pool) - (known**2).sum(axis=1),
             np.concatenate(along, axis=1),
@@ -191,7 +194,7 @@ def _pivots(parts: list[_Part], chances: FloatArray, count: int) -> IntArray:
         chosen.append(best)
         for part, factor, variance, a in zip(parts, factors, variances, along, strict=True):
             column = len(part.known[0]) + step
-            spread = part.covariances(best) - factor[:, :column] @ factor[best, :column]
+            spread = part.covariances[best] - factor[:, :column] @ factor[best, :column]
             root = np.sqrt(max(float(variance[best]), 1e-300))
             factor[:, column] = spread / root
             a -= np.outer(factor[:, column], a[best] / root)
