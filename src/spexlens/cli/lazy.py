@@ -15,6 +15,7 @@ COMMANDS = {
     "demo": ("prompt", "Explain why SmolLM2 calls a movie review positive."),
     "prompt": ("prompt", "Which words of a text act together on a choice between two answers."),
     "context": ("context", "Which parts of a context act together on the answer to a question."),
+    "trace": ("trace", "Which parts of a logged call act together on its answer."),
     "heads": ("heads", "Which attention heads act together; prune by them."),
     "data": ("data", "Which training examples act together on a prediction."),
     "joint": ("joint", "Words and components as players of one game."),

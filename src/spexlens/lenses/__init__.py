@@ -10,6 +10,9 @@ _HOMES = {
         "LensGame",
         "Subject",
     ),
+    "spexlens.lenses.calls.formats": ("TRACE_FORMATS", "Trace", "find_trace", "read_traces"),
+    "spexlens.lenses.calls.game": ("call_game", "trace_game"),
+    "spexlens.lenses.calls.lens": ("PART_KINDS", "CallLens", "Part"),
     "spexlens.lenses.components.game": (
         "ComponentLens",
         "GatedSubject",
@@ -38,6 +41,13 @@ _HOMES = {
         "AnswerMargin",
         "FullModelKL",
         "TextLoss",
+    ),
+    "spexlens.lenses.endpoint.answers": (
+        "exact_match",
+        "field_share",
+        "judged",
+        "pattern_share",
+        "similarity",
     ),
     "spexlens.lenses.endpoint.game": ("endpoint_game",),
     "spexlens.lenses.endpoint.response": ("EchoedLogProbability",),
@@ -90,6 +100,14 @@ _HOMES = {
         "ABLATIONS",
         "Ablation",
         "resampled",
+    ),
+    "spexlens.lenses.text.answer_functions": (
+        "Equals",
+        "FieldEquals",
+        "Judged",
+        "Matches",
+        "SentenceEmbeddings",
+        "SimilarTo",
     ),
     "spexlens.lenses.text.attention": ("AttentionLens", "Attending"),
     "spexlens.lenses.text.chat": (
