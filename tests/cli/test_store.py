@@ -6,13 +6,13 @@ from contextlib import closing
 import numpy as np
 import pytest
 import typer
-from rich.console import Console
 
 import spexlens as sx
 from spexlens.ablation.evaluate import evaluate, measure
 from spexlens.ablation.export import export
 from spexlens.ablation.store import Store
 from spexlens.cli import store as commands
+from spexlens.cli.terminal import Terminal
 from spexlens.core.game import fingerprint
 from spexlens.core.masks import all_masks
 from tests.filtered_game import FilteredGame
@@ -32,7 +32,7 @@ def store(tmp_path):
 @pytest.fixture
 def run(monkeypatch, capsys):
     """`spexlens store` with arguments: its exit code and output."""
-    monkeypatch.setattr(commands, "console", Console(width=200))
+    monkeypatch.setattr(commands, "console", Terminal(width=200))
 
     def call(*arguments):
         monkeypatch.setattr(sys, "argv", ["store", *map(str, arguments)])

@@ -8,7 +8,6 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
 import typer
-from rich.markup import escape
 
 from spexlens.cli import demo_case
 from spexlens.cli.asked import Asked, AskOptions
@@ -16,6 +15,7 @@ from spexlens.cli.options import RunOptions, read_text, with_options
 from spexlens.cli.printing import print_record
 from spexlens.cli.prompt_games import PromptArguments, endpoint_game, local_game
 from spexlens.cli.running import check_options, consoles, explain_and_show, loading
+from spexlens.cli.terminal import escape
 from spexlens.cli.trace import (
     CutArguments,
     CutOption,

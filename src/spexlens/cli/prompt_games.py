@@ -15,6 +15,7 @@ from spexlens.lenses.text.segmenters import SEGMENTERS, Segmenter
 if TYPE_CHECKING:
     from spexlens.lenses.base import LensGame
     from spexlens.models.pretrained.causal_lm import CausalLM
+    from spexlens.models.pretrained.seq2seq import Seq2SeqLM
 
 
 @dataclass(frozen=True)
@@ -59,7 +60,7 @@ class PromptArguments(Asked):
         return self.made_score(self.score)
 
 
-def local_game(arguments: PromptArguments, model: CausalLM) -> LensGame:
+def local_game(arguments: PromptArguments, model: CausalLM | Seq2SeqLM) -> LensGame:
     """Make the game of a model that runs here."""
     from spexlens.lenses.text.game import prompt_game
     from spexlens.lenses.text.segmenters import segmenter_of
@@ -74,7 +75,7 @@ def local_game(arguments: PromptArguments, model: CausalLM) -> LensGame:
 
 
 def _local_chat(
-    arguments: PromptArguments, model: CausalLM, segmenter: str | Segmenter
+    arguments: PromptArguments, model: CausalLM | Seq2SeqLM, segmenter: str | Segmenter
 ) -> LensGame:
     """Make the game of a text in the user's message, by the model's own chat template."""
     from spexlens.lenses.text.chat import chat_game

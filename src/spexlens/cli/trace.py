@@ -8,13 +8,13 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
-from rich.markup import escape
 
 from spexlens._support.files import write_text
 from spexlens.cli.asked import Asked, AskOptions
 from spexlens.cli.options import with_options
 from spexlens.cli.printing import interaction_rows, print_record
 from spexlens.cli.running import check_options, consoles, explain_and_show, loading
+from spexlens.cli.terminal import escape
 from spexlens.errors import InvalidInputError
 
 if TYPE_CHECKING:

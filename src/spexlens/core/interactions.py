@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
+from spexlens._support.visible import visible
 from spexlens.core.arguments import whole
 from spexlens.core.masks import BoolArray, FloatArray, IntArray, read_only
 from spexlens.core.supports import Supports, terms_from_dict
@@ -176,9 +177,12 @@ class Interactions(Mapping[tuple[int, ...], float]):
         )
 
     def label(self, players: tuple[int, ...]) -> str:
-        """Return a set as text, for example `never × fails`; `∅` for the empty set."""
+        """Return a set as text, for example `never × fails`; `∅` for the empty set.
+
+        Control characters in names are written as codes.
+        """
         labels = self.labels()
-        return " × ".join(labels[i] for i in players) or "∅"
+        return " × ".join(visible(labels[i]) for i in players) or "∅"
 
     def to_dict(self) -> dict[tuple[int, ...], float]:
         """Return `{sorted tuple of players: effect}`, strongest first."""
@@ -241,11 +245,12 @@ class Interactions(Mapping[tuple[int, ...], float]):
         )
 
     def __repr__(self) -> str:
-        head = f"Interactions({self.index}, {len(self)} sets over {len(self.players)} players)"
+        index, n = visible(self.index), len(self.players)
+        head = f"Interactions({index}, {len(self)} sets over {n} players)"
         rows = [f"{effect:+12.5g}  {name}" for name, effect in self._rows(_SHOWN_TEXT)]
         rest = len(self) - len(rows)
         more = [f"… and {rest} more"] if rest > 0 else []
-        return "\n".join([head, *rows, *more, *([self.note] if self.note else [])])
+        return "\n".join([head, *rows, *more, *([visible(self.note)] if self.note else [])])
 
     def _repr_html_(self) -> str:
         strongest = self.top(_SHOWN_HTML)

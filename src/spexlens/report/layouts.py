@@ -104,10 +104,12 @@ def recorded_prompt(
         lens = lens["pieces"]  # hidden from attention
     if not isinstance(lens, Mapping) or not {"text", "spans"} <= lens.keys():
         return None, None
-    text, spans = lens["text"], lens["spans"]
+    text, template = lens["text"], lens.get("template", _SLOT)
+    spans = _recorded_spans(lens["spans"])
+    if not isinstance(text, str) or not isinstance(template, str):
+        return None, None
     if tuple(text[start:end] for start, end in spans) != tuple(players):
         return None, None
-    template = lens.get("template", _SLOT)
     shift = max(template.find(_SLOT), 0)
     return (
         template.replace(_SLOT, text, 1) if _SLOT in template else text,
@@ -121,6 +123,16 @@ def clipped(text: str, length: int = NAME_LENGTH) -> str:
     if len(text) <= length:
         return text
     return f"{text[:length]}… ({len(text) - length:,} more characters)"
+
+
+def _recorded_spans(given: Any) -> list[tuple[int, int]]:
+    """Read pairs of places in a text that stand one after another; [] of anything else."""
+    try:
+        spans = [(int(start), int(end)) for start, end in given]
+    except (TypeError, ValueError, OverflowError):
+        return []
+    edges = [0, *(edge for span in spans for edge in span)]
+    return spans if all(a <= b for a, b in pairwise(edges)) else []
 
 
 def _gaps(text: str, spans: Sequence[tuple[int, int]], n: int) -> list[str]:

@@ -5,6 +5,7 @@ from __future__ import annotations
 from html import escape
 from typing import TYPE_CHECKING
 
+from spexlens.errors import BlowUpError
 from spexlens.report.page import verdict
 
 if TYPE_CHECKING:
@@ -19,5 +20,13 @@ def fragment(explanation: Explanation) -> str:
         f"{escape(explanation.algorithm)}.</strong> {escape(verdict(explanation))}<br>"
         f"<small>{escape(str(explanation.fidelity))}</small></p>"
         f"{f'<ul>{notes}</ul>' if notes else ''}"
-        f"{explanation.interactions()._repr_html_()}</div>"
+        f"{_effects(explanation)}</div>"
     )
+
+
+def _effects(explanation: Explanation) -> str:
+    """Write the strongest effects; or why they cannot be listed."""
+    try:
+        return explanation.interactions()._repr_html_()
+    except BlowUpError as error:
+        return f"<p>{escape(str(error))}</p>"

@@ -32,7 +32,7 @@ from spexlens.models.endpoint.api_key import Key, check_url
 from spexlens.models.endpoint.apis import Api, api_of, check_request
 from spexlens.models.endpoint.dialect import Dialect
 from spexlens.models.endpoint.line import Line
-from spexlens.models.endpoint.replies import Reply, read_reply
+from spexlens.models.endpoint.replies import Reply, ReplyError, read_reply
 from spexlens.models.endpoint.retry import Ask, Failure, Pace, RetryPolicy, Tries, post_json
 
 try:
@@ -51,6 +51,9 @@ UNKNOWN_FIELD = (400, 404, 422, 501)
 # "forbidden" say so; otherwise that is about the key.
 _REFUSED = (400, 413, 422, 451)
 _FILTER_WORDS = ("content", "flag", "moderat", "policy", "safety")
+
+# How servers call the log-probabilities that they refuse to give so many of (TGI: the second).
+_ABOUT_TOP = ("logprob", "top_n_tokens")
 
 _FIRST_ATTEMPTS = 4  # until a server has answered once: a wrong address is told within seconds
 _TICK = 0.1  # seconds between two looks at what is late
@@ -415,8 +418,17 @@ class Endpoint:
         return answer
 
     def _read(self, answer: Mapping[str, Any], request: Request) -> Reply:
+        told = answer
         try:
-            return read_reply(self._api.read(answer))
+            told = self._api.read(answer)
+            return read_reply(told)
+        except ReplyError as error:
+            kind = RefusedPromptError if told.get("choices") == [] else EndpointError
+            raise kind(
+                f"the answer of {self.base_url} to the prompt {_beginning(request.prompt)} cannot "
+                f"be read: {error}.",
+                request.prompt,
+            ) from None
         except (LookupError, TypeError, ValueError, AttributeError, OverflowError):
             raise EndpointError(
                 f"the endpoint {self.base_url} answered the prompt {_beginning(request.prompt)} in "
@@ -443,7 +455,7 @@ class Endpoint:
 
     def _advice(self, failure: Failure, request: Request) -> str:
         status = failure.status
-        if request.top is not None and status in UNKNOWN_FIELD and "logprob" in failure.reason:
+        if request.top is not None and refuses_top(status, failure.reason):
             return f" {_fewer(failure.reason, request.top)}"
         if status in (401, 403):
             if self.key_variable is None:
@@ -481,10 +493,21 @@ class _Meter:
             return first
 
 
+def refuses_top(status: int | None, reason: str) -> bool:
+    """Tell whether a refusal is about how many log-probabilities were asked for.
+
+    >>> refuses_top(422, "`top_n_tokens` must be >= 0 and <= 5. Given: 20")
+    True
+    """
+    return status in UNKNOWN_FIELD and any(name in reason.lower() for name in _ABOUT_TOP)
+
+
 def _fewer(reason: str, top: int) -> str:
     """Tell what to do where so many log-probabilities are refused; the reason may hold a limit."""
     told = (int(number) for number in re.findall(r"\d+", reason.partition(":")[2]))
     limit = max((number for number in told if 1 < number < top), default=None)
+    if limit is None and "support" in reason.lower():
+        return "Where a model gives none, use a score of samples: answer_share(…), --score share."
     wanted = "fewer" if limit is None else f"{limit}"
     return (
         f"{top} log-probabilities a token were asked for: ask for {wanted}, top={limit or '…'} "

@@ -21,7 +21,7 @@ _TAGS = (
     ("<|channel|>analysis<|message|>", "<|channel|>final<|message|>"),
 )
 # Fields of a message that hold the reasoning, and names of parts of its content that do.
-_FIELDS = ("reasoning_content", "reasoning", "thinking")
+_FIELDS = ("reasoning_content", "reasoning", "thinking", "reasoning_details")
 
 
 def of_message(message: Mapping[str, Any]) -> tuple[str | None, str]:
@@ -36,6 +36,9 @@ def of_message(message: Mapping[str, Any]) -> tuple[str | None, str]:
     >>> of_message({"content": [{"type": "thinking", "thinking": [{"type": "text", "text": "Hm"}]},
     ...                         {"type": "text", "text": "Yes"}]})
     ('Hm', 'Yes')
+    >>> of_message({"content": "Yes", "reasoning": None, "reasoning_details": [
+    ...     {"type": "reasoning.encrypted", "data": "gAAA"}]})
+    ('', 'Yes')
     """
     apart = [_plain(message[name]) for name in _FIELDS if message.get(name)]
     content = message.get("content")

@@ -67,6 +67,12 @@ def verify_gates(model: Any, points: Sequence[HookPoint], ids: Sequence[int]) ->
 
         def counting(x: torch.Tensor, base: torch.Tensor | None) -> torch.Tensor:
             calls[point] += 1
+            if x.dim() == 4 and len(x) != len(gates):
+                raise InvalidInputError(
+                    f"{point.module} of {type(model).__name__} hands on {len(x)} residual streams "
+                    "before the texts of a batch; needed one that gates can act on text by text. "
+                    "Gate heads or MLPs instead."
+                )
             return edit(x, base)
 
         return counting

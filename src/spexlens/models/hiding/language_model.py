@@ -22,6 +22,7 @@ except ImportError as error:
 
 
 _SHORTEST = 4  # tokens of the prompt on which a model is tried
+_NOT_TAKEN = (RuntimeError, ValueError, TypeError, LookupError, AttributeError, AssertionError)
 _FULL, _SLIDING = "full_attention", "sliding_attention"  # transformers' names of kinds of layers
 
 
@@ -111,7 +112,7 @@ def check_hiding(lm: CausalLM, prompt: str) -> None:
                 lm.model(input_ids=tokens, attention_mask=_masks(seen, lm.model)).logits[0, -1]
                 for tokens, seen in ((ids, all_seen), (ids, hidden), (exchanged, hidden))
             )
-        except (RuntimeError, ValueError, TypeError, IndexError, KeyError, AttributeError) as error:
+        except _NOT_TAKEN as error:
             raise InvalidInputError(
                 f"{lm.name} takes no attention mask of four dimensions ({error}); use "
                 "absent='remove' or 'replace'."

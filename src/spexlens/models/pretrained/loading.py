@@ -10,7 +10,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from spexlens.errors import InvalidInputError, MissingExtraError, shown
+from spexlens.errors import InvalidInputError, MissingExtraError, SpexlensError, shown
 from spexlens.models.pretrained.weights import locate
 from spexlens.models.running.ways import sees_later_tokens
 
@@ -59,7 +59,9 @@ _MASKED = (
 
 def _no_causal_config(config: Any) -> str:
     if getattr(config, "is_encoder_decoder", False):
-        return f"{_TWO_PARTS}, such as GPT, Llama or Qwen"
+        return (
+            f"{_TWO_PARTS}, such as GPT, Llama or Qwen; or load it by Seq2SeqLM.load, for prompts"
+        )
     names = getattr(config, "architectures", None) or ()
     masked = any(name.endswith("ForMaskedLM") for name in names)
     return _MASKED if masked and not getattr(config, "is_decoder", False) else ""
@@ -67,6 +69,18 @@ def _no_causal_config(config: Any) -> str:
 
 def _no_causal_model(model: Any) -> str:
     return _MASKED if sees_later_tokens(model) else ""
+
+
+def _no_seq2seq_config(config: Any) -> str:
+    if getattr(config, "is_encoder_decoder", False):
+        return ""
+    return "it is no encoder-decoder. Load it by CausalLM.load"
+
+
+def _no_seq2seq_model(model: Any) -> str:
+    """Models of speech or pictures are encoder-decoders too."""
+    main = getattr(model.get_encoder(), "main_input_name", "input_ids")
+    return "" if main == "input_ids" else f"it reads {main}, not the tokens of a text"
 
 
 def _no_encoder_config(config: Any) -> str:
@@ -87,6 +101,13 @@ CAUSAL_LM = Kind(
     _no_causal_config,
     _no_causal_model,
 )
+SEQ2SEQ = Kind(
+    "AutoModelForSeq2SeqLM",
+    "encoder-decoder that writes text",
+    "Choose a model that was trained with a language-model head.",
+    _no_seq2seq_config,
+    _no_seq2seq_model,
+)
 ENCODER = Kind("AutoModel", "encoder", None, _no_encoder_config, _no_encoder_model)
 CLASSIFIER = Kind(
     "AutoModelForSequenceClassification",
@@ -98,6 +119,22 @@ CLASSIFIER = Kind(
 _OWN_CODE = {
     "trust_remote_code": False
 }  # left open, transformers asks on standard input, and runs it
+
+
+def is_encoder_decoder(name_or_path: str | Path) -> bool:
+    """Tell by its config whether a model reads in one part and writes in another.
+
+    False also for what cannot be found or read: loading it says why.
+    """
+    try:
+        from transformers import AutoConfig
+
+        source = locate(name_or_path, "language model")
+        _check_hub(source)
+        config = AutoConfig.from_pretrained(source, **_OWN_CODE)
+    except (ImportError, OSError, ValueError, KeyError, SpexlensError):
+        return False
+    return bool(getattr(config, "is_encoder_decoder", False))
 
 
 def load_pretrained(

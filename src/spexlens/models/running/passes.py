@@ -11,7 +11,7 @@ from typing import Any
 from spexlens.errors import InvalidInputError, MissingExtraError
 from spexlens.models.running.batching import batches, differentiating, evaluating
 from spexlens.models.running.prepacked import PackedLinears
-from spexlens.models.running.ways import PLAIN, Ways, find_ways, pads_alike
+from spexlens.models.running.ways import PLAIN, Ways, find_ways, generates_alike, pads_alike
 from spexlens.models.running.workers import Result, Run, TokenLimit, run_batches
 
 try:
@@ -40,21 +40,31 @@ class PassState:
         Of passes with derivatives, which hold every layer's activations.
     ways : Ways, optional
         Of a language model.
+    generates : (int, bool, bool)
+        Whether transformers generates the text of plain passes, of other lengths together and
+        alone, and at how many tokens that was tried.
     pads : bool
         Whether texts padded to one length, the padding masked, had the values they have alone.
     padding : float
         The largest share of padding for which that was tried; nothing was at 0.
+    heads : set
+        Sites that were found to be whole heads.
     alone : bool
         Whether the model was found to refuse several texts in one pass.
+    causal : bool, optional
+        Whether the tokens of an encoder-decoder's answer were found to see no later ones.
     """
 
     lock: Any = field(default_factory=RLock)
     limit: TokenLimit = field(default_factory=TokenLimit)
     backward: TokenLimit = field(default_factory=TokenLimit)
     ways: Ways | None = None
+    generates: tuple[int, bool, bool] = (0, True, True)
+    heads: set[Any] = field(default_factory=set)
     pads: bool = True
     padding: float = 0.0
     alone: bool = False
+    causal: bool | None = None
     packed: PackedLinears | None = None
     compiled: dict[int, Any] = field(default_factory=dict)
 
@@ -159,10 +169,12 @@ class Passes:
         if len(sequences) == tokens == 1:
             return PLAIN
         with self.state.lock:
-            if self.state.ways is None:
+            before = self.state.ways
+            if before is None or not before.known(max(map(len, sequences))):
                 with torch.inference_mode(), evaluating(self.model):
-                    self.state.ways = find_ways(self.model, max(sequences, key=len))
-            ways = self.state.ways
+                    found = find_ways(self.model, sequences)
+                self.state.ways = found if before is None else before.also(found)
+            ways = self.state.ways or PLAIN
         if tokens > 1 and not ways.causal:
             raise InvalidInputError(
                 f"a {type(self.model).__name__} lets tokens see those behind them; needed a "
@@ -170,6 +182,21 @@ class Passes:
                 "is_decoder=True, or score one token."
             )
         return ways
+
+    def generates(self, sequences: Sequence[Sequence[int]], filler: int) -> tuple[bool, bool]:
+        """Tell whether transformers may generate texts of other lengths together, or at all.
+
+        Tried on the shortest and the longest sequence, and again on longer ones.
+        """
+        pair = [min(sequences, key=len), max(sequences, key=len)]
+        with self.state.lock:
+            tokens, together, alone = self.state.generates
+            if alone and len(pair[1]) > tokens:
+                with torch.inference_mode(), evaluating(self.model):
+                    together = together and generates_alike(self.model, pair, filler)
+                    alone = together or generates_alike(self.model, pair[1:], filler)
+                self.state.generates = (len(pair[1]), together, alone)
+            return together, alone
 
     def pads(self, lengths: Sequence[int], read: Callable[[Any, list[int]], torch.Tensor]) -> bool:
         """Whether texts of other lengths, padding masked, may share a batch: tried on two of them.

@@ -32,6 +32,9 @@ class Outputs:
     hidden: torch.Tensor | None
 
 
+CACHES = ("past_key_values", "cache_params")
+"""What models of transformers call the cache that they are given."""
+
 Sequences = Sequence[Sequence[int]]
 """Token ids of m prompts."""
 Read = Callable[[Outputs], torch.Tensor]
@@ -89,7 +92,7 @@ def outputs_at(
         picked.append(args[0][rows, columns])
         return (picked[-1], *args[1:])
 
-    options = {"use_cache": past is not None, "past_key_values": past}
+    options = {"use_cache": past is not None, **dict.fromkeys(CACHES, past)}
     parameters = inspect.signature(model.forward).parameters
     options = {name: value for name, value in options.items() if name in parameters}
     if mask is not None:  # a model without one must not drop it in silence
