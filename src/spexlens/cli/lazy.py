@@ -24,6 +24,7 @@ COMMANDS = {
     "compare": ("saved", "Compare saved runs: fidelity, and the effects they agree on."),
     "report": ("saved", "Write the page of a saved run."),
     "bench": ("saved", "Try every algorithm on the ablations of a saved run."),
+    "endpoint": ("endpoint", "What an endpoint can serve, and what it costs."),
     "store": ("store", "Look into a store of measured values."),
     "models": ("models", "List the models that are known by name."),
 }

@@ -5,7 +5,7 @@ from __future__ import annotations
 import sys
 from dataclasses import asdict, replace
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated
+from typing import Annotated
 
 import typer
 
@@ -13,8 +13,8 @@ from spexlens.cli import demo_case
 from spexlens.cli.asked import Asked, AskOptions
 from spexlens.cli.options import RunOptions, read_text, with_options
 from spexlens.cli.printing import print_record
-from spexlens.cli.prompt_games import PromptArguments, endpoint_game, local_game
-from spexlens.cli.running import check_options, consoles, explain_and_show, loading
+from spexlens.cli.prompt_games import PromptArguments, game_of_text
+from spexlens.cli.running import check_options, consoles, explain_and_show
 from spexlens.cli.terminal import escape
 from spexlens.cli.trace import (
     CutArguments,
@@ -24,9 +24,6 @@ from spexlens.cli.trace import (
     game_of_call,
 )
 from spexlens.errors import InvalidInputError
-
-if TYPE_CHECKING:
-    from spexlens.lenses.base import LensGame
 
 _DEMO_BUDGET = "400"
 
@@ -127,7 +124,7 @@ def _explain_chat(file: Path, how: CutArguments, options: AskOptions) -> None:
     asked = Asked(**options.asked())
     name = asked.score_name()
     check_options(options)
-    game = game_of_call(asked, name, find_trace(read_traces(file)), how)
+    game = game_of_call(asked, name, find_trace(read_traces(file)), how, options.store)
     explain_call(game, asked, options, "prompt", {"messages": str(file), **how.written()})
 
 
@@ -135,8 +132,7 @@ def _explain(arguments: PromptArguments, options: RunOptions) -> None:
     checked = arguments.checked()
     check_options(options)
     output, _ = consoles(options)
-    with loading(arguments.endpoint or arguments.model):
-        game = _game(checked)
+    game = game_of_text(checked, options.store)
     plan = game.describe()
     output.print(
         f"[bold]Plan[/bold]     {plan['players']} players, {escape(plan['model'])}, "
@@ -146,11 +142,3 @@ def _explain(arguments: PromptArguments, options: RunOptions) -> None:
     explain_and_show(game, options, "prompt", asdict(arguments))
     if arguments.endpoint is not None:
         print_record(output, game)
-
-
-def _game(arguments: PromptArguments) -> LensGame:
-    if arguments.endpoint is not None:
-        return endpoint_game(arguments)
-    from spexlens.models.zoo import load_model
-
-    return local_game(arguments, load_model(arguments.model))

@@ -3,11 +3,12 @@
 from __future__ import annotations
 
 from dataclasses import dataclass, replace
+from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from spexlens.cli.asked import Asked
+from spexlens.cli.running import loading
 from spexlens.errors import InvalidInputError
-from spexlens.lenses.endpoint.subject import find_on_refusal
 from spexlens.lenses.text.ablations import ABLATIONS
 from spexlens.lenses.text.prompt import SLOT
 from spexlens.lenses.text.segmenters import SEGMENTERS, Segmenter
@@ -92,10 +93,9 @@ def _local_chat(
     )  # fmt: skip
 
 
-def endpoint_game(arguments: PromptArguments) -> LensGame:
-    """Make the game of a model behind an endpoint, which is asked the full prompt once."""
-    from spexlens.lenses.base import LensGame
-    from spexlens.lenses.endpoint.subject import EndpointSubject
+def endpoint_game(arguments: PromptArguments, store: Path | None = None) -> LensGame:
+    """Make the game of a model behind an endpoint; see `prepared_game`."""
+    from spexlens.cli.endpoint_games import prepared_game
     from spexlens.lenses.text.prompt import PromptLens
 
     lens = PromptLens(
@@ -103,11 +103,14 @@ def endpoint_game(arguments: PromptArguments) -> LensGame:
         arguments.filler,
     )  # fmt: skip
     endpoint = arguments.made_endpoint(chat=arguments.chat, system=arguments.system)
-    subject = EndpointSubject.prepare(
-        endpoint,
-        arguments.chosen(),
-        lens.prompt,
-        prices=arguments.prices,
-        on_refusal=find_on_refusal(arguments.on_refusal),
-    )
-    return LensGame(lens, subject)
+    return prepared_game(arguments, lens, lens.prompt, arguments.chosen(), endpoint, store)
+
+
+def game_of_text(arguments: PromptArguments, store: Path | None = None) -> LensGame:
+    """Make the game of arguments that were checked, here or on an endpoint."""
+    with loading(arguments.endpoint or arguments.model):
+        if arguments.endpoint is not None:
+            return endpoint_game(arguments, store)
+        from spexlens.models.zoo import load_model
+
+        return local_game(arguments, load_model(arguments.model))

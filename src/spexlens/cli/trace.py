@@ -126,7 +126,7 @@ def trace(
     )
     for told in found.left_out:
         output.print(f"[bold]Not sent[/bold] {escape(told)}", highlight=False)
-    game = game_of_call(asked, name, found, how)
+    game = game_of_call(asked, name, found, how, options.store)
     arguments = {"file": str(file), "call": call, **how.written()}
     explanation = explain_call(game, asked, options, "trace", arguments)
     if scores_out is not None:
@@ -137,26 +137,32 @@ def trace(
 _OF_RESPONSE = ("response", "similarity", "exact", "perplexity")
 
 
-def game_of_call(asked: Asked, score: str, found: Trace, how: CutArguments) -> LensGame:
+def game_of_call(
+    asked: Asked, score: str, found: Trace, how: CutArguments, store: Path | None
+) -> LensGame:
     """Make the game of a call, by a model here or one behind an endpoint."""
+    from spexlens.cli.endpoint_games import prepared_game
     from spexlens.lenses.calls.game import trace_game
-    from spexlens.lenses.endpoint.subject import find_on_refusal
+    from spexlens.lenses.calls.lens import CallLens
     from spexlens.lenses.text.response_scores import ResponseLogProbability
 
     made = asked.made_score(score, found.answer)
     with loading(asked.endpoint or asked.model):
         if asked.endpoint is not None:
-            model: Any = asked.made_endpoint(chat=True)
-        else:
-            from spexlens.models.zoo import load_model
+            lens = CallLens(
+                found.call, how.by_kind(), found.documents, how.fixed, how.absent, how.filler,
+                left_out=found.left_out,
+            )  # fmt: skip
+            endpoint = asked.made_endpoint(chat=True)
+            return prepared_game(asked, lens, lens.prompt, made, endpoint, store)
+        from spexlens.models.zoo import load_model
 
-            model = load_model(asked.model)
-            if isinstance(made, ResponseLogProbability):  # it follows the template directly
-                made = ResponseLogProbability(made.response, separator="")
+        model: Any = load_model(asked.model)
+        if isinstance(made, ResponseLogProbability):  # it follows the template directly
+            made = ResponseLogProbability(made.response, separator="")
         return trace_game(
             found, model, score=made, cut=how.by_kind(), fixed=how.fixed, absent=how.absent,
-            fillers=how.filler, prices=asked.prices if asked.endpoint is not None else None,
-            on_refusal=find_on_refusal(asked.on_refusal),
+            fillers=how.filler,
         )  # fmt: skip
 
 

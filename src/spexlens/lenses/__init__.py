@@ -49,6 +49,7 @@ _HOMES = {
         "pattern_share",
         "similarity",
     ),
+    "spexlens.lenses.endpoint.check": ("EndpointCheck", "check_endpoint"),
     "spexlens.lenses.endpoint.game": ("endpoint_game",),
     "spexlens.lenses.endpoint.response": ("EchoedLogProbability",),
     "spexlens.lenses.endpoint.samples": (

@@ -39,6 +39,8 @@ from spexlens.lenses.endpoint.answers import field_share as field_share
 from spexlens.lenses.endpoint.answers import judged as judged
 from spexlens.lenses.endpoint.answers import pattern_share as pattern_share
 from spexlens.lenses.endpoint.answers import similarity as similarity
+from spexlens.lenses.endpoint.check import EndpointCheck as EndpointCheck
+from spexlens.lenses.endpoint.check import check_endpoint as check_endpoint
 from spexlens.lenses.endpoint.game import endpoint_game as endpoint_game
 from spexlens.lenses.endpoint.response import EchoedLogProbability as EchoedLogProbability
 from spexlens.lenses.endpoint.samples import Samples as Samples
