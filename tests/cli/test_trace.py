@@ -106,6 +106,31 @@ def test_messages_of_a_chat_are_players_of_an_endpoint(run, log, url):
     assert (code, "neither --text nor --messages" in err) == (2, True)
 
 
+def test_rules_are_explained_over_several_failing_inputs(run, log, url, tmp_path):
+    chat = log([
+        {"role": "system", "content": "- be kind\n- expect rain"},
+        {"role": "user", "content": "Asked: {input}"},
+    ])  # fmt: skip
+    inputs = tmp_path / "failing.jsonl"
+    rows = [
+        {"input": "shall I go?", "response": logs.ANSWER}, {"input": "in rain?", "response":
+         logs.ANSWER}, {"input": "and now?", "response": "Have fun."},
+    ]  # fmt: skip
+    inputs.write_text("\n".join(map(json.dumps, rows)))
+    given = ["prompt", "--messages", chat, "--endpoint", url, "--model", "m", "--inputs", inputs]
+    code, out, err = run(
+        *given, "--cut", "system=list_items", "--score", "exact", "--samples", 2, "--budget", 4,
+        "--algorithm", "exact",
+    )  # fmt: skip
+    assert code == 0, err
+    # "expect rain" makes the first answer, is not needed for the second, and loses the third.
+    assert "Effects over 3 inputs" in out
+    assert "system: - expect rain │ +0.000 │ -0.667 … +0.667 │ 1 of 3" in out
+    inputs.write_text('{"text": "a"}')
+    code, _, err = run(*given, "--score", "exact", "--response", "a")
+    assert (code, "needed a text, or an object with input" in err) == (2, True)
+
+
 @pytest.mark.parametrize(
     ("data", "given", "told"),
     [

@@ -11,6 +11,7 @@ import typer
 
 from spexlens.cli import demo_case
 from spexlens.cli.asked import Asked, AskOptions
+from spexlens.cli.inputs import game_of_inputs, print_over_inputs, read_inputs
 from spexlens.cli.options import RunOptions, read_text, with_options
 from spexlens.cli.printing import print_record
 from spexlens.cli.prompt_games import PromptArguments, game_of_text
@@ -43,6 +44,13 @@ def prompt(
         typer.Option(
             help="Or a chat whose messages and tools are players: JSON, a list of messages, or "
             "an object with messages and tools."
+        ),
+    ] = None,
+    inputs: Annotated[
+        Path | None,
+        typer.Option(
+            help="Of --messages: JSON by lines, each with an input and perhaps its response or "
+            "answers; it goes where {input} stands, else last. Effects are means over them."
         ),
     ] = None,
     cut: CutOption = None,
@@ -82,12 +90,17 @@ def prompt(
                 "--messages was given with --text, --template or --system; a chat holds all of it."
             )
         how = CutArguments(tuple(cut or ()), tuple(fixed) if fixed else None, absent, filler)
-        _explain_chat(messages, how, options)
+        if inputs is not None:
+            _explain_inputs(messages, inputs, how, options)
+        else:
+            _explain_chat(messages, how, options)
         return
     if text is None:
         raise InvalidInputError("neither --text nor --messages was given; needed one of both.")
-    if cut or fixed:
-        raise InvalidInputError("--cut and --fixed are for --messages; a text has --segmenter.")
+    if cut or fixed or inputs is not None:
+        raise InvalidInputError(
+            "--cut, --fixed and --inputs are for --messages; a text has --segmenter."
+        )
     arguments = PromptArguments(
         **options.asked(), text=sys.stdin.read() if text == "-" else text,
         template=template.replace("\\n", "\n"), segmenter=segmenter, absent=absent,
@@ -126,6 +139,28 @@ def _explain_chat(file: Path, how: CutArguments, options: AskOptions) -> None:
     check_options(options)
     game = game_of_call(asked, name, find_trace(read_traces(file)), how, options.store)
     explain_call(game, asked, options, "prompt", {"messages": str(file), **how.written()})
+
+
+def _explain_inputs(file: Path, inputs: Path, how: CutArguments, options: AskOptions) -> None:
+    """Explain a chat over several inputs: the mean of their scores, and effects on each."""
+    from spexlens.lenses.calls.formats import find_trace, read_traces
+    from spexlens.studies.inputs import over_inputs
+
+    how.by_kind()
+    chat = find_trace(read_traces(file))
+    rows = read_inputs(inputs)
+    asked = [Asked(**{**options.asked(), **row.told}) for row in rows]
+    for one in asked:
+        one.score_name()
+    check_options(options)
+    game = game_of_inputs(asked, chat, rows, how, options.store)
+    arguments = {"messages": str(file), "inputs": str(inputs), **how.written()}
+    explanation = explain_and_show(game, options, "prompt", arguments)
+    output, _ = consoles(options)
+    if len(rows) > 1:
+        print_over_inputs(
+            output, over_inputs(explanation, options.top, options.index, options.order)
+        )
 
 
 def _explain(arguments: PromptArguments, options: RunOptions) -> None:

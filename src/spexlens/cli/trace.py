@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 from dataclasses import asdict, dataclass
+from functools import cache
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
 
@@ -155,15 +156,21 @@ def game_of_call(
             )  # fmt: skip
             endpoint = asked.made_endpoint(chat=True)
             return prepared_game(asked, lens, lens.prompt, made, endpoint, store)
-        from spexlens.models.zoo import load_model
-
-        model: Any = load_model(asked.model)
+        model = _model(asked.model)
         if isinstance(made, ResponseLogProbability):  # it follows the template directly
             made = ResponseLogProbability(made.response, separator="")
         return trace_game(
             found, model, score=made, cut=how.by_kind(), fixed=how.fixed, absent=how.absent,
             fillers=how.filler,
         )  # fmt: skip
+
+
+@cache
+def _model(name: str) -> Any:
+    """Load a model once, for all inputs of a run."""
+    from spexlens.models.zoo import load_model
+
+    return load_model(name)
 
 
 def explain_call(

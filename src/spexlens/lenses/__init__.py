@@ -12,6 +12,7 @@ _HOMES = {
     ),
     "spexlens.lenses.calls.formats": ("TRACE_FORMATS", "Trace", "find_trace", "read_traces"),
     "spexlens.lenses.calls.game": ("call_game", "trace_game"),
+    "spexlens.lenses.calls.inputs": ("InputsGame", "with_input"),
     "spexlens.lenses.calls.lens": ("PART_KINDS", "CallLens", "Part"),
     "spexlens.lenses.components.game": (
         "ComponentLens",

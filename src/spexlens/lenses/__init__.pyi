@@ -10,6 +10,8 @@ from spexlens.lenses.calls.formats import find_trace as find_trace
 from spexlens.lenses.calls.formats import read_traces as read_traces
 from spexlens.lenses.calls.game import call_game as call_game
 from spexlens.lenses.calls.game import trace_game as trace_game
+from spexlens.lenses.calls.inputs import InputsGame as InputsGame
+from spexlens.lenses.calls.inputs import with_input as with_input
 from spexlens.lenses.calls.lens import CallLens as CallLens
 from spexlens.lenses.calls.lens import PART_KINDS as PART_KINDS
 from spexlens.lenses.calls.lens import Part as Part
