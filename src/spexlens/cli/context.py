@@ -11,7 +11,7 @@ import typer
 from rich.console import Console
 from rich.markup import escape
 
-from spexlens.cli.options import RunOptions, read_text, with_options
+from spexlens.cli.options import ModelOptions, read_text, with_options
 from spexlens.cli.running import check_options, consoles, explain_and_show, loading
 from spexlens.core.decimals import decimals
 from spexlens.errors import InvalidInputError
@@ -40,7 +40,7 @@ class _Arguments:
 def context(
     file: Annotated[Path, typer.Argument(help="The context, a text file; - reads stdin.")],
     question: Annotated[str, typer.Option(help="What is asked about it.", callback=read_text)],
-    options: RunOptions,
+    options: ModelOptions,
     response: Annotated[
         str | None,
         typer.Option(help="A response: the score is its log-probability.", callback=read_text),
@@ -67,7 +67,7 @@ def context(
     arguments = _Arguments(file, question, response, answers, model, segmenter, absent, chat, flips)
     if flips and answers is None:
         raise InvalidInputError("--flips needs --answers: without two there is none to change to.")
-    game = _game(arguments, _read(file))
+    game = _game(arguments, _read(file), options)
     explanation = explain_and_show(game, options, "context", asdict(arguments))
     if flips:
         from spexlens.studies.removal import flips as found_flips
@@ -76,7 +76,7 @@ def context(
         _print_flips(output, found_flips(game, explanation, largest=flips))
 
 
-def _game(arguments: _Arguments, text: str) -> LensGame:
+def _game(arguments: _Arguments, text: str, options: ModelOptions) -> LensGame:
     from spexlens.lenses.text.chat import chat_game
     from spexlens.lenses.text.game import prompt_game
     from spexlens.lenses.text.prompt import question_template
@@ -88,7 +88,7 @@ def _game(arguments: _Arguments, text: str) -> LensGame:
     score = None if response is None else ResponseLogProbability(response)
     SEGMENTERS.find(arguments.segmenter)
     with loading(arguments.model):
-        model = load_model(arguments.model)
+        model = load_model(arguments.model, trust_remote_code=options.trust_remote_code)
     segmenter = segmenter_of(arguments.segmenter, model.tokenizer)
     if not arguments.chat:
         return prompt_game(

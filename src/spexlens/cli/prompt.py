@@ -12,7 +12,7 @@ from rich.console import Console
 from rich.markup import escape
 
 from spexlens.cli import demo_case
-from spexlens.cli.options import RunOptions, read_text, with_options
+from spexlens.cli.options import ModelOptions, RunOptions, read_text, with_options
 from spexlens.cli.prompt_games import PromptArguments, endpoint_game, local_game
 from spexlens.cli.running import check_options, consoles, explain_and_show, loading
 
@@ -31,7 +31,7 @@ def prompt(
             callback=read_text,
         ),
     ],
-    options: RunOptions,
+    options: ModelOptions,
     answers: Annotated[
         tuple[str, str] | None,
         typer.Option(help="Two answers: the score is how far the first is ahead."),
@@ -119,7 +119,7 @@ def prompt(
         key_variable, top_tokens, samples, answer_tokens, concurrency, prices,
         tuple(option) if option else None, on_refusal,
     )  # fmt: skip
-    _explain(arguments, options)
+    _explain(arguments, options, options.trust_remote_code)
 
 
 @with_options
@@ -140,12 +140,12 @@ def demo(options: RunOptions) -> None:
     )
 
 
-def _explain(arguments: PromptArguments, options: RunOptions) -> None:
+def _explain(arguments: PromptArguments, options: RunOptions, trusted: bool = False) -> None:
     checked = arguments.checked()
     check_options(options)
     output, _ = consoles(options)
     with loading(arguments.endpoint or arguments.model):
-        game = _game(checked)
+        game = _game(checked, trusted)
     plan = game.describe()
     output.print(
         f"[bold]Plan[/bold]     {plan['players']} players, {escape(plan['model'])}, "
@@ -157,12 +157,12 @@ def _explain(arguments: PromptArguments, options: RunOptions) -> None:
         _print_record(output, game)
 
 
-def _game(arguments: PromptArguments) -> LensGame:
+def _game(arguments: PromptArguments, trusted: bool) -> LensGame:
     if arguments.endpoint is not None:
         return endpoint_game(arguments)
     from spexlens.models.zoo import load_model
 
-    return local_game(arguments, load_model(arguments.model))
+    return local_game(arguments, load_model(arguments.model, trust_remote_code=trusted))
 
 
 def _print_record(output: Console, game: LensGame) -> None:

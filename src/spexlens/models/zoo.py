@@ -10,7 +10,11 @@ if TYPE_CHECKING:
 
 
 def load_model(
-    name_or_path: str | Path, *, dtype: str = "float32", device: str = "cpu"
+    name_or_path: str | Path,
+    *,
+    dtype: str = "float32",
+    device: str = "cpu",
+    trust_remote_code: bool = False,
 ) -> CausalLM:
     """Load the model and tokenizer of a known name, a folder or a hub name, ready to score.
 
@@ -19,9 +23,11 @@ def load_model(
     name_or_path : str or Path
         A key of `spexlens.models.pretrained.weights.MODELS`, such as "smollm2"; else a folder with
         a transformers model; else a hub name `owner/name`.
-    dtype, device
+    dtype, device, trust_remote_code
         See `CausalLM.load`, which this calls.
     """
     from spexlens.models.pretrained.causal_lm import CausalLM  # loads torch
 
-    return CausalLM.load(name_or_path, dtype=dtype, device=device)
+    return CausalLM.load(
+        name_or_path, dtype=dtype, device=device, trust_remote_code=trust_remote_code
+    )

@@ -4,13 +4,14 @@ from __future__ import annotations
 
 import copy
 import inspect
+import warnings
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from spexlens.errors import InvalidInputError, MissingExtraError, shown
+from spexlens.errors import InvalidInputError, MissingExtraError, SpexlensWarning, shown
 from spexlens.models.pretrained.weights import locate
 from spexlens.models.running.ways import sees_later_tokens
 
@@ -95,16 +96,12 @@ CLASSIFIER = Kind(
 )
 
 
-_OWN_CODE = {
-    "trust_remote_code": False
-}  # left open, transformers asks on standard input, and runs it
-
-
 def load_pretrained(
     kind: Kind,
     name_or_path: str | Path,
     dtype: str | torch.dtype,
     device: Device | Sequence[Device],
+    trust_remote_code: bool = False,
 ) -> tuple[tuple[Any, ...], Any]:
     """Load the model, once a device, and its tokenizer; see `Pretrained.load`."""
     chosen_dtype = _dtype(dtype)
@@ -118,22 +115,30 @@ def load_pretrained(
         raise MissingExtraError("loading a model", "transformers", "llm") from error
     source = locate(name_or_path, kind.noun)
     _check_hub(source)
+    # Left open, transformers asks on standard input, and runs it.
+    own_code = {"trust_remote_code": trust_remote_code}
+    if trust_remote_code:
+        warnings.warn(
+            f"code that {source!r} brings is run, and can do whatever you can: trust_remote_code "
+            "was given.",
+            SpexlensWarning,
+            stacklevel=4,
+        )
     try:
         with _quiet(source):
-            config = transformers.AutoConfig.from_pretrained(source, **_OWN_CODE)
+            config = transformers.AutoConfig.from_pretrained(source, **own_code)
             _refuse(kind, source, config, kind.by_config(config))
-            tokenizer = transformers.AutoTokenizer.from_pretrained(source, **_OWN_CODE)
+            tokenizer = transformers.AutoTokenizer.from_pretrained(source, **own_code)
             model, report = getattr(transformers, kind.auto_class).from_pretrained(
-                source, dtype=chosen_dtype, output_loading_info=True, **_OWN_CODE
+                source, dtype=chosen_dtype, output_loading_info=True, **own_code
             )
     except InvalidInputError:
         raise
     except (OSError, ValueError, KeyError) as error:
         if "trust_remote_code" in str(error):
             raise InvalidInputError(
-                f"{source!r} brings code of its own, which is not run. Read it, load the model "
-                "with transformers yourself, and give it to the class, such as "
-                "spexlens.models.CausalLM(model, tokenizer)."
+                f"{source!r} brings code of its own, which is not run. Read it; then "
+                "trust_remote_code=True (--trust-remote-code) runs it."
             ) from error
         if "Unrecognized configuration class" in str(error):  # and a list of all others
             _refuse(kind, source, config, f"transformers has none of the kind {config.model_type}")
