@@ -1,6 +1,6 @@
 """Faults on purpose, and what they cost: the figures of docs/benchmarks/faults.md.
 
-    python benchmarks/faults.py [--only damage kills disk] [--quick]
+    python benchmarks/faults.py [--only damage kills disk servers] [--quick]
 
 One row a family of faults. Each is a module of `benchmarks/faulty/` with a function
 `run(folder, quick)` that yields (what was done, what came of it); a figure that breaks a promise
@@ -19,6 +19,7 @@ FAMILIES = {
     "damage": "Damaged copies of a store",
     "kills": "Runs killed at any moment",
     "disk": "Full disks",
+    "servers": "Servers that fail, and signals",
 }
 """Name of the module -> heading of its table."""
 

@@ -371,12 +371,13 @@ class Endpoint:
         try:
             return read_reply(answer)
         except (LookupError, TypeError, ValueError, AttributeError, OverflowError):
-            raise EndpointError(
-                f"the endpoint {self.base_url} answered the prompt {_beginning(request.prompt)} in "
-                f"a form that is not OpenAI's, with the fields {shown(sorted(answer))}. Is it an "
-                "OpenAI-compatible server? base_url usually ends in '/v1'.",
-                request.prompt,
-            ) from None
+            pass  # its frames would keep the answer, which may be large
+        raise EndpointError(
+            f"the endpoint {self.base_url} answered the prompt {_beginning(request.prompt)} in a "
+            f"form that is not OpenAI's, with the fields {shown(sorted(answer))}. Is it an "
+            "OpenAI-compatible server? base_url usually ends in '/v1'.",
+            request.prompt,
+        )
 
     @property
     def answered_as(self) -> tuple[str, ...]:
