@@ -7,7 +7,7 @@ from dataclasses import replace
 
 from spexlens.ablation.budget import Budget
 from spexlens.ablation.engines import Engine
-from spexlens.ablation.evaluate import BATCH_SIZE, Measured, Progress, measure
+from spexlens.ablation.evaluate import BATCH_SIZE, Measured, Progress, measure, refusal
 from spexlens.ablation.gradients import Told
 from spexlens.ablation.interruption import joined, values_on_errors
 from spexlens.ablation.store import StoreLike
@@ -81,6 +81,20 @@ class Meter:
         if known.any():
             self._measured.append((masks[known], measured.values[known]))
         return measured.values
+
+    def needed(self, masks: BoolArray) -> FloatArray:
+        """Measure values as a call does, where every mask must have one.
+
+        Raises
+        ------
+        AblationError
+            Also when the game refuses a mask.
+        """
+        values = self(masks)
+        if not (known := answered(values)).all():
+            told = refusal(int((~known).sum()), len(masks))
+            raise AblationError(told, *self.paid(), self.calls, self.reused)
+        return values
 
     def gradients(self, masks: BoolArray) -> Told:
         """Measure the derivatives of the game's score at masks `(k, n)`, within the same budget.

@@ -8,7 +8,6 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 from rich.console import Console
-from rich.markup import escape
 from rich.table import Table
 
 from spexlens.cli.options import ModelOptions, RunOptions, with_options
@@ -22,6 +21,7 @@ from spexlens.cli.running import (
     loading,
     open_store,
 )
+from spexlens.cli.terminal import escape
 from spexlens.errors import InvalidInputError
 from spexlens.lenses.components.scores import COMPONENT_SCORES, find_score
 
@@ -97,9 +97,9 @@ def heads(
     game, chosen, held_out = _games(arguments, options)
     plan = game.describe()
     output.print(
-        f"[bold]Plan[/bold]     {plan['players']} components, {plan['model']}, {plan['score']}, "
-        f"{plan['prompts']} prompts, {plan['tokens']} tokens an ablation, absent ones give: "
-        f"{plan['absent']}",
+        f"[bold]Plan[/bold]     {plan['players']} components, {escape(plan['model'])}, "
+        f"{escape(plan['score'])}, {plan['prompts']} prompts, {plan['tokens']} tokens an "
+        f"ablation, absent ones give: {escape(str(plan['absent']))}",
         highlight=False,
     )
     if options.p is None and not options.dry_run and not _follows_an_index(game, options):
@@ -111,7 +111,7 @@ def heads(
     if held_out is not None:
         from spexlens.studies.pruning import pruning_curve
 
-        with shown_progress(errors) as progress:
+        with values_kept(options.out, held_out), shown_progress(errors) as progress:
             curve = pruning_curve(
                 explanation,
                 held_out,
@@ -129,6 +129,7 @@ def _games(
     from spexlens.lenses.components.game import component_game
     from spexlens.lenses.components.questions import read_questions
     from spexlens.models.gating.sites import SITES
+    from spexlens.models.pretrained.causal_lm import as_causal
     from spexlens.models.zoo import load_model
 
     find_score(arguments.score)
@@ -137,7 +138,7 @@ def _games(
     questions = read_questions(arguments.prompts)
     unseen = () if arguments.prune is None else read_questions(arguments.prune)
     with loading(arguments.model):
-        lm = load_model(arguments.model, trust_remote_code=options.trust_remote_code)
+        lm = as_causal(load_model(arguments.model, trust_remote_code=options.trust_remote_code))
         chosen = kind.sites(lm.model, numbers)
 
         def game(asked: tuple[Question, ...], score: str) -> LensGame:

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import json
 import math
-import sys
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
@@ -12,11 +11,11 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any, TextIO
 
 from rich.console import Console
-from rich.markup import escape
 from rich.table import Table
 
 from spexlens.ablation.progress import duration
 from spexlens.cli.pictures import write_pictures
+from spexlens.cli.terminal import Terminal, escape, escape_lines, write_json
 from spexlens.core.decimals import decimals
 from spexlens.core.game import score_column
 from spexlens.errors import MissingExtraError
@@ -41,7 +40,7 @@ def print_explanation(
     largest = max((abs(effect) for effect in strongest.values()), default=0.0) or 1.0
     written = decimals(strongest.values())
     told = index_in_words(interactions.index, explanation.spectrum.p)
-    table = Table(title=f"Strongest effects ({told})", title_justify="left")
+    table = Table(title=f"Strongest effects ({escape(told)})", title_justify="left")
     table.add_column("#", justify="right")
     table.add_column("players", overflow="fold")
     table.add_column("order", justify="right")
@@ -102,7 +101,7 @@ def print_json(
         "index_note": strongest.note,
         "interactions": interaction_rows(strongest),
     }
-    sys.stdout.write(json.dumps(data, ensure_ascii=False) + "\n")
+    write_json(data)
 
 
 def interaction_rows(interactions: Interactions) -> list[dict[str, Any]]:
@@ -200,7 +199,9 @@ def show_warning(
     line: str | None = None,
 ) -> None:
     """Print a warning as one line, for `warnings.showwarning`."""
-    Console(stderr=True).print(f"[yellow]warning:[/yellow] {escape(str(message))}", highlight=False)
+    Terminal(stderr=True).print(
+        f"[yellow]warning:[/yellow] {escape_lines(str(message))}", highlight=False
+    )
 
 
 def _print_removal(console: Console, curves: Mapping[str, Sequence[tuple[int, float]]]) -> None:
@@ -224,7 +225,7 @@ def _print_fidelity(console: Console, explanation: Explanation) -> None:
     written = decimals([full, empty], spread)
     console.print(
         f"[bold]Fidelity[/bold] {escape(str(explanation.fidelity))}\n"
-        f"[bold]Run[/bold]      {explanation.algorithm}, {explanation.calls} of "
+        f"[bold]Run[/bold]      {escape(explanation.algorithm)}, {explanation.calls} of "
         f"{explanation.budget} ablations, {len(explanation.spectrum)} terms; "
         f"full input {'not measured' if full is None else written(full)}, "
         f"empty input {'not measured' if empty is None else written(empty)}",

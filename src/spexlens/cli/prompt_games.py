@@ -15,6 +15,7 @@ from spexlens.lenses.text.segmenters import SEGMENTERS
 if TYPE_CHECKING:
     from spexlens.lenses.base import LensGame
     from spexlens.models.pretrained.causal_lm import CausalLM
+    from spexlens.models.pretrained.seq2seq import Seq2SeqLM
 
 
 @dataclass(frozen=True)
@@ -95,7 +96,7 @@ class PromptArguments:
                 )
             try:
                 fields[name.strip()] = json.loads(text)
-            except ValueError:
+            except (ValueError, RecursionError):
                 fields[name.strip()] = text
         return fields
 
@@ -107,7 +108,7 @@ class PromptArguments:
         return row.make(*(words or ()), **{name: getattr(self, name) for name in row.settings})
 
 
-def local_game(arguments: PromptArguments, model: CausalLM) -> LensGame:
+def local_game(arguments: PromptArguments, model: CausalLM | Seq2SeqLM) -> LensGame:
     """Make the game of a model that runs here."""
     from spexlens.lenses.text.game import prompt_game
     from spexlens.lenses.text.segmenters import segmenter_of

@@ -9,6 +9,7 @@ from typing import Any
 import numpy as np
 import scipy  # its submodules load on first use
 
+from spexlens._support.visible import visible
 from spexlens.algorithms.base import MIN_MASKS, Algorithm, Design
 from spexlens.core.game import score_column
 from spexlens.core.masks import FloatArray, IntArray
@@ -53,11 +54,11 @@ class Fidelity:
 
     def __str__(self) -> str:
         if math.isnan(self.r2):
-            return f"R2 undefined ({self.method})"
+            return f"R2 undefined ({visible(self.method)})"
         return (
             f"R2 {self.r2:.3f} [{self.r2_lower:.3f}, {self.r2_upper:.3f}], "
             f"linear {self.linear_r2:.3f} [{self.linear_lower:.3f}, {self.linear_upper:.3f}] "
-            f"({self.method}, {self.masks} masks)"
+            f"({visible(self.method)}, {self.masks} masks)"
         )
 
     def to_dict(self) -> dict[str, Any]:

@@ -13,6 +13,7 @@ from spexlens.errors import InvalidInputError, MissingExtraError
 from spexlens.models.pretrained.causal_lm import CausalLM
 from spexlens.models.running.batching import evaluating
 from spexlens.models.running.passes import Passes
+from spexlens.models.running.quantised import quantisation, reading
 from spexlens.models.running.reading import Read, Sequences, outputs_at
 
 try:
@@ -22,6 +23,7 @@ except ImportError as error:
 
 
 _SHORTEST = 4  # tokens of the prompt on which a model is tried
+_NOT_TAKEN = (RuntimeError, ValueError, TypeError, LookupError, AttributeError, AssertionError)
 _FULL, _SLIDING = "full_attention", "sliding_attention"  # transformers' names of kinds of layers
 
 
@@ -72,8 +74,13 @@ class HiddenTokens:
             return list(read(outputs).cpu().double().numpy())
 
         lengths = [len(ids)] * rows
+        # Rounded activations can depend on the batch, which no other model's do.
+        alone = quantisation(self.passes.model) and not self.passes.ways([ids, ids]).together
         values = self.passes.run(
-            lengths, lambda model: nullcontext(lambda batch: run(model, batch)), padded=False
+            lengths,
+            lambda model: nullcontext(lambda batch: run(model, batch)),
+            padded=False,
+            max_rows=1 if alone else None,
         )
         return np.stack(values)
 
@@ -104,14 +111,14 @@ def check_hiding(lm: CausalLM, prompt: str) -> None:
     hidden, exchanged = all_seen.copy(), ids.clone()
     hidden[0, -2] = False
     exchanged[0, -2] = (ids[0, -2] + 1) % lm.model.get_input_embeddings().num_embeddings
-    with torch.inference_mode(), evaluating(lm.model):
+    with reading(lm.model), evaluating(lm.model):
         try:
             plain = lm.model(input_ids=ids).logits[0, -1]
             shown, without, other = (
                 lm.model(input_ids=tokens, attention_mask=_masks(seen, lm.model)).logits[0, -1]
                 for tokens, seen in ((ids, all_seen), (ids, hidden), (exchanged, hidden))
             )
-        except (RuntimeError, ValueError, TypeError, IndexError, KeyError, AttributeError) as error:
+        except _NOT_TAKEN as error:
             raise InvalidInputError(
                 f"{lm.name} takes no attention mask of four dimensions ({error}); use "
                 "absent='remove' or 'replace'."
@@ -121,7 +128,8 @@ def check_hiding(lm: CausalLM, prompt: str) -> None:
     if not same or bool((plain - without).abs().max() == 0):
         raise InvalidInputError(
             f"{lm.name} does not read {ids.shape[1]} tokens as its attention mask asks (a "
-            "recurrent model, perhaps, or one whose attention leaves out what is far); use "
+            "recurrent model, perhaps, one whose attention leaves out what is far, or one that "
+            "rounds what all tokens give); use "
             "absent='remove' or 'replace'."
         )
 
