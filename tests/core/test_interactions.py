@@ -59,6 +59,29 @@ def test_frame_has_names_orders_and_intervals():
     assert "std_err" not in effects.from_dict({(0,): 1.0}, "BII", ["a"]).to_frame()
 
 
+def test_sets_are_looked_up_by_the_names_that_tables_print():
+    effects = sx.Interactions.from_dict(
+        {(0,): 1.0, (0, 2): 3.0, (1, 2): -2.0}, "BII", ["the", "plot", "the"]
+    )
+    assert effects["the[0]"] == effects[0] == effects[0,] == 1.0
+    assert effects["the[2]", "plot"] == effects["plot", 2] == -2.0
+    assert ("the[2]", "the[0]") in effects
+    assert "the" not in effects
+    assert ("plot",) not in effects
+    assert effects.get("plot") is None
+    with pytest.raises(KeyError, match=r"unknown player 'the'; known: the\[0\], plot, the\[2\]"):
+        effects["the"]
+
+
+def test_a_frame_begins_with_the_effect_and_tells_layers_and_heads():
+    supports, values = sx.Supports.from_sets([(0,), (0, 1)], 2), np.array([1.0, -2.0])
+    named = ("L0.H3", "L11.MLP")
+    frame = sx.Interactions(supports, values, "BII", named, np.array([0.5, 0.1])).to_frame()
+    assert list(frame)[:4] == ["effect", "lower", "upper", "names"]
+    assert frame["layer"].tolist() == [(0, 11), (0,)]
+    assert frame["head"].tolist() == [("H3", "MLP"), ("H3",)]
+
+
 def test_an_interval_that_holds_zero_is_marked():
     supports = sx.Supports.from_sets([(0,), (1,), (0, 1)], 2)
     effects = np.array([1.0, -0.1, 0.5])

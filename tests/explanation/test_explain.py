@@ -331,3 +331,15 @@ def test_an_empty_input_that_is_missed_asks_for_a_lower_keep_probability():
 def test_too_few_masks_to_score_are_an_error(explanation, count):
     with pytest.raises(sx.InvalidInputError, match=f"{count} masks given; needed at least 2"):
         explanation.score(explanation.masks[:count], explanation.values[:count])
+
+
+def test_predictions_are_asked_for_by_masks_one_mask_or_names():
+    game = sx.FunctionGame(lambda m: 1.0 + m[:, 0] - 4.0 * m[:, 1] * m[:, 2], ["a", "b", "b"])
+    run = sx.explain(game, 8, "exact")
+    assert run.predict(sx.all_masks(3)) == pytest.approx(run.values)
+    assert run.predict([True, False, True]) == pytest.approx(2.0)
+    assert run.predict(["b[1]", "b[2]"]) == pytest.approx(-3.0)
+    assert run.predict([]) == pytest.approx(1.0)
+    assert run.to_frame("Moebius").equals(run.interactions("Moebius").to_frame())
+    with pytest.raises(sx.errors.UnknownNameError, match="unknown player 'b'"):
+        run.predict(["b"])

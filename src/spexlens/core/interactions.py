@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import json
-from collections import Counter
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 from functools import cached_property
@@ -15,8 +14,10 @@ import numpy as np
 from spexlens._support.visible import visible
 from spexlens.core.arguments import whole
 from spexlens.core.masks import BoolArray, FloatArray, IntArray, read_only
+from spexlens.core.names import find_players, labels_of
+from spexlens.core.sites import site_grid
 from spexlens.core.supports import Supports, terms_from_dict
-from spexlens.errors import InvalidInputError
+from spexlens.errors import InvalidInputError, UnknownNameError
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -31,7 +32,8 @@ _POSITIVE, _NEGATIVE = "#2f88c8", "#d55e00"  # bars stand out from light and dar
 class Interactions(Mapping[tuple[int, ...], float]):
     """Effects of sets of players under one index, iterated from the strongest to the weakest.
 
-    A key is a sorted tuple of player indices; a missing key is *absent* (nothing was recovered
+    A key is a sorted tuple of player indices; to look up, names do as well, in any order, as the
+    tables print them: `effects["never", "fails"]`. A missing key is *absent* (nothing was recovered
     there), which differs from an effect of zero. The empty set, where an index defines it, comes
     last in the ranking and never among `top`.
 
@@ -55,6 +57,8 @@ class Interactions(Mapping[tuple[int, ...], float]):
     >>> effects = Interactions.from_dict({(0,): 1.0, (0, 1): -2.0}, "Moebius", ["not", "good"])
     >>> effects.top(1).to_dict()
     {(0, 1): -2.0}
+    >>> effects["good", "not"]
+    -2.0
     """
 
     supports: Supports
@@ -92,8 +96,15 @@ class Interactions(Mapping[tuple[int, ...], float]):
 
     # -- the mapping ---------------------------------------------------------------------------
 
-    def __getitem__(self, players: tuple[int, ...]) -> float:
-        return float(self.effects[self._number[tuple(players)]])
+    def __getitem__(self, players: tuple[int | str, ...] | int | str) -> float:
+        given = (players,) if isinstance(players, int | str) else tuple(players)
+        numbers = tuple(player for player in given if not isinstance(player, str))
+        if len(numbers) < len(given):
+            try:
+                numbers = find_players(given, self.players)
+            except UnknownNameError as error:
+                raise KeyError(str(error)) from error
+        return float(self.effects[self._number[numbers]])
 
     def __iter__(self) -> Iterator[tuple[int, ...]]:
         sets = self._sets
@@ -171,10 +182,7 @@ class Interactions(Mapping[tuple[int, ...], float]):
 
     def labels(self) -> tuple[str, ...]:
         """Return a distinct label a player: its name, with its index where that occurs twice."""
-        count = Counter(self.players)
-        return tuple(
-            name if count[name] == 1 else f"{name}[{i}]" for i, name in enumerate(self.players)
-        )
+        return labels_of(self.players)
 
     def label(self, players: tuple[int, ...]) -> str:
         """Return a set as text, for example `never × fails`; `∅` for the empty set.
@@ -191,21 +199,29 @@ class Interactions(Mapping[tuple[int, ...], float]):
     def to_frame(self) -> pd.DataFrame:
         """Return a pandas table, strongest first.
 
-        Columns: `players` (index tuples), `names` (tuples), `order`, `effect`, and with standard
-        errors `std_err`, `lower`, `upper` (90 %) and `holds_zero`.
+        Columns: `effect`, with standard errors `lower` and `upper` (90 %), `names` (tuples of
+        labels), `players` (tuples of numbers), `order`, of components named "L3.H5" `layer` and
+        `head` (tuples), and with standard errors `std_err` and `holds_zero`.
         """
         import pandas as pd
 
         ranking = self.ranking()
+        grid = site_grid(self.players)
         labels = self.labels()
         sets = [self._sets[i] for i in ranking]
-        columns: dict[str, Any] = {
-            "players": sets,
+        columns: dict[str, Any] = {"effect": self.effects[ranking]}
+        if self.lower is not None and self.upper is not None:
+            columns |= {"lower": self.lower[ranking], "upper": self.upper[ranking]}
+        columns |= {
             "names": [tuple(labels[i] for i in players) for players in sets],
+            "players": sets,
             "order": self.supports.orders()[ranking],
-            "effect": self.effects[ranking],
         }
-        for name in ("std_err", "lower", "upper", "holds_zero"):
+        if grid is not None:
+            sites = [[grid.cells[i] for i in players] for players in sets]
+            columns["layer"] = [tuple(grid.layers[row] for row, _ in each) for each in sites]
+            columns["head"] = [tuple(grid.parts[part] for _, part in each) for each in sites]
+        for name in ("std_err", "holds_zero"):
             if (column := getattr(self, name)) is not None:
                 columns[name] = column[ranking]
         return pd.DataFrame(columns)

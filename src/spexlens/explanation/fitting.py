@@ -8,7 +8,7 @@ import warnings
 from collections.abc import Iterator
 from contextlib import contextmanager
 from contextvars import ContextVar
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 from typing import Protocol, runtime_checkable
 
 from spexlens._support.cores import held_threads
@@ -39,7 +39,7 @@ class ShowsFits(Protocol):
         ...
 
 
-@dataclass
+@dataclass(frozen=True)
 class FitTime:
     """What the fits of one run are given.
 
@@ -59,6 +59,7 @@ class FitTime:
     seconds: float | None = None
     started: float = 0.0
     told: bool = False
+    _warned: list[str] = field(default_factory=list, init=False, repr=False)
 
     def left(self) -> float:
         """Tell the seconds until the budget's end."""
@@ -70,8 +71,8 @@ class FitTime:
         """Show how far a fit is, or tell once that it will take minutes."""
         if isinstance(self.progress, ShowsFits):
             self.progress.fit(share, left)
-        elif not self.told and LONG_SECONDS < left < math.inf:
-            self.told = True
+        elif not (self.told or self._warned) and LONG_SECONDS < left < math.inf:
+            self._warned.append(algorithm.name)
             warnings.warn(
                 f"the fit by {algorithm.name} will take about {left / 60:.0f} minutes more. Ctrl-C "
                 "ends it, and leaves what was measured; progress=True shows how far it is.",

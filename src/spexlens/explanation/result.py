@@ -8,7 +8,9 @@ from dataclasses import dataclass, field, fields, replace
 from importlib import import_module
 from pathlib import Path
 from types import MappingProxyType
-from typing import Any
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
 
 from spexlens._support.files import write_text
 from spexlens._support.visible import visible
@@ -17,6 +19,7 @@ from spexlens.algorithms.regression import Lasso
 from spexlens.core.game import as_values, score_column
 from spexlens.core.interactions import Interactions, as_interactions
 from spexlens.core.masks import BoolArray, FloatArray, as_masks, read_only
+from spexlens.core.names import find_players
 from spexlens.core.spectrum import FourierSpectrum
 from spexlens.core.units import Units
 from spexlens.errors import BlowUpError, InvalidInputError
@@ -25,6 +28,9 @@ from spexlens.explanation.file import read_fields, write_fields
 from spexlens.explanation.index_reading import part_of, uncovered
 from spexlens.explanation.learning_curve import LearningCurve
 from spexlens.indices.table import compute_index, default_index, find_index
+
+if TYPE_CHECKING:
+    import pandas as pd
 
 
 @dataclass(frozen=True, eq=False)
@@ -91,9 +97,29 @@ class Explanation:
         if self.removal is not None:
             object.__setattr__(self, "removal", MappingProxyType(dict(self.removal)))
 
-    def predict(self, masks: BoolArray) -> FloatArray:
-        """Predict values `(m,)` at masks `(m, n)` by the spectrum."""
-        return self.spectrum(masks)
+    def predict(self, masks: BoolArray | Sequence[str]) -> Any:
+        """Predict values by the spectrum.
+
+        Parameters
+        ----------
+        masks : bool array (m, n) or (n,), or sequence of str
+            Masks, one mask, or the names of the players that are present (as the tables print
+            them), all others being absent.
+
+        Returns
+        -------
+        float array (m,), or a float for one mask
+        """
+        if not isinstance(masks, np.ndarray) and all(isinstance(name, str) for name in masks):
+            one = np.zeros((1, len(self.players)), dtype=bool)
+            one[0, list(find_players(masks, self.players))] = True
+            return float(self.spectrum(one)[0])
+        array = np.asarray(masks)
+        return float(self.spectrum(array[None])[0]) if array.ndim == 1 else self.spectrum(array)
+
+    def to_frame(self, index: str | None = None, order: int | None = None) -> pd.DataFrame:
+        """Return the effects under an index as a pandas table; see `Interactions.to_frame`."""
+        return self.interactions(index, order).to_frame()
 
     def interactions(self, index: str | None = None, order: int | None = None) -> Interactions:
         """Compute effects of sets of players under an index; see `spexlens.INDICES` for the names.

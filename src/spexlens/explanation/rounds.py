@@ -24,7 +24,7 @@ _FIRST = 48
 Measure = Callable[[BoolArray], FloatArray]
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, eq=False)
 class Following:
     """How a design goes on once the values of its masks are known.
 
