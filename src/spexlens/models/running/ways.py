@@ -18,6 +18,7 @@ from spexlens.models.running.prefix import (
     selects_tokens,
     shared_prefix,
 )
+from spexlens.models.running.quantised import reading, rounds_activations
 from spexlens.models.running.reading import outputs_at
 from spexlens.models.running.workers import out_of_memory
 
@@ -47,12 +48,16 @@ class Ways:
         Whether tokens do not see those behind them.
     tokens : int or None
         The longest prompt for which that holds; None where length does not matter.
+    together : bool
+        Whether prompts of one length may share a batch: not where activations are rounded by the
+        largest of the batch.
     """
 
     padded: bool
     shared: bool
     causal: bool
     tokens: int | None = None
+    together: bool = True
 
     def known(self, tokens: int) -> bool:
         """Tell whether prompts of so many tokens were tried, or need not be."""
@@ -61,7 +66,10 @@ class Ways:
     def also(self, longer: Ways) -> Ways:
         """Allow what longer prompts allow too."""
         return replace(
-            longer, padded=self.padded and longer.padded, shared=self.shared and longer.shared
+            longer,
+            padded=self.padded and longer.padded,
+            shared=self.shared and longer.shared,
+            together=self.together and longer.together,
         )
 
 
@@ -78,6 +86,8 @@ def find_ways(model: Any, sequences: Sequence[Sequence[int]]) -> Ways:
     """
     if depends_on_length(model.config) or selects_tokens(model):
         return PLAIN
+    if rounds_activations(model):
+        return replace(PLAIN, together=False)
     ids = max(sequences, key=len)
     anywhere = sees_all_before(model)
     if anywhere or len(ids) < _FEWEST:
@@ -92,11 +102,13 @@ def find_ways(model: Any, sequences: Sequence[Sequence[int]]) -> Ways:
     padded = trial.padded()
     # Padding can be wrong, or not fit in memory, of a causal model too.
     few = [long[:4], long[:_FEWEST]]
+    together = padded or _Trial(model, [long, long[::-1]]).padded()
     return Ways(
         padded,
         trial.continues(prefix, padded=padded),
         causal=padded or (len(long) > _FEWEST and _Trial(model, few).padded()),
         tokens=None if anywhere else len(long),
+        together=together,
     )
 
 
@@ -171,7 +183,7 @@ def sees_later_tokens(model: Any) -> bool:
     """Whether the first token's logits change with the second: the model is no causal one then."""
     middle = int(model.config.get_text_config().vocab_size) // 2  # specials stand at the ends
     ids = torch.tensor([[middle, middle + 1], [middle, middle + 2]], device=model.device)
-    with torch.inference_mode(), evaluating(model):
+    with reading(model), evaluating(model):
         logits = model(input_ids=ids).logits[:, 0].float()
     return not agree(logits[:1], logits[1:], model.dtype)
 
