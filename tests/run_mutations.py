@@ -80,13 +80,36 @@ def _data(run: sx.Explanation) -> dict[str, Any]:
 def mutated(data: dict[str, Any], rng: np.random.Generator) -> str:
     """Change a run file in one to three places; return its text."""
     data = copy.deepcopy(data)
+    change = _change if rng.random() < 0.5 else _change_a_leaf
     for _ in range(int(rng.choice([1, 1, 2, 3]))):
-        _change(data, rng)
+        change(data, rng)
     text = json.dumps(data, ensure_ascii=bool(rng.integers(2)))
     if rng.random() < 0.03:
         at = int(rng.integers(len(text)))
         text = text[:at] + str(rng.choice(["", '"', "{", "NaN", "\\ud800"])) + text[at + 1 :]
     return text
+
+
+def _change_a_leaf(data: dict[str, Any], rng: np.random.Generator) -> None:
+    """Give a number or a text another value of its kind, which most often loads."""
+    at: Any = data
+    while True:
+        keys = [key for key in at if key != "masks"] if isinstance(at, dict) else range(len(at))
+        key = keys[int(rng.integers(len(keys)))]
+        if not isinstance(at[key], dict | list):
+            break
+        if not at[key]:
+            return
+        at = at[key]
+    if isinstance(at[key], bool) or at[key] is None:
+        return
+    if isinstance(at[key], int):
+        at[key] = max(0, at[key] + int(rng.choice([-1, 1, 1000])))
+    elif isinstance(at[key], float):
+        at[key] = at[key] * float(rng.choice([-1.0, 0.0, 1e-320, 1e150, 1e300, 1e308, 3.0]))
+    else:
+        texts = [text for text in HOSTILE if isinstance(text, str) and text != "\ud800"]
+        at[key] = str(rng.choice(texts))
 
 
 def _change(data: dict[str, Any], rng: np.random.Generator) -> None:

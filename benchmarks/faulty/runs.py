@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import sys
 import time
-from collections import Counter
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -14,27 +13,31 @@ sys.path.insert(0, str(Path(__file__).parents[2]))
 
 from tests.run_mutations import faults, mutated, runs
 
+from spexlens.plots.table import PLOTS
+
 CHANGED = 1000
 
 
 def run(folder: Path, quick: bool) -> Iterator[tuple[str, str]]:
     """Change run files; count those refused at load, and errors that are none of spexlens."""
-    files, counts, slowest = runs(), Counter[str](), 0.0
     count = CHANGED // 10 if quick else CHANGED
-    for seed in range(count):
+    refused, others, slowest = taken_through(folder, range(count))
+    assert not others, others
+    yield f"{count:,} changed files: refused at load, by the field", f"{refused:,}"
+    yield "loaded, and taken through every door", f"{count - refused:,}"
+    yield "other errors than those of spexlens", f"{others}"
+    yield "the slowest of them, through some thirty doors", f"{slowest:.1f} s of CPU"
+
+
+def taken_through(folder: Path, seeds: range) -> tuple[int, int, float]:
+    """Count refused files and other errors, and time them; each has one of the plots, in turn."""
+    files, refused, others, slowest = runs(), 0, 0, 0.0
+    for seed in seeds:
         text = mutated(files[seed % len(files)], np.random.default_rng(seed))
         start = time.process_time()
-        refused, bare = faults(text, folder)
+        at_load, bare = faults(text, folder, ([*PLOTS][seed % len(PLOTS)],))
         slowest = max(slowest, time.process_time() - start)
-        counts["refused at load, by the field"] += refused
-        counts["other errors than those of spexlens"] += len(bare)
+        refused, others = refused + at_load, others + len(bare)
         for told in bare:
             print(f"seed {seed}: {told}", file=sys.stderr)
-    assert not counts["other errors than those of spexlens"], counts
-    yield (
-        f"{count:,} changed files: loaded, and taken through every door",
-        (f"{count - counts['refused at load, by the field']:,}"),
-    )
-    for kind, number in counts.items():
-        yield f"{count:,} changed files: {kind}", f"{number:,}"
-    yield "the slowest of them, through some thirty doors", f"{slowest:.1f} s of CPU"
+    return refused, others, slowest

@@ -8,6 +8,7 @@ from typing import Annotated
 import typer
 from rich.table import Table
 
+from spexlens._support.visible import visible
 from spexlens.ablation.export import export as export_game
 from spexlens.ablation.store import Store
 from spexlens.cli.terminal import Terminal, escape, write_json
@@ -103,7 +104,7 @@ def rm(
         return
     name = f"{found.fingerprint[:_SHOWN_DIGITS]} and its {found.count:,} values"
     if not yes:
-        typer.confirm(f"Delete {name}? They were paid for.", abort=True)
+        typer.confirm(f"Delete {visible(name)}? They were paid for.", abort=True)
     kept.remove(found)
     console.print(f"[bold]Deleted[/bold]  {escape(name)}", highlight=False)
 
