@@ -55,6 +55,19 @@ def _indices() -> str:
     return _table(("name", "value of a set T", "source"), rows)
 
 
+def _apis() -> str:
+    return _table(
+        ("api", "what it is", "key", "log-probabilities"),
+        (
+            (
+                f"`{row.name}`", row.description, f"`{row.key_variable}`",
+                "of next tokens" if row.log_probabilities else "none",
+            )
+            for row in sx.models.APIS.values()
+        ),
+    )  # fmt: skip
+
+
 def _ablations() -> str:
     rows = ((f"`{row.name}`", row.description) for row in sx.lenses.ABLATIONS.values())
     return _table(("`absent=`", "an absent piece"), rows)
@@ -128,6 +141,7 @@ def _plots() -> str:
 
 TABLES: dict[str, Callable[[], str]] = {
     "ABLATIONS": _ablations,
+    "APIS": _apis,
     "FILLINGS": _fillings,
     "ALGORITHMS": _algorithms,
     "COMPONENT_SCORES": lambda: _scores("component"),

@@ -167,7 +167,14 @@ def test_fit_reads_the_index_asked_for_from_the_posterior_and_compare_shows_it(r
         ("data.txt", "x", "needed a file .npz, .csv or .parquet"),
         ("data.csv", "a,b,value\n1,2,0.5\n", "holds 2 in row 0"),
         ("data.csv", "a,b,v\n1,0,0.5\n", "no column 'value'"),
+        ("data.csv", "a,value\n1,0.5,9\n", "row 0 of"),
+        ("data.csv", "value,a,value\n1,1,2\n", "2 columns 'value'"),
+        ("data.csv", "value\n1\n", "no column beside 'value'"),
+        ("data.csv", "a,value\n1,1_0\n", "holds 1_0 in row 0; needed a number"),
+        ("data.csv", 'a,value\n1,"2', "cannot be read as CSV"),
+        ("data.csv", "a,value\n", "needed a header and rows"),
         ("data.npz", "no zip", "cannot be read as npz"),
+        ("data.parquet", "no file", "cannot be read as Parquet"),
     ],
 )
 def test_files_that_hold_no_measurements_are_told(run, tmp_path, name, content, told):

@@ -23,7 +23,7 @@ def read_config(context: typer.Context, path: Path | None) -> Path | None:
         return path
     try:
         values = tomllib.loads(path.read_text(encoding="utf-8"))
-    except (tomllib.TOMLDecodeError, UnicodeDecodeError) as error:
+    except (ValueError, RecursionError) as error:
         raise InvalidInputError(f"{path} is no TOML file: {error}.") from error
     command = values.pop("command", context.info_name)
     if command != context.info_name:

@@ -9,10 +9,11 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 from rich.console import Console
-from rich.markup import escape
 
 from spexlens.cli.options import RunOptions, read_text, with_options
+from spexlens.cli.paid import values_kept
 from spexlens.cli.running import check_options, consoles, explain_and_show, loading
+from spexlens.cli.terminal import escape
 from spexlens.core.decimals import decimals
 from spexlens.errors import InvalidInputError
 
@@ -73,7 +74,9 @@ def context(
         from spexlens.studies.removal import flips as found_flips
 
         output, _ = consoles(options)
-        _print_flips(output, found_flips(game, explanation, largest=flips))
+        with values_kept(options.out, game):
+            found = found_flips(game, explanation, largest=flips)
+        _print_flips(output, found)
 
 
 def _game(arguments: _Arguments, text: str) -> LensGame:

@@ -8,7 +8,6 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 from rich.console import Console
-from rich.markup import escape
 from rich.table import Table
 
 from spexlens.cli.options import RunOptions, with_options
@@ -22,6 +21,7 @@ from spexlens.cli.running import (
     loading,
     open_store,
 )
+from spexlens.cli.terminal import escape
 from spexlens.errors import InvalidInputError
 from spexlens.lenses.components.scores import COMPONENT_SCORES, find_score
 
@@ -97,9 +97,9 @@ def heads(
     game, chosen, held_out = _games(arguments)
     plan = game.describe()
     output.print(
-        f"[bold]Plan[/bold]     {plan['players']} components, {plan['model']}, {plan['score']}, "
-        f"{plan['prompts']} prompts, {plan['tokens']} tokens an ablation, absent ones give: "
-        f"{plan['absent']}",
+        f"[bold]Plan[/bold]     {plan['players']} components, {escape(plan['model'])}, "
+        f"{escape(plan['score'])}, {plan['prompts']} prompts, {plan['tokens']} tokens an "
+        f"ablation, absent ones give: {escape(str(plan['absent']))}",
         highlight=False,
     )
     if options.p is None and not options.dry_run and not _follows_an_index(game, options):
@@ -111,7 +111,7 @@ def heads(
     if held_out is not None:
         from spexlens.studies.pruning import pruning_curve
 
-        with shown_progress(errors) as progress:
+        with values_kept(options.out, held_out), shown_progress(errors) as progress:
             curve = pruning_curve(
                 explanation,
                 held_out,

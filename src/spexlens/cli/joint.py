@@ -8,11 +8,11 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 from rich.console import Console
-from rich.markup import escape
 from rich.table import Table
 
 from spexlens.cli.options import RunOptions, read_text, with_options
 from spexlens.cli.running import check_options, consoles, explain_and_show, loading
+from spexlens.cli.terminal import escape
 from spexlens.errors import InvalidInputError
 
 if TYPE_CHECKING:
@@ -88,9 +88,9 @@ def joint(
     plan = game.describe()
     sizes = " and ".join(f"{end - first} {name}" for name, (first, end) in plan["lenses"].items())
     output.print(
-        f"[bold]Plan[/bold]     {sizes}, {plan['model']}, {plan['score']}, "
+        f"[bold]Plan[/bold]     {escape(sizes)}, {escape(plan['model'])}, {escape(plan['score'])}, "
         f"{plan['tokens']} tokens a full prompt, absent {arguments.sites} give: "
-        f"{plan['absent']}",
+        f"{escape(str(plan['absent']))}",
         highlight=False,
     )
     explanation = explain_and_show(game, options, "joint", asdict(arguments))
@@ -134,7 +134,7 @@ def _print_lenses(output: Console, explanation: Explanation, game: JointGame) ->
         output.print(f"[bold]Lenses[/bold]   {escape(str(part))}", highlight=False)
     pairs = explanation.pairs()
     pieces, components = game.lens.blocks
-    table = Table(title=f"From {pieces} through {components}", title_justify="left")
+    table = Table(title=escape(f"From {pieces} through {components}"), title_justify="left")
     for name in (pieces, components, "", "effect", "90 % interval"):
         table.add_column(escape(name), justify="right" if name == "effect" else "left")
     for row in _rows(pairs, game, components):

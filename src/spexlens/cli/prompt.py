@@ -9,12 +9,12 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 from rich.console import Console
-from rich.markup import escape
 
 from spexlens.cli import demo_case
 from spexlens.cli.options import RunOptions, read_text, with_options
 from spexlens.cli.prompt_games import PromptArguments, endpoint_game, local_game
 from spexlens.cli.running import check_options, consoles, explain_and_show, loading
+from spexlens.cli.terminal import escape
 
 if TYPE_CHECKING:
     from spexlens.lenses.base import LensGame
@@ -184,4 +184,4 @@ def _print_record(output: Console, game: LensGame) -> None:
         told += f"; variance of the sampling noise {record.noise_variance:.3g}"
     if spent:
         told += f"; paid {spent}"
-    output.print(f"[bold]Endpoint[/bold] {told}", highlight=False)
+    output.print(f"[bold]Endpoint[/bold] {escape(told)}", highlight=False)

@@ -96,7 +96,7 @@ class PromptArguments:
                 )
             try:
                 fields[name.strip()] = json.loads(text)
-            except ValueError:
+            except (ValueError, RecursionError):
                 fields[name.strip()] = text
         return fields
 

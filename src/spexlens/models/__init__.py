@@ -14,6 +14,7 @@ if in_notebook():  # transformers imports tqdm's notebook bars, which warn where
 
 _HOMES = {
     "spexlens.models.base": ("Classifier", "LanguageModel"),
+    "spexlens.models.endpoint.apis": ("APIS",),
     "spexlens.models.endpoint.client": ("Endpoint",),
     "spexlens.models.endpoint.retry": ("RetryPolicy",),
     "spexlens.models.gating.replacement": ("REPLACEMENTS",),

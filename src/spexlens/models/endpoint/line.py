@@ -62,16 +62,19 @@ class Line:
     base_url : str
         A proxy that the environment names is used unless this machine itself is meant.
     key : Key
+    headers : mapping, optional
+        Further ones of every request.
     """
 
-    def __init__(self, base_url: str, key: Key) -> None:
+    def __init__(self, base_url: str, key: Key, headers: Mapping[str, str] | None = None) -> None:
+        self._key = key
         self._client = httpx.Client(
             base_url=base_url,
             auth=key,
             verify=_certificates(),
             trust_env=not is_loopback(base_url),
             limits=httpx.Limits(max_connections=1),
-            headers={"Accept-Encoding": "identity"},
+            headers={"Accept-Encoding": "identity", **(headers or {})},
         )
         self._lock = threading.Lock()
         self._socket: socket.socket | None = None  # a second handle of the connection
@@ -101,9 +104,7 @@ class Line:
         try:
             try:
                 return self._post_once(path, content, seconds, most)
-            except (
-                _LeftError
-            ):  # servers close a connection that was idle, seen only when it is used
+            except _LeftError:  # as servers close an idle connection, which shows when it is used
                 left = max(self._ends - time.monotonic(), 0.001)
                 return self._post_once(path, content, left, most)
         except httpx.TimeoutException as error:
@@ -145,7 +146,7 @@ class Line:
             ) as response:  # fmt: skip
                 answered = True
                 body = self._read(response, most)
-                key = response.request.headers.get("Authorization", "").removeprefix("Bearer ")
+                key = self._key.sent(response.request)
                 return Answer(
                     response.status_code, response.reason_phrase, response.headers, body, key
                 )

@@ -278,13 +278,19 @@ def gated_runner(
         shortest = min(prompts, key=len)
         verify_gates(model, points, shortest)
         _verify_heads(passes, points, shortest)
-        several = [point for point in points if len(point.sites) > 1]
-        norms = norms_between(model, several, shortest)
+        norms = _norms(passes, [point for point in points if len(point.sites) > 1], shortest)
         prepared = prepare_replacement(
             absent, model, points, prompts, references or (), rescale=rescale
         )
         early = early_layers(model, sites, prompts, passes.tokens)
     return GatedRunner(passes, tuple(sites), prompts, prepared, early, norms)
+
+
+def _norms(passes: Passes, points: Sequence[HookPoint], ids: Sequence[int]) -> tuple[str, ...]:
+    known, modules = passes.state.norms, tuple(point.module for point in points)
+    if modules not in known:
+        known[modules] = norms_between(passes.model, points, ids)
+    return known[modules]
 
 
 def _verify_heads(passes: Passes, points: Sequence[HookPoint], ids: Sequence[int]) -> None:

@@ -50,6 +50,8 @@ class PassState:
         The largest share of padding for which that was tried; nothing was at 0.
     heads : set
         Sites that were found to be whole heads.
+    norms : dict
+        Norms behind output projections, by the names of these.
     alone : bool
         Whether the model was found to refuse several texts in one pass.
     causal : bool, optional
@@ -62,6 +64,7 @@ class PassState:
     ways: Ways | None = None
     generates: tuple[int, bool, bool] = (0, True, True)
     heads: set[Any] = field(default_factory=set)
+    norms: dict[tuple[str, ...], tuple[str, ...]] = field(default_factory=dict)
     pads: bool = True
     padding: float = 0.0
     alone: bool = False

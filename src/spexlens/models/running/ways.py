@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
+from functools import cached_property
 from itertools import cycle, islice
 from typing import Any
 
@@ -97,52 +98,62 @@ def find_ways(model: Any, sequences: Sequence[Sequence[int]]) -> Ways:
         shortest = min(map(len, sequences))
         lengths = sorted({max(2, shortest), len(long) - 1} - {len(long)})
         prefix = max(1, min(common_prefix(sequences), lengths[0] - 1))
-    rows = [long[:length] for length in lengths] + [long]
-
-    def last_logits(rows: list[list[int]], past: SharedPrefix | None = None) -> torch.Tensor:
-        ends = torch.tensor([[len(row) - 1] for row in rows], device=model.device)
-        ids = right_padded(rows, 0, model.device)
-        cache = None if past is None else past.for_rows(len(rows))
-        return outputs_at(model, ids, ends, cache).logits[:, 0]
-
-    plain = torch.cat([last_logits([row]) for row in rows])
-    padded = agree(last_logits(rows), plain, model.dtype)
-    turned = long[::-1]
-    together = padded or agree(
-        last_logits([long, turned]), torch.cat([plain[-1:], last_logits([turned])]), model.dtype
-    )
+    trial = _Trial(model, [long[:length] for length in lengths] + [long])
+    padded = trial.padded()
+    # Padding can be wrong, or not fit in memory, of a causal model too.
+    few = [long[:4], long[:_FEWEST]]
+    together = padded or _Trial(model, [long, long[::-1]]).padded()
     return Ways(
         padded,
-        _continues(model, rows, prefix, plain, last_logits, padded=padded),
-        causal=padded,
+        trial.continues(prefix, padded=padded),
+        causal=padded or (len(long) > _FEWEST and _Trial(model, few).padded()),
         tokens=None if anywhere else len(long),
         together=together,
     )
 
 
-def _continues(
-    model: Any,
-    rows: list[list[int]],
-    prefix: int,
-    plain: torch.Tensor,
-    last_logits: Callable[..., torch.Tensor],
-    *,
-    padded: bool,
-) -> bool:
-    """Whether what follows a prefix run once, twice over, has the values of plain passes."""
-    try:
-        past = shared_prefix(model, rows[0][:prefix])
-        if past is None:
-            return False
-        rest = [row[prefix:] for row in rows]
+@dataclass(frozen=True, eq=False)
+class _Trial:
+    """Some beginnings of one prompt, read in several ways."""
+
+    model: Any
+    rows: list[list[int]]
+
+    def padded(self) -> bool:
+        """Whether they have the values of plain passes together, padding behind the shorter."""
+        try:
+            return self._agrees(self._last_logits(self.rows))
+        except (RuntimeError, MemoryError) as error:
+            if not out_of_memory(error):
+                raise
+            return False  # each by itself then, where one that does not fit is told
+
+    def continues(self, prefix: int, *, padded: bool) -> bool:
+        """Whether what follows a prefix run once, twice over, has the values of plain passes."""
+        rest = [row[prefix:] for row in self.rows]
         batches = [rest] if padded else [[row] for row in rest]
-        found = torch.cat([last_logits(batch, past) for batch in batches])
-        again = last_logits([rest[-1]] * 2, past)[1:]
-    except (RuntimeError, ValueError, TypeError, IndexError, KeyError, AttributeError) as error:
-        if out_of_memory(error):
-            raise
-        return False  # a cache that takes one token at a time, or none in mid-text
-    return agree(torch.cat([found, again]), torch.cat([plain, plain[-1:]]), model.dtype)
+        try:
+            past = shared_prefix(self.model, self.rows[0][:prefix])
+            if past is None:
+                return False
+            twice = self._last_logits([rest[-1]] * 2, past)
+            once = torch.cat([self._last_logits(batch, past) for batch in batches])
+        except (RuntimeError, ValueError, TypeError, LookupError, AttributeError):
+            return False  # a cache that takes one token at a time, or more than there is room for
+        return self._agrees(torch.cat([once[:-1], twice[1:]]))
+
+    def _agrees(self, found: torch.Tensor | None) -> bool:
+        return found is not None and agree(found, self._plain, self.model.dtype)
+
+    @cached_property
+    def _plain(self) -> torch.Tensor:
+        return torch.cat([self._last_logits([row]) for row in self.rows])
+
+    def _last_logits(self, rows: list[list[int]], past: SharedPrefix | None = None) -> torch.Tensor:
+        device = self.model.device
+        ends = torch.tensor([[len(row) - 1] for row in rows], device=device)
+        cache = None if past is None else past.for_rows(len(rows))
+        return outputs_at(self.model, right_padded(rows, 0, device), ends, cache).logits[:, 0]
 
 
 def generates_alike(model: Any, sequences: Sequence[Sequence[int]], filler: int) -> bool:
