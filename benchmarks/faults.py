@@ -1,6 +1,7 @@
 """Faults on purpose, and what they cost: the figures of docs/benchmarks/faults.md.
 
-    python benchmarks/faults.py [--only damage kills disk runs files] [--quick] [--hours 0.1]
+    python benchmarks/faults.py [--only damage kills disk runs files servers] [--quick]
+        [--hours 0.1]
 
 One row a family of faults. Each is a module of `benchmarks/faulty/` with a function
 `run(folder, quick)` that yields (what was done, what came of it); a figure that breaks a promise
@@ -21,6 +22,7 @@ FAMILIES = {
     "disk": "Full disks",
     "runs": "Changed run files",
     "files": "Files of every other kind",
+    "servers": "Servers that fail, and signals",
 }
 """Name of the module -> heading of its table."""
 

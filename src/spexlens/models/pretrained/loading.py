@@ -4,13 +4,20 @@ from __future__ import annotations
 
 import copy
 import inspect
+import warnings
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from spexlens.errors import InvalidInputError, MissingExtraError, SpexlensError, shown
+from spexlens.errors import (
+    InvalidInputError,
+    MissingExtraError,
+    SpexlensError,
+    SpexlensWarning,
+    shown,
+)
 from spexlens.models.pretrained.weights import locate
 from spexlens.models.running.ways import sees_later_tokens
 
@@ -121,12 +128,7 @@ CLASSIFIER = Kind(
 )
 
 
-_OWN_CODE = {
-    "trust_remote_code": False
-}  # left open, transformers asks on standard input, and runs it
-
-
-def is_encoder_decoder(name_or_path: str | Path) -> bool:
+def is_encoder_decoder(name_or_path: str | Path, trust_remote_code: bool = False) -> bool:
     """Tell by its config whether a model reads in one part and writes in another.
 
     False also for what cannot be found or read: loading it says why.
@@ -136,7 +138,7 @@ def is_encoder_decoder(name_or_path: str | Path) -> bool:
 
         source = locate(name_or_path, "language model")
         _check_hub(source)
-        config = AutoConfig.from_pretrained(source, **_OWN_CODE)
+        config = AutoConfig.from_pretrained(source, trust_remote_code=trust_remote_code)
     except (ImportError, OSError, ValueError, KeyError, SpexlensError):
         return False
     return bool(getattr(config, "is_encoder_decoder", False))
@@ -147,6 +149,7 @@ def load_pretrained(
     name_or_path: str | Path,
     dtype: str | torch.dtype,
     device: Device | Sequence[Device],
+    trust_remote_code: bool = False,
 ) -> tuple[tuple[Any, ...], Any]:
     """Load the model, once a device, and its tokenizer; see `Pretrained.load`."""
     chosen_dtype = _dtype(dtype)
@@ -160,14 +163,23 @@ def load_pretrained(
         raise MissingExtraError("loading a model", "transformers", "llm") from error
     source = locate(name_or_path, kind.noun)
     _check_hub(source)
+    # Left open, transformers asks on standard input, and runs it.
+    own_code = {"trust_remote_code": trust_remote_code}
+    if trust_remote_code:
+        warnings.warn(
+            f"code that {source!r} brings is run, and can do whatever you can: trust_remote_code "
+            "was given.",
+            SpexlensWarning,
+            stacklevel=4,
+        )
     config: Any = None
     try:
         with _quiet(source):
-            config = transformers.AutoConfig.from_pretrained(source, **_OWN_CODE)
+            config = transformers.AutoConfig.from_pretrained(source, **own_code)
             _refuse(kind, source, config, kind.by_config(config))
-            tokenizer = transformers.AutoTokenizer.from_pretrained(source, **_OWN_CODE)
+            tokenizer = transformers.AutoTokenizer.from_pretrained(source, **own_code)
             model, report = getattr(transformers, kind.auto_class).from_pretrained(
-                source, dtype=chosen_dtype, output_loading_info=True, **_OWN_CODE
+                source, dtype=chosen_dtype, output_loading_info=True, **own_code
             )
     except InvalidInputError:
         raise
@@ -181,9 +193,8 @@ def load_pretrained(
             raise
         if "trust_remote_code" in str(error):
             raise InvalidInputError(
-                f"{source!r} brings code of its own, which is not run. Read it, load the model "
-                "with transformers yourself, and give it to the class, such as "
-                "spexlens.models.CausalLM(model, tokenizer)."
+                f"{source!r} brings code of its own, which is not run. Read it; then "
+                "trust_remote_code=True (--trust-remote-code) runs it."
             ) from error
         if "Unrecognized configuration class" in str(error):  # and a list of all others
             _refuse(kind, source, config, f"transformers has none of the kind {config.model_type}")
