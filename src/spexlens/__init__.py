@@ -73,6 +73,7 @@ _HOMES = {
     "spexlens.lenses.components.questions": ("Question",),
     "spexlens.lenses.endpoint.game": ("endpoint_game",),
     "spexlens.lenses.image": ("image_game",),
+    "spexlens.lenses.image_chat": ("image_chat_game",),
     "spexlens.lenses.joint.game": ("joint_game",),
     "spexlens.lenses.tabular.game": ("tabular_game",),
     "spexlens.lenses.text.chat": ("chat_game",),

@@ -79,6 +79,7 @@ from spexlens.lenses.components.game import component_game as component_game
 from spexlens.lenses.components.questions import Question as Question
 from spexlens.lenses.endpoint.game import endpoint_game as endpoint_game
 from spexlens.lenses.image import image_game as image_game
+from spexlens.lenses.image_chat import image_chat_game as image_chat_game
 from spexlens.lenses.joint.game import joint_game as joint_game
 from spexlens.lenses.tabular.game import tabular_game as tabular_game
 from spexlens.lenses.text.chat import chat_game as chat_game

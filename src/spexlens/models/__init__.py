@@ -44,6 +44,7 @@ _HOMES = {
         "embeddings",
         "pooled",
     ),
+    "spexlens.models.pretrained.image_text": ("ImageTextLM",),
     "spexlens.models.pretrained.seq2seq": ("Seq2SeqLM",),
     "spexlens.models.pretrained.vision": (
         "VisionClassifier",

@@ -24,6 +24,7 @@ from spexlens.models.pretrained.classifier import fit_probe as fit_probe
 from spexlens.models.pretrained.encoder import Encoder as Encoder
 from spexlens.models.pretrained.encoder import embeddings as embeddings
 from spexlens.models.pretrained.encoder import pooled as pooled
+from spexlens.models.pretrained.image_text import ImageTextLM as ImageTextLM
 from spexlens.models.pretrained.seq2seq import Seq2SeqLM as Seq2SeqLM
 from spexlens.models.pretrained.vision import VisionClassifier as VisionClassifier
 from spexlens.models.pretrained.vision import efficientnet_lite0 as efficientnet_lite0

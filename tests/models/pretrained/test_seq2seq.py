@@ -86,6 +86,18 @@ def test_a_decoder_without_a_beginning_is_told():
         Seq2SeqLM(model, tiny_tokenizer(), start=[2000])
 
 
+@pytest.mark.parametrize("kind", ["t5", "bart"])
+def test_a_prompt_that_is_all_players_can_hide_its_first_word(kind):
+    """Of relative positions leaving out the first word moves no other: no sign of a wrong mask."""
+    lm = tiny_lm(kind)
+    game = sx.prompt_game(lm, "the film was not very good", answers=("yes", "no"), absent="hide")
+    shown, hidden = game(np.array([[True] * 6, [False] + [True] * 5]))
+    removed = sx.prompt_game(lm, "film was not very good", answers=("yes", "no"))
+    gone = removed(np.ones((1, 5), dtype=bool))[0]
+    assert abs(hidden - shown) > 1e-3
+    assert (abs(hidden - gone) < 1e-4) == (kind == "t5")
+
+
 def test_hiding_needs_a_token_that_stays_and_one_prompt():
     bare = Seq2SeqLM(tiny_seq2seq("t5"), tiny_tokenizer())
     with pytest.raises(InvalidInputError, match="may see none"):

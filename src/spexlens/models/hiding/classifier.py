@@ -101,8 +101,8 @@ def check_hiding_from(model: HidingReader, text: str, hideable: BoolArray) -> No
     """Refuse a model that does not read a text without its hidden tokens as is meant.
 
     The first and the last token that can be hidden are, each alone: exchanging it for another must
-    change nothing then, and leaving the first one out, which moves the others, must change
-    something.
+    change nothing then, and leaving one out that stands between others, which moves them, must
+    change something.
 
     Parameters
     ----------
@@ -125,7 +125,8 @@ def check_hiding_from(model: HidingReader, text: str, hideable: BoolArray) -> No
             "needed a template with words of its own, a pinned piece, or a tokenizer that adds "
             "special tokens."
         )
-    for place in (*places[:1].tolist(), *places[1:][-1:].tolist()):
+    inside = places[(places > 0) & (places < len(ids) - 1)]
+    for place in dict.fromkeys([*places[:1].tolist(), *places[-1:].tolist(), *inside[:1].tolist()]):
         others = np.ones((1, len(ids)), dtype=bool)
         others[0, place] = False
         exchanged = list(ids)
@@ -138,7 +139,7 @@ def check_hiding_from(model: HidingReader, text: str, hideable: BoolArray) -> No
                 "answer there, perhaps); use absent='remove' or 'mask'."
             )
         moved = model.token_logits([ids[:place] + ids[place + 1 :]])
-        if place < len(ids) - 1 and np.abs(hidden - moved).max() <= bound:
+        if place in inside and np.abs(hidden - moved).max() <= bound:
             raise InvalidInputError(
                 f"{model.name} counts positions from its attention mask, so that hiding a token "
                 "is removing it; use absent='remove'."

@@ -225,6 +225,7 @@ def as_causal(model: Any) -> CausalLM:
         raise InvalidInputError(
             f"a {type(model).__name__} was given, whose parts are not ablated here; needed a model "
             "of one part, a CausalLM such as GPT, Llama or Qwen. Of an encoder-decoder the words "
-            "of a prompt can be explained: prompt_game, `spexlens prompt`."
+            "of a prompt can be explained (prompt_game, `spexlens prompt`), of a chat model that "
+            "reads pictures its words and regions (image_chat_game)."
         )
     return model

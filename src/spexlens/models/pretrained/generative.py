@@ -5,6 +5,7 @@ from __future__ import annotations
 from abc import ABC, abstractmethod
 from collections.abc import Sequence
 from dataclasses import dataclass
+from typing import Self
 
 from spexlens.core.masks import FloatArray
 from spexlens.errors import InvalidInputError, MissingExtraError
@@ -24,6 +25,11 @@ class Generative(Pretrained, ABC):
     @abstractmethod
     def _read(self, prompts: Sequence[str], behind: list[int], read: Read) -> FloatArray:
         """`read` of the outputs at the end of every prompt and at each of the tokens behind it."""
+
+    def sharing_passes(self, other: Self) -> Self:
+        """Let another view of this model run by the same passes, with all that was learnt."""
+        object.__setattr__(other, "passes", self.passes)
+        return other
 
     @property
     def vocabulary(self) -> int:

@@ -115,6 +115,11 @@ SEQ2SEQ = Kind(
     _no_seq2seq_config,
     _no_seq2seq_model,
 )
+IMAGE_TEXT = Kind(
+    "AutoModelForImageTextToText",
+    "chat model that reads pictures",
+    "Choose a model that was trained with a language-model head.",
+)
 ENCODER = Kind("AutoModel", "encoder", None, _no_encoder_config, _no_encoder_model)
 CLASSIFIER = Kind(
     "AutoModelForSequenceClassification",
@@ -205,6 +210,21 @@ def load_pretrained(
     _refuse(kind, source, model.config, kind.by_model(model))
     copies = [_moved(copy.deepcopy(model), one) for one in devices[1:]]
     return (model, *copies), tokenizer
+
+
+def load_processor(name_or_path: str | Path) -> Any:
+    """Load what makes tokens and numbers of prompts and pictures for a model of a folder or hub."""
+    from transformers import AutoProcessor
+
+    source = locate(name_or_path)
+    try:
+        with _quiet(source):
+            return AutoProcessor.from_pretrained(source, **_OWN_CODE)
+    except (OSError, ValueError, KeyError, ImportError, TypeError, AttributeError) as error:
+        raise InvalidInputError(
+            f"no processor of pictures could be loaded from {source!r}: {error}. It may need "
+            "torchvision or another package."
+        ) from error
 
 
 def _quantised_by(config: Any) -> str:

@@ -72,7 +72,7 @@ class Seq2SeqLM(Generative):
 
     def seeing(self, visible: BoolArray) -> Seq2SeqLM:
         """Give the same model, to which row i of m equal prompts is shown by `visible[i]` alone."""
-        return replace(self, visible=visible)
+        return self.sharing_passes(replace(self, visible=visible))
 
     def identity(self) -> dict[str, Any]:
         """Give the model's, and what its decoder is given first."""

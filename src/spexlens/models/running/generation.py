@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from typing import Any
 
@@ -61,6 +61,15 @@ def greedy_answers(
         )
     rows = [_until_end(row.tolist(), ends) for row in output[:, len(start) :]]
     return torch.tensor([[*row, *[filler] * (max_new_tokens - len(row))] for row in rows])
+
+
+def greedy_from(
+    model: Any, inputs: Mapping[str, torch.Tensor], filler: int, max_new_tokens: int
+) -> list[int]:
+    """Find new tokens after one prompt that comes with more than its tokens, a picture for one."""
+    with _plainly(model, filler, max_new_tokens) as ends:
+        output = model.generate(**inputs)
+    return _until_end(output[0, inputs["input_ids"].shape[1] :].tolist(), ends)
 
 
 def greedy_by_passes(
