@@ -49,6 +49,7 @@ _VARIANCES = (0.3, 1.0, 3.0)  # of the means, as shares of the values'
 _PRIOR_DEGREES = 3  # with which the variance within a size is drawn to that within all
 _PRIOR_ROWS = 20  # that say that the processes count alike
 _FOLDED = 2.0  # of what folds are from the whole, squared; 4 in a jackknife without a posterior
+_PAIRS = 1.5  # of the mean square of errors: the least square of an error of a set of two or more
 _MOST_JUDGED = 2000  # rows that decide how much each process counts
 _STRONGEST = 1.0  # more, in prior deviations, where nothing is known: see `Member.read`
 _TRUST = 0.1  # of a tenth of the rows: what a member's likelihood out of fold says of its errors
@@ -254,15 +255,16 @@ class IndexPosterior:
     def read(self, measure: Measure, group: IntArray) -> tuple[FloatArray, FloatArray]:
         """Read an index (`transforms.diagonal`) of sets `(K, t)`: means and errors, each `(K,)`.
 
-        No error is below the root mean square of all: where few masks make a player look
-        irrelevant, its sets look better known than they are.
+        No error is below the root mean square of all (1.2 times that for pairs, whose strongest lie
+        further out): where few masks make a player look irrelevant, its sets look too well known.
         """
         means, errors = np.empty(len(group)), np.empty(len(group))
         size = max(_BLOCK, _ENTRIES // len(self.members[0].missed))
         for start, stop in _blocks(len(group), size):
             part = slice(start, stop)
             means[part], errors[part] = self._read(measure, group[part])
-        return means, np.maximum(errors, np.sqrt(np.square(errors).mean()))
+        least = np.square(errors).mean() * (1.0 if group.shape[1] == 1 else _PAIRS)
+        return means, np.maximum(errors, np.sqrt(least))
 
     def _read(self, measure: Measure, group: IntArray) -> tuple[FloatArray, FloatArray]:
         weights = coalition_weights(self.members[0].process.masks, measure, group)
