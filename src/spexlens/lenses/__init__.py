@@ -20,6 +20,7 @@ _HOMES = {
         "component_game",
         "sampling_error",
     ),
+    "spexlens.lenses.components.module_game": ("ModuleSite", "module_game", "module_sites"),
     "spexlens.lenses.components.probe_score": ("ProbeScore",),
     "spexlens.lenses.components.questions": (
         "Question",
