@@ -197,6 +197,7 @@ _HOMES = {
     ),
     "spexlens.lenses.training.subject": ("TrainingSubject",),
     "spexlens.lenses.training.surrogates": ("surrogate_game",),
+    "spexlens.lenses.training.wrong": ("wrong_rows",),
 }
 _MOVED = {
     "prompt": "spexlens.lenses.text.prompt",

@@ -149,5 +149,6 @@ from spexlens.lenses.training.screen import Screening as Screening
 from spexlens.lenses.training.screen import screen as screen
 from spexlens.lenses.training.subject import TrainingSubject as TrainingSubject
 from spexlens.lenses.training.surrogates import surrogate_game as surrogate_game
+from spexlens.lenses.training.wrong import wrong_rows as wrong_rows
 
 __all__: list[str]
