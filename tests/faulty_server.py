@@ -61,6 +61,12 @@ FAULTS = {
     "deep": lambda send: send(_with_length(b"[" * 3_000_000)),
     "long number": lambda send: send(_with_length(b'{"choices": ' + b"9" * 1_000_000 + b"}")),
     "no HTTP": lambda send: send(b"\x16\x03\x01 hello\r\n\r\n"),
+    "1.2 GB": lambda send: (
+        send(_HEAD + b"Content-Length: 1200000000\r\n\r\n"), _for_ever(send, b"0" * 65536)
+    ),
+    "no JSON": lambda send: send(_with_length(b'{"choices": [{"text": ')),
+    "a list": lambda send: send(_with_length(b'[{"text": "good"}]')),
+    "choices of no kind": lambda send: send(_with_length(b'{"choices": {"0": {"text": 7}}}')),
     "half": lambda send: send(_with_length(b" " * 5000)[:200]),
     "cut": lambda send: None,
     "503": lambda send: send(
@@ -71,6 +77,9 @@ FAULTS = {
     ),
     "Retry-After 1e308": lambda send: send(
         b"HTTP/1.1 429 Slow\r\nRetry-After: 1e308\r\nContent-Length: 0\r\n\r\n"
+    ),
+    "429": lambda send: send(
+        b"HTTP/1.1 429 Slow\r\nRetry-After: 1\r\nContent-Length: 0\r\n\r\n"
     ),
     "redirects": lambda send: send(
         b"HTTP/1.1 307 Away\r\nLocation: /v1/completions\r\nContent-Length: 0\r\n\r\n"

@@ -133,6 +133,8 @@ def doors(
     yield "load", lambda: loaded.append(sx.load(path))
     for run in loaded:
         yield from _doors_of(run, folder)
+        if plots:
+            yield "plot", run.plot
         for name in plots:
             yield f"plot {name}", partial(_draw, PLOTS[name], run)
 

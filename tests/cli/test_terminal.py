@@ -10,6 +10,7 @@ import numpy as np
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
+from matplotlib.text import Text
 
 import spexlens as sx
 from spexlens._support.visible import visible, visible_json
@@ -18,6 +19,7 @@ from spexlens.cli import store as store_commands
 from spexlens.cli.printing import show_warning
 from spexlens.core.cross_lens import energy_by_lenses, paths
 from spexlens.errors import SpexlensWarning
+from spexlens.plots.table import PLOTS
 
 ESCAPE, C1, BIDI, NUL = "\x1b]0;owned\x07\x1b[2J", "\x9b31m", "\u202egood\u2066", "\x00"
 HOSTILE = f"{ESCAPE}{C1}{BIDI}{NUL}\x7f\r\u2028"
@@ -162,3 +164,17 @@ def test_markup_and_consoles_of_rich_have_one_door():
             assert " Console(" not in text, file.name
             assert "rich.markup" not in text, file.name
             assert "stdout.write(" not in text or file.name == "paid.py", file.name
+
+
+def test_nothing_acts_in_pages_and_pictures(saved, tmp_path):
+    run = sx.load(saved)
+    page = run.report(tmp_path / "page.html").read_text(encoding="utf-8")
+    assert not acting(page.replace("\t", "")), acting(page)
+    assert not acting(run._repr_html_() + run.interactions()._repr_html_())
+    for name, row in PLOTS.items():
+        if (arguments := row.arguments(run)) is None:
+            continue
+        figure = row.draw(*arguments).get_figure(root=True)
+        figure.draw_without_rendering()
+        told = "".join(text.get_text() for text in figure.findobj(Text))
+        assert not acting(told), (name, acting(told))

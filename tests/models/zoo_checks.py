@@ -34,7 +34,7 @@ from tests.tiny_models import tiny_tokenizer
 
 RIGHT, REFUSED, WRONG, NONE = "right", "refused", "wrong", "none"
 ROUNDING = 2e-3  # of the range of the logits
-LENGTHS = (6, 11, 12, 19, 26, 33)
+LENGTHS = (6, 11, 12, 12, 19, 26, 33)
 SHARED = 13
 
 
@@ -283,7 +283,7 @@ def _not_as_one(model, own) -> tuple[str, str]:
     everything = frozenset().union(*claimed)
     module = own[0].module
     place = module.rpartition(".")[0]
-    while sum("Linear" in type(p).__name__ for p in model.get_submodule(place).modules()) < 2:
+    while place and sum(map(_is_linear, model.get_submodule(place).modules())) < 2:
         place = place.rpartition(".")[0]  # of BERT, whose projection has a module of its own
     (ids,) = prompts((12,))
     parts = [
@@ -299,7 +299,8 @@ def _not_as_one(model, own) -> tuple[str, str]:
     blocks = {s for s in seen if 1 < len(s) < len(everything) and len(s) == max(s) - min(s) + 1}
     whole = all(group == _union(b for b in blocks if b <= group) for group in claimed)
     apart = all(any(block <= group for group in claimed) for block in blocks)
-    if own[0].name.split(".")[1].startswith("KV") and whole and apart:
+    shared = getattr(model.get_submodule(module.rpartition(".")[0]), "is_kv_shared_layer", False)
+    if own[0].name.split(".")[1].startswith("KV") and shared and whole and apart:
         return "", "keys of another layer"
     norms = [part for part in parts if "norm" in part.rpartition(".")[2].lower()]
     for norm in norms if not blocks else ():
@@ -312,6 +313,10 @@ def _not_as_one(model, own) -> tuple[str, str]:
     left = [name for columns, name in claimed.items() if columns not in seen]
     sizes = sorted({len(columns) for columns in seen if 1 < len(columns) < len(everything)})
     return f"{left[0]}: {len(own[0].columns)} columns, together move {sizes}", ""
+
+
+def _is_linear(module) -> bool:
+    return "Linear" in type(module).__name__ or type(module).__name__ == "Conv1D"
 
 
 def _union(sets) -> frozenset[int]:
@@ -520,9 +525,10 @@ def hiding(model) -> Verdict:
     if worst > ROUNDING:
         return Verdict(WRONG, f"a hidden token is seen, or a shown one not: {worst:.1%}")
     how = "by exchange"
-    before = model.config._attn_implementation
+    config = model.config.get_text_config()
+    before = config._attn_implementation
     try:
-        model.set_attn_implementation("zoo_hidden")
+        config._attn_implementation = "zoo_hidden"
         _calls.clear()
         if off(plain(model, ids)[-1], shown) <= ROUNDING and _calls:
             how = ""
@@ -533,7 +539,7 @@ def hiding(model) -> Verdict:
         how = f"by exchange ({type(error).__name__})"
     finally:
         _hidden.clear()
-        model.set_attn_implementation(before)
+        config._attn_implementation = before
     return Verdict(RIGHT, how) if worst <= ROUNDING else Verdict(WRONG, f"off by {worst:.1%}")
 
 

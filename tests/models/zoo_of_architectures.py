@@ -20,8 +20,14 @@ VOCABULARY, POSITIONS, WINDOW = 48, 96, 8
 MOST_WEIGHTS = 3_000_000
 
 DECODERS = tuple(sorted(auto.MODEL_FOR_CAUSAL_LM_MAPPING_NAMES))
-CLASSIFIERS = tuple(sorted(auto.MODEL_FOR_SEQUENCE_CLASSIFICATION_MAPPING_NAMES))
-"""Encoders, and decoders that classify."""
+CLASSIFIERS = tuple(
+    sorted(
+        kind
+        for kind in auto.MODEL_FOR_SEQUENCE_CLASSIFICATION_MAPPING_NAMES
+        if kind not in DECODERS or kind in auto.MODEL_FOR_MASKED_LM_MAPPING_NAMES
+    )
+)
+"""Encoders, encoder-decoders, and decoders that can be encoders; those of `DECODERS` alone not."""
 
 _LAYERED = dict.fromkeys(
     ("num_hidden_layers", "n_layer", "n_layers", "num_layers", "encoder_layers", "decoder_layers",
@@ -149,6 +155,7 @@ OWN: dict[str, dict[str, Any]] = {
         "ffn_config": {"ffn_hidden_size": 16, "moe_num_experts": 4, "moe_top_k": 2},
     },
     "deepseek_v4": {
+        "num_key_value_heads": 1,
         "compress_rates": {"compressed_sparse_attention": 2, "heavily_compressed_attention": 4},
     },
     "dots3_note_text": {

@@ -50,6 +50,7 @@ def main(record: Path, kinds: list[str]) -> None:
             if (kinds and kind not in kinds) or not left or "not built" in row:
                 continue
             start = time.process_time()
+            row["transformers"] = transformers.__version__
             row.update(_swept(kind, maker, left, row.get("checks", {})))
             row["seconds"] = round(row.get("seconds", 0.0) + time.process_time() - start, 2)
             lines = (json.dumps(rows[key]) for key in sorted(rows) if len(rows[key]) > 2)

@@ -15,7 +15,7 @@ from spexlens.ablation.engines import Batch, Engine, FailedBatchError, find_engi
 from spexlens.ablation.interruption import first_interrupt, values_on_errors
 from spexlens.ablation.store import Shelf, StoreLike, find_store
 from spexlens.core.arguments import whole
-from spexlens.core.game import Game, Refusing, answered, as_game, as_values
+from spexlens.core.game import Game, Refusing, answered, as_game, as_values, player_names
 from spexlens.core.masks import BoolArray, FloatArray, IntArray, as_masks, unique_masks
 from spexlens.core.time_limit import limited
 from spexlens.errors import (
@@ -160,7 +160,7 @@ def measure(
     whole("batch_size", batch_size)
     store = find_store(store)
     start = time.monotonic()
-    masks = as_masks(masks, len(as_game(game).players))
+    masks = as_masks(masks, len(player_names(as_game(game).players)))
     distinct, inverse = unique_masks(masks)
     engine, budget = find_engine(engine), budget or Budget()
     with nullcontext() if store is None else store.opened(game) as shelf:

@@ -176,7 +176,7 @@ class KernelSPEX:
     def fit_cost(self, n: int, ablations: int) -> FitCost:
         """Count the likelihood's steps, factors and products, at what they take here."""
         learning, reading, folding = self._seconds(n, ablations)
-        judging = 2.4 * reading + Lasso().fit_cost(n, ablations).seconds
+        judging = 2.4 * reading + Lasso().fit_cost(n, ablations).seconds / 2
         solved = min(ablations, CHOLESKY_ROWS)
         memory = 32.0 * solved**2 if ablations <= CHOLESKY_ROWS else 2.4e9
         return FitCost(learning + reading + folding + judging, memory, judging)

@@ -54,7 +54,7 @@ class Lasso:
 
     def fit_cost(self, n: int, ablations: int) -> FitCost:
         """Count the entries of the masks, or of their Gram matrix, in all descents."""
-        return _cost(n, ablations, n, self.folds * self.alphas, _PASSES_OF_SINGLES)
+        return _cost(n, ablations, n, self.folds * self.alphas, _PASSES_OF_SINGLES, 2.0)
 
 
 @dataclass(frozen=True)
@@ -102,19 +102,27 @@ class Pairwise:
         most = max(n, min(self.max_pairs, int(MAX_ENTRIES / max(ablations, 1))))
         features = n + min(n * (n - 1) // 2, most)
         paths = self.folds * self.alphas * len(self.pair_factors)
-        return _cost(n, ablations, features, paths, _PASSES_OF_PAIRS)
+        cost = _cost(n, ablations, features, paths, _PASSES_OF_PAIRS)
+        beside = Lasso().fit_cost(n, ablations).seconds / 2
+        return FitCost(cost.seconds + beside, cost.memory, cost.judging + beside)
 
 
-def _cost(n: int, ablations: int, features: int, penalties: int, passes: float) -> FitCost:
-    """Count what descents along all paths take: judging is two or three of one penalty each."""
+def _cost(
+    n: int, ablations: int, features: int, penalties: int, passes: float, times: float = 1.0
+) -> FitCost:
+    """Count what descents along all paths take: judging is three fits of one penalty each.
+
+    Every fit stands beside a LASSO of singles, so that one of these is done several `times`.
+    """
     rows, entries = 0.8 * ablations, float(ablations) * features
     dual = rows <= features
     swept = 0.8 * entries if dual else 0.4 * features**2
     descents = penalties * passes * swept * machine.descent()
     shared = 0.0 if dual else features**2 * rows * machine.product()
     making = 10 * entries * machine.entry() + shared + n**2 * rows * machine.product()
-    judging = 4 * making + 10 * passes * swept * machine.descent()
-    return FitCost(descents + 7 * making + judging, 24 * entries, judging)
+    path = descents + 7 * making
+    judging = 4 * making + 10 * passes * swept * machine.descent() + (times - 1) * path
+    return FitCost(path + judging, 24 * entries, judging)
 
 
 def _recover(

@@ -310,7 +310,7 @@ class SPEX:
         return Recovery(spectrum, tuned=self, chosen=chosen, notes=told, scaled=("noise_sd",))
 
     def fit_cost(self, n: int, ablations: int) -> FitCost:
-        """Count the sets that are tested and the fits to those found: a quarter of the masks.
+        """Count the sets that are tested and the fits to those found: an eighth of the masks.
 
         How many will be found, and in how many rounds, is known only then.
         """
@@ -318,13 +318,13 @@ class SPEX:
             step = self.choose(n, ablations)
         except InvalidInputError:
             return FitCost()  # no such design
-        found = float(min(n, ablations // 4))
+        found = float(min(n, ablations // 8))
         order, tested = 1, min(float(SWEEP_SETS), found * n)
         while order <= min(self.order, n) and tested + comb(n, order) <= 2 * SWEEP_SETS:
             tested, order = tested + comb(n, order), order + 1
         entries = 2 * _ROUNDS * tested * step.groups * (step.r + 1)
         fits = 12 * found**2 * (10 * found * machine.product() + 200 * machine.descent())
-        judging = Lasso().fit_cost(n, ablations).seconds
+        judging = Lasso().fit_cost(n, ablations).seconds / 2
         return FitCost(entries * machine.entry() + fits + judging, 24.0 * found**2, judging)
 
 

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
-from spexlens.cli.options import RunOptions, read_text
+from spexlens.cli.options import ModelOptions, read_text
 from spexlens.errors import InvalidInputError
 
 if TYPE_CHECKING:
@@ -166,7 +166,7 @@ class Asked:
                 )
             try:
                 read[name.strip()] = json.loads(text)
-            except ValueError:
+            except (ValueError, RecursionError):
                 read[name.strip()] = text
         return read
 
@@ -213,7 +213,7 @@ class Asked:
 
 
 @dataclass(frozen=True)
-class AskOptions(Asked, RunOptions):
+class AskOptions(Asked, ModelOptions):
     """The options of a run, with who is asked and how answers are scored."""
 
     def asked(self) -> dict[str, Any]:

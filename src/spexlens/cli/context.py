@@ -54,7 +54,7 @@ def context(
         chat=chat,
     ).checked()  # fmt: skip
     check_options(options)
-    game = game_of_text(arguments, options.store)
+    game = game_of_text(arguments, options.store, trusted=options.trust_remote_code)
     chosen = {"file": str(file), "question": question, "segmenter": segmenter, "absent": absent,
               "chat": chat, "flips": flips}  # fmt: skip
     explanation = explain_and_show(game, options, "context", chosen)

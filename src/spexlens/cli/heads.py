@@ -10,7 +10,7 @@ import typer
 from rich.console import Console
 from rich.table import Table
 
-from spexlens.cli.options import RunOptions, with_options
+from spexlens.cli.options import ModelOptions, RunOptions, with_options
 from spexlens.cli.paid import values_kept
 from spexlens.cli.printing import shown_progress
 from spexlens.cli.running import (
@@ -50,7 +50,7 @@ class _Arguments:
 
 
 @dataclass(frozen=True)
-class _Options(RunOptions):
+class _Options(ModelOptions):
     """Those of every run; `p` has another default."""
 
     p: Annotated[
@@ -94,7 +94,7 @@ def heads(
     if edges is not None and edges.suffix not in (".csv", ".json"):
         raise InvalidInputError(f"--edges {edges} given; needed a name ending in .csv or .json.")
     output, errors = consoles(options)
-    game, chosen, held_out = _games(arguments)
+    game, chosen, held_out = _games(arguments, options)
     plan = game.describe()
     output.print(
         f"[bold]Plan[/bold]     {plan['players']} components, {escape(plan['model'])}, "
@@ -122,7 +122,9 @@ def heads(
         _print_curve(output, curve, held_out.describe()["score"])
 
 
-def _games(arguments: _Arguments) -> tuple[LensGame, tuple[Site, ...], LensGame | None]:
+def _games(
+    arguments: _Arguments, options: _Options
+) -> tuple[LensGame, tuple[Site, ...], LensGame | None]:
     """Make the game of the prompts, its components, and that of the held-out prompts, if any."""
     from spexlens.lenses.components.game import component_game
     from spexlens.lenses.components.questions import read_questions
@@ -136,7 +138,7 @@ def _games(arguments: _Arguments) -> tuple[LensGame, tuple[Site, ...], LensGame 
     questions = read_questions(arguments.prompts)
     unseen = () if arguments.prune is None else read_questions(arguments.prune)
     with loading(arguments.model):
-        lm = as_causal(load_model(arguments.model))
+        lm = as_causal(load_model(arguments.model, trust_remote_code=options.trust_remote_code))
         chosen = kind.sites(lm.model, numbers)
 
         def game(asked: tuple[Question, ...], score: str) -> LensGame:

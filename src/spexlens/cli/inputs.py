@@ -71,6 +71,8 @@ def game_of_inputs(
     rows: Sequence[InputRow],
     how: CutArguments,
     store: Path | None,
+    *,
+    trusted: bool = False,
 ) -> InputsGame:
     """Make the game of a chat over inputs: each is put in, and always there."""
     from spexlens.core.calls import Call
@@ -81,7 +83,7 @@ def game_of_inputs(
         messages, place = with_input(chat.call.messages, row.text)
         filled = replace(chat, call=Call.of(messages, chat.call.tools))
         kept = replace(how, fixed=tuple({*(how.fixed or ()), place}))
-        games.append(game_of_call(one, one.score_name(), filled, kept, store))
+        games.append(game_of_call(one, one.score_name(), filled, kept, store, trusted=trusted))
     return InputsGame(games, [row.text for row in rows])
 
 

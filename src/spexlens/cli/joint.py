@@ -10,7 +10,7 @@ import typer
 from rich.console import Console
 from rich.table import Table
 
-from spexlens.cli.options import RunOptions, read_text, with_options
+from spexlens.cli.options import ModelOptions, read_text, with_options
 from spexlens.cli.running import check_options, consoles, explain_and_show, loading
 from spexlens.cli.terminal import escape
 from spexlens.errors import InvalidInputError
@@ -39,7 +39,7 @@ class _Arguments:
 
 
 @dataclass(frozen=True)
-class _Options(RunOptions):
+class _Options(ModelOptions):
     """Those of every run; `p` is told apart by lens."""
 
     p: Annotated[float | None, typer.Option(help="Not here: give --p-words and --p-heads.")] = None
@@ -84,7 +84,7 @@ def joint(
         raise InvalidInputError("--p was given; needed --p-words and --p-heads, one for each lens.")
     check_options(options)
     output, _ = consoles(options)
-    game = _game(arguments)
+    game = _game(arguments, options)
     plan = game.describe()
     sizes = " and ".join(f"{end - first} {name}" for name, (first, end) in plan["lenses"].items())
     output.print(
@@ -97,7 +97,7 @@ def joint(
     _print_lenses(output, explanation, game)
 
 
-def _game(arguments: _Arguments) -> JointGame:
+def _game(arguments: _Arguments, options: _Options) -> JointGame:
     from spexlens.lenses.components.game import ComponentLens
     from spexlens.lenses.joint.game import joint_game
     from spexlens.lenses.joint.gated_prompts import gated_prompts
@@ -111,7 +111,7 @@ def _game(arguments: _Arguments) -> JointGame:
     kind = SITES.find(arguments.sites)
     SEGMENTERS.find(arguments.segmenter)
     with loading(arguments.model):
-        lm = as_causal(load_model(arguments.model))
+        lm = as_causal(load_model(arguments.model, trust_remote_code=options.trust_remote_code))
         segmenter = segmenter_of(arguments.segmenter, lm.tokenizer)
         words = PromptLens(arguments.text, arguments.template, segmenter)
         components = ComponentLens(kind.sites(lm.model))

@@ -106,7 +106,7 @@ def prompt(
         template=template.replace("\\n", "\n"), segmenter=segmenter, absent=absent,
         filler=filler, chat=chat, system=system,
     )  # fmt: skip
-    _explain(arguments, options)
+    _explain(arguments, options, trusted=options.trust_remote_code)
 
 
 @with_options
@@ -137,7 +137,14 @@ def _explain_chat(file: Path, how: CutArguments, options: AskOptions) -> None:
     asked = Asked(**options.asked())
     name = asked.score_name()
     check_options(options)
-    game = game_of_call(asked, name, find_trace(read_traces(file)), how, options.store)
+    game = game_of_call(
+        asked,
+        name,
+        find_trace(read_traces(file)),
+        how,
+        options.store,
+        trusted=options.trust_remote_code,
+    )
     explain_call(game, asked, options, "prompt", {"messages": str(file), **how.written()})
 
 
@@ -153,7 +160,7 @@ def _explain_inputs(file: Path, inputs: Path, how: CutArguments, options: AskOpt
     for one in asked:
         one.score_name()
     check_options(options)
-    game = game_of_inputs(asked, chat, rows, how, options.store)
+    game = game_of_inputs(asked, chat, rows, how, options.store, trusted=options.trust_remote_code)
     arguments = {"messages": str(file), "inputs": str(inputs), **how.written()}
     explanation = explain_and_show(game, options, "prompt", arguments)
     output, _ = consoles(options)
@@ -163,11 +170,11 @@ def _explain_inputs(file: Path, inputs: Path, how: CutArguments, options: AskOpt
         )
 
 
-def _explain(arguments: PromptArguments, options: RunOptions) -> None:
+def _explain(arguments: PromptArguments, options: RunOptions, *, trusted: bool = False) -> None:
     checked = arguments.checked()
     check_options(options)
     output, _ = consoles(options)
-    game = game_of_text(checked, options.store)
+    game = game_of_text(checked, options.store, trusted=trusted)
     plan = game.describe()
     output.print(
         f"[bold]Plan[/bold]     {plan['players']} players, {escape(plan['model'])}, "

@@ -106,11 +106,13 @@ def endpoint_game(arguments: PromptArguments, store: Path | None = None) -> Lens
     return prepared_game(arguments, lens, lens.prompt, arguments.chosen(), endpoint, store)
 
 
-def game_of_text(arguments: PromptArguments, store: Path | None = None) -> LensGame:
+def game_of_text(
+    arguments: PromptArguments, store: Path | None = None, *, trusted: bool = False
+) -> LensGame:
     """Make the game of arguments that were checked, here or on an endpoint."""
     with loading(arguments.endpoint or arguments.model):
         if arguments.endpoint is not None:
             return endpoint_game(arguments, store)
         from spexlens.models.zoo import load_model
 
-        return local_game(arguments, load_model(arguments.model))
+        return local_game(arguments, load_model(arguments.model, trust_remote_code=trusted))

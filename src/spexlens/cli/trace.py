@@ -127,7 +127,7 @@ def trace(
     )
     for told in found.left_out:
         output.print(f"[bold]Not sent[/bold] {escape(told)}", highlight=False)
-    game = game_of_call(asked, name, found, how, options.store)
+    game = game_of_call(asked, name, found, how, options.store, trusted=options.trust_remote_code)
     arguments = {"file": str(file), "call": call, **how.written()}
     explanation = explain_call(game, asked, options, "trace", arguments)
     if scores_out is not None:
@@ -139,7 +139,13 @@ _OF_RESPONSE = ("response", "similarity", "exact", "perplexity")
 
 
 def game_of_call(
-    asked: Asked, score: str, found: Trace, how: CutArguments, store: Path | None
+    asked: Asked,
+    score: str,
+    found: Trace,
+    how: CutArguments,
+    store: Path | None,
+    *,
+    trusted: bool = False,
 ) -> LensGame:
     """Make the game of a call, by a model here or one behind an endpoint."""
     from spexlens.cli.endpoint_games import prepared_game
@@ -156,7 +162,7 @@ def game_of_call(
             )  # fmt: skip
             endpoint = asked.made_endpoint(chat=True)
             return prepared_game(asked, lens, lens.prompt, made, endpoint, store)
-        model = _model(asked.model)
+        model = _model(asked.model, trusted)
         if isinstance(made, ResponseLogProbability):  # it follows the template directly
             made = ResponseLogProbability(made.response, separator="")
         return trace_game(
@@ -166,11 +172,11 @@ def game_of_call(
 
 
 @cache
-def _model(name: str) -> Any:
+def _model(name: str, trusted: bool) -> Any:
     """Load a model once, for all inputs of a run."""
     from spexlens.models.zoo import load_model
 
-    return load_model(name)
+    return load_model(name, trust_remote_code=trusted)
 
 
 def explain_call(

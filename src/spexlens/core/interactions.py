@@ -226,8 +226,25 @@ class Interactions(Mapping[tuple[int, ...], float]):
 
     @staticmethod
     def from_json(text: str) -> Interactions:
-        """Invert `to_json`."""
-        data = json.loads(text)
+        """Invert `to_json`.
+
+        Raises
+        ------
+        InvalidInputError
+            For other JSON, or text that is none.
+        """
+        try:
+            return Interactions._from_data(json.loads(text))
+        except InvalidInputError:
+            raise
+        except (ValueError, TypeError, LookupError, OverflowError, RecursionError) as error:
+            raise InvalidInputError(
+                f"this text is no JSON of interactions ({type(error).__name__}: {error}); needed "
+                "that of Interactions.to_json."
+            ) from error
+
+    @staticmethod
+    def _from_data(data: Any) -> Interactions:
         supports = Supports.from_sets(data["sets"], len(data["players"]))
         if supports.sets() != [tuple(players) for players in data["sets"]]:
             raise InvalidInputError(
@@ -259,11 +276,12 @@ class Interactions(Mapping[tuple[int, ...], float]):
             for row, players in zip(strongest.ranking(), strongest, strict=False)
         )
         interval = "" if self.std_err is None else "<th>90 % interval</th>"
+        index, note = escape(visible(self.index)), escape(visible(self.note))
         legend = "" if self.std_err is None else "; ○ the 90 % interval holds zero"
         return (
-            f"<table><caption>{escape(self.index)}: {len(strongest)} of {len(self)} sets{legend}"
+            f"<table><caption>{index}: {len(strongest)} of {len(self)} sets{legend}"
             f"</caption><thead><tr><th>players</th><th>effect</th>{interval}<th></th></tr></thead>"
-            f"<tbody>{rows}</tbody></table>" + (f"<p>{escape(self.note)}</p>" if self.note else "")
+            f"<tbody>{rows}</tbody></table>" + (f"<p>{note}</p>" if note else "")
         )
 
     def _rows(self, limit: int) -> list[tuple[str, float]]:

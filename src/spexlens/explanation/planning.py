@@ -87,13 +87,13 @@ def check_needs(algorithm: Algorithm) -> None:
 
 def warn_of_a_long_fit(algorithm: Algorithm, n: int, ablations: int) -> bool:
     """Tell, before anything is measured, of a fit that takes minutes or gigabytes; say whether."""
-    seconds = fit_seconds(algorithm, n, ablations)
-    memory = algorithm.fit_cost(n, ablations).memory
-    if seconds < LONG_SECONDS and memory < _LARGE_BYTES:
+    cost = algorithm.fit_cost(n, ablations)
+    if cost.seconds < LONG_SECONDS and cost.memory < _LARGE_BYTES:
         return False
+    seconds = fit_seconds(algorithm, n, ablations)
     warnings.warn(
         f"fitting {ablations:,} ablations of {n:,} players by {algorithm.name} may take about "
-        f"{seconds / 60:.0f} minutes and {memory / 1e9:.1f} GB once they are measured. A "
+        f"{seconds / 60:.0f} minutes and {cost.memory / 1e9:.1f} GB once they are measured. A "
         "smaller budget, or algorithm='lasso' or 'pairwise', takes less.",
         SpexlensWarning,
         stacklevel=3,

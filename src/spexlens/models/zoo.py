@@ -11,7 +11,11 @@ if TYPE_CHECKING:
 
 
 def load_model(
-    name_or_path: str | Path, *, dtype: str = "float32", device: str = "cpu"
+    name_or_path: str | Path,
+    *,
+    dtype: str = "float32",
+    device: str = "cpu",
+    trust_remote_code: bool = False,
 ) -> CausalLM | Seq2SeqLM:
     """Load the model and tokenizer of a known name, a folder or a hub name, ready to score.
 
@@ -20,7 +24,7 @@ def load_model(
     name_or_path : str or Path
         A key of `spexlens.models.pretrained.weights.MODELS`, such as "smollm2"; else a folder with
         a transformers model; else a hub name `owner/name`.
-    dtype, device
+    dtype, device, trust_remote_code
         See `CausalLM.load`, which this calls.
 
     Returns
@@ -30,10 +34,14 @@ def load_model(
     """
     from spexlens.models.pretrained.loading import is_encoder_decoder  # loads torch
 
-    if is_encoder_decoder(name_or_path):
+    if is_encoder_decoder(name_or_path, trust_remote_code):
         from spexlens.models.pretrained.seq2seq import Seq2SeqLM
 
-        return Seq2SeqLM.load(name_or_path, dtype=dtype, device=device)
+        return Seq2SeqLM.load(
+            name_or_path, dtype=dtype, device=device, trust_remote_code=trust_remote_code
+        )
     from spexlens.models.pretrained.causal_lm import CausalLM
 
-    return CausalLM.load(name_or_path, dtype=dtype, device=device)
+    return CausalLM.load(
+        name_or_path, dtype=dtype, device=device, trust_remote_code=trust_remote_code
+    )

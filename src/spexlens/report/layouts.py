@@ -10,11 +10,13 @@ from collections.abc import Mapping, Sequence
 from itertools import pairwise
 from typing import Any
 
+from spexlens._support.visible import visible
 from spexlens.core.sites import site_grid
 from spexlens.errors import InvalidInputError
 
 NAME_LENGTH = 300
 _GAP_LENGTH = 4_000
+_KEPT = "\n\t\u200e\u200f\u061c"  # marks of direction change nothing beyond their neighbours
 _SLOT = "{text}"
 _ITEM_LENGTH = 1_000
 _IMAGE = re.compile(r"data:image/(png|jpeg|gif|webp);base64,[A-Za-z0-9+/=\s]+")
@@ -118,8 +120,8 @@ def recorded_prompt(
 
 
 def clipped(text: str, length: int = NAME_LENGTH) -> str:
-    """Write `text` as UTF-8 can hold it, cut after `length` characters with a count of the rest."""
-    text = text.encode("utf-8", "replace").decode("utf-8")
+    """Write control characters as codes, cut after `length` characters with a count of the rest."""
+    text = visible(text, keep=_KEPT)
     if len(text) <= length:
         return text
     return f"{text[:length]}… ({len(text) - length:,} more characters)"

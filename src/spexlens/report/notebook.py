@@ -5,6 +5,7 @@ from __future__ import annotations
 from html import escape
 from typing import TYPE_CHECKING
 
+from spexlens._support.visible import visible
 from spexlens.errors import BlowUpError
 from spexlens.report.page import verdict
 
@@ -14,10 +15,10 @@ if TYPE_CHECKING:
 
 def fragment(explanation: Explanation) -> str:
     """Write a short piece of HTML; the whole picture is in `Explanation.report`."""
-    notes = "".join(f"<li>{escape(note)}</li>" for note in explanation.notes)
+    notes = "".join(f"<li>{escape(visible(note))}</li>" for note in explanation.notes)
     return (
         f"<div><p><strong>{len(explanation.players)} players, {explanation.calls} ablations, "
-        f"{escape(explanation.algorithm)}.</strong> {escape(verdict(explanation))}<br>"
+        f"{escape(visible(explanation.algorithm))}.</strong> {escape(verdict(explanation))}<br>"
         f"<small>{escape(str(explanation.fidelity))}</small></p>"
         f"{f'<ul>{notes}</ul>' if notes else ''}"
         f"{_effects(explanation)}</div>"

@@ -14,6 +14,7 @@ from typing import Any
 
 from spexlens.errors import EndpointError, EndpointUnavailableError, InvalidInputError
 from spexlens.lenses.endpoint.scores import Reading
+from spexlens.lenses.text.spans import as_text
 from spexlens.models.endpoint.client import ECHOES, UNKNOWN_FIELD, Echo, Endpoint, Request, Usage
 from spexlens.models.endpoint.replies import Reply, Token, check_log_probabilities
 
@@ -44,7 +45,7 @@ class EchoedLogProbability:
     usage: Usage = field(default=Usage(), compare=False)
 
     def __post_init__(self) -> None:
-        if not self.response.strip():
+        if not as_text(self.response, "response").strip():
             raise InvalidInputError(
                 f"the response {self.response!r} was given; needed a text of one word or more."
             )

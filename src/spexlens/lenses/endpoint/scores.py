@@ -15,6 +15,7 @@ from typing import Any, Protocol
 
 from spexlens.errors import EndpointError, InvalidInputError, SpexlensWarning
 from spexlens.lenses.score import ResolvedScore, Score
+from spexlens.lenses.text.spans import as_text
 from spexlens.models.endpoint.client import Endpoint, Request, Usage, refuses_top
 from spexlens.models.endpoint.reasoning import may_begin_a_tag
 from spexlens.models.endpoint.replies import Reply, Token, check_log_probabilities
@@ -127,6 +128,8 @@ class NextTokenLogOdds:
                 raise InvalidInputError(
                     f"the {name} answer {given!r} was given; needed a word, or several."
                 )
+            for word in words:
+                as_text(word, f"{name} answer")
             object.__setattr__(self, name, given if isinstance(given, str) else words)
         if common := self._forms(self.positive) & self._forms(self.negative):
             raise InvalidInputError(

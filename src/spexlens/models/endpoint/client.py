@@ -418,25 +418,25 @@ class Endpoint:
         return answer
 
     def _read(self, answer: Mapping[str, Any], request: Request) -> Reply:
-        told = answer
+        told, kind = answer, EndpointError
         try:
             told = self._api.read(answer)
             return read_reply(told)
         except ReplyError as error:
             kind = RefusedPromptError if told.get("choices") == [] else EndpointError
-            raise kind(
+            message = (
                 f"the answer of {self.base_url} to the prompt {_beginning(request.prompt)} cannot "
-                f"be read: {error}.",
-                request.prompt,
-            ) from None
+                f"be read: {error}."
+            )
         except (LookupError, TypeError, ValueError, AttributeError, OverflowError):
-            raise EndpointError(
+            message = (
                 f"the endpoint {self.base_url} answered the prompt {_beginning(request.prompt)} in "
                 f"a form that is not {_OWNERS[self._api.name]}, with the fields "
                 f"{shown(sorted(answer))}. Does the server speak that API? base_url usually ends "
-                "in '/v1'; name another by api= (--api).",
-                request.prompt,
-            ) from None
+                "in '/v1'; name another by api= (--api)."
+            )
+        # Here, as the frames of the error before would keep the answer, which may be large.
+        raise kind(message, request.prompt)
 
     @property
     def answered_as(self) -> tuple[str, ...]:

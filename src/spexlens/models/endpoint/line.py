@@ -117,6 +117,11 @@ class Line:
             with self._lock:
                 self._ends = math.inf
 
+    @property
+    def closed(self) -> bool:
+        """Whether it was hung up for good."""
+        return self._closed
+
     def cut_if_late(self, now: float) -> None:
         """Close the connection where its answer should be in by `now` (`time.monotonic`)."""
         with self._lock:

@@ -7,7 +7,7 @@ projection are those of one head if the number is of its queries.
 from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from typing import Any
 
 from spexlens.errors import InvalidInputError, MissingExtraError
@@ -61,9 +61,9 @@ def refuse_mixed_heads(model: Any, points: Sequence[HookPoint], ids: Sequence[in
 
 
 def norms_between(model: Any, points: Sequence[HookPoint], ids: Sequence[int]) -> tuple[str, ...]:
-    """Name the modules that take what an output projection gives, or give what it takes, as a norm.
+    """Name the norms that take what an output projection gives.
 
-    Heads of one layer do not add up there: what each contributes turns on the others.
+    What heads of one layer give does not add up there: what each contributes turns on the others.
 
     Parameters
     ----------
@@ -79,47 +79,34 @@ def norms_between(model: Any, points: Sequence[HookPoint], ids: Sequence[int]) -
     modules = {p.module for p in points if p.side == INPUT and all(map(_of_head, p.sites))}
     if not modules:
         return ()
-    into: dict[int, str] = {}  # what projections take and give, by where it lies in memory
-    given: dict[int, str] = {}
+    given: set[int] = set()  # what projections give, by where it lies in memory
     held: list[torch.Tensor] = []  # or the memory would be used again within the pass
     found: dict[str, None] = {}
 
     def note(name: str, args: tuple[Any, ...], output: Any) -> None:
         first, after = _tensor(args), _tensor(output)
-        if first is None or after is None:
-            return
-        held.extend((first, after))
-        if name in modules:
-            into[first.data_ptr()], given[after.data_ptr()] = name, name
-            before = made.get(first.data_ptr())
-            if before is not None and _is_norm(model, before, first.shape[-1]):
-                found[before.rpartition(".")[2]] = None
-        elif first.data_ptr() in given and _is_norm(model, name, first.shape[-1]):
+        if name in modules and after is not None:
+            held.append(after)
+            given.add(after.data_ptr())
+        elif first is not None and first.data_ptr() in given and _is_norm(model, name, first):
             found[name.rpartition(".")[2]] = None
-        made[after.data_ptr()] = name
 
-    made: dict[int, str] = {}
     hooks = [
         part.register_forward_hook(lambda _, args, out, name=name: note(name, args, out))
         for name, part in model.named_modules()
         if name and not list(part.children())
     ]
-    try:
-        with torch.inference_mode():
-            model(input_ids=torch.tensor([list(ids)[:_TOKENS]], device=model.device))
-    finally:
-        for hook in hooks:
-            hook.remove()
+    with _removed(hooks), torch.inference_mode():
+        model(input_ids=torch.tensor([list(ids)[:_TOKENS]], device=model.device))
     return tuple(found)
 
 
-def _is_norm(model: Any, name: str, width: int) -> bool:
-    """Whether a module divides all of `width` numbers by one size of theirs."""
+def _is_norm(model: Any, name: str, given: torch.Tensor) -> bool:
+    """Whether a module divides all numbers of a token by one size of theirs."""
     part = model.get_submodule(name)
-    if "norm" not in type(part).__name__.lower():
-        return False
     weight = next(part.parameters(False), None)
-    return weight is None or weight.shape[-1] == width
+    whole = weight is None or weight.shape[-1] == given.shape[-1]
+    return "norm" in type(part).__name__.lower() and whole
 
 
 def _of_head(site: Site) -> bool:
@@ -151,7 +138,7 @@ def _linears(module: torch.nn.Module) -> list[torch.nn.Module]:
 def _refuse_mixed(
     model: Any, point: HookPoint, parts: dict[str, torch.nn.Module], prompt: list[int]
 ) -> None:
-    widths = _widths(model, parts, prompt)
+    widths = _widths(model, point.module, parts, prompt)
     nudges = [
         (name, (2 * k + 1) * width // (2 * count))
         for name, width in widths.items()
@@ -197,7 +184,9 @@ def _fit(stretch: range, sites: Sequence[Site]) -> str:
     return _FITS if len(stretch) >= _MOST * len(inside[0]) else _PART
 
 
-def _widths(model: Any, parts: dict[str, torch.nn.Module], prompt: list[int]) -> dict[str, int]:
+def _widths(
+    model: Any, projection: str, parts: dict[str, torch.nn.Module], prompt: list[int]
+) -> dict[str, int]:
     """Count the numbers a token that every part gives in a pass, where they are floats."""
     widths: dict[str, int] = {}
 
@@ -210,8 +199,8 @@ def _widths(model: Any, parts: dict[str, torch.nn.Module], prompt: list[int]) ->
         part.register_forward_hook(lambda _, __, output, name=name: note(name, output))
         for name, part in parts.items()
     ]
-    with _removed(hooks), torch.inference_mode():
-        model(input_ids=torch.tensor([prompt], device=model.device))
+    with _removed(hooks):
+        _run_until(model, projection, [prompt])
     return {name: width for name, width in widths.items() if width > 1}
 
 
@@ -220,7 +209,6 @@ def _moved(
 ) -> Iterator[tuple[str, range]]:
     """Give for every nudged number the stretch of columns that moves, where it is one."""
     rows = len(nudges) + 1  # the last row is as it is
-    seen: list[torch.Tensor] = []
 
     def nudge(name: str, output: Any) -> Any:
         tensor = _tensor(output)
@@ -237,27 +225,40 @@ def _moved(
         other = other.reshape(tensor.shape)
         return (other, *output[1:]) if isinstance(output, tuple) else other
 
-    def take(args: tuple[Any, ...]) -> None:
-        tensor = _tensor(args)
-        if tensor is not None and len(tensor) == rows:
-            seen.append(by_token(tensor.detach(), rows).float())
-
     hooks = [
         model.get_submodule(name).register_forward_hook(
             lambda _, __, output, name=name: nudge(name, output)
         )
         for name in dict(nudges)
     ]
-    hooks.append(model.get_submodule(projection).register_forward_pre_hook(lambda _, a: take(a)))
-    with _removed(hooks), torch.inference_mode():
-        model(input_ids=torch.tensor([prompt] * rows, device=model.device))
-    if not seen:
+    with _removed(hooks):
+        given = _run_until(model, projection, [prompt] * rows)
+    if given is None or len(given) != rows:
         return
-    away = (seen[0][:-1] - seen[0][-1:]).abs().amax(dim=1)
+    given = by_token(given, rows).float()
+    away = (given[:-1] - given[-1:]).abs().amax(dim=1)
     for (name, _), row in zip(nudges, away, strict=True):
         columns = (row > _MOVED * row.max()).nonzero().flatten().tolist()
         if columns and len(columns) >= 0.8 * (columns[-1] - columns[0] + 1):
             yield name, range(columns[0], columns[-1] + 1)
+
+
+class _Reached(Exception):  # noqa: N818 - no error, but the way out of a pass
+    """A pass has come to the module that it was run for."""
+
+
+def _run_until(model: Any, projection: str, rows: list[list[int]]) -> torch.Tensor | None:
+    """Give what goes into a projection; what comes after it is not run."""
+    seen: list[torch.Tensor | None] = []
+
+    def stop(_: Any, args: tuple[Any, ...]) -> None:
+        seen.append(_tensor(args))
+        raise _Reached
+
+    hook = model.get_submodule(projection).register_forward_pre_hook(stop)
+    with _removed([hook]), torch.inference_mode(), suppress(_Reached):
+        model(input_ids=torch.tensor(rows, device=model.device))
+    return seen[0] if seen else None
 
 
 @contextmanager

@@ -7,7 +7,7 @@ under the row of gates that is its own.
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Sequence
-from contextlib import contextmanager, nullcontext
+from contextlib import AbstractContextManager, contextmanager, nullcontext
 from dataclasses import dataclass
 from typing import Any
 
@@ -28,7 +28,7 @@ from spexlens.models.gating.replacement import (
 )
 from spexlens.models.gating.sites import Site
 from spexlens.models.running.batching import right_padded
-from spexlens.models.running.derivatives import slopes
+from spexlens.models.running.derivatives import check_slopes, slopes
 from spexlens.models.running.passes import Passes
 from spexlens.models.running.workers import Run
 
@@ -124,7 +124,21 @@ class GatedRunner:
             self.sequences, gates, pairs, readout, lambda: self.early, padded=False,
             derivatives=True,
         )  # fmt: skip
-        return slopes.reshape(len(gates), count, len(self.sites))
+        found = slopes.reshape(len(gates), count, len(self.sites))
+        if not self.passes.state.differentiated:
+            self._check(gates[:1], found[0], readout)
+            self.passes.state.differentiated = True
+        return found
+
+    def _check(self, gates: FloatArray, found: FloatArray, readout: Readout) -> None:
+        """Hold the derivatives `(P, sites)` at one row of gates against two runs."""
+        total = found.sum(axis=0)
+
+        def moved(far: list[torch.Tensor]) -> float:
+            return float(self.run(gates + far[0].numpy(), readout)[:, :, 0].sum())
+
+        read = torch.from_numpy(self.run(gates, readout)[0].astype(np.float32))
+        check_slopes([torch.from_numpy(total)], moved, read, self.passes.model.dtype)
 
     def run_rows(
         self,
@@ -216,6 +230,11 @@ class GatedRunner:
         results = self.passes.run(lengths, session, padded=padded, derivatives=derivatives)
         return np.stack(results)
 
+    def under(self, gates: torch.Tensor, numbers: Sequence[int]) -> AbstractContextManager[None]:
+        """Put the model under gates `(b, sites)` within the block, of prompts by their numbers."""
+        points = hook_points(self.sites)
+        return edited(self.passes.model, self._edits(points, gates, numbers))
+
     def _edits(
         self, points: Sequence[HookPoint], gates: torch.Tensor, numbers: Sequence[int]
     ) -> dict[HookPoint, Edit]:
@@ -278,13 +297,19 @@ def gated_runner(
         shortest = min(prompts, key=len)
         verify_gates(model, points, shortest)
         _verify_heads(passes, points, shortest)
-        several = [point for point in points if len(point.sites) > 1]
-        norms = norms_between(model, several, shortest)
+        norms = _norms(passes, [point for point in points if len(point.sites) > 1], shortest)
         prepared = prepare_replacement(
             absent, model, points, prompts, references or (), rescale=rescale
         )
         early = early_layers(model, sites, prompts, passes.tokens)
     return GatedRunner(passes, tuple(sites), prompts, prepared, early, norms)
+
+
+def _norms(passes: Passes, points: Sequence[HookPoint], ids: Sequence[int]) -> tuple[str, ...]:
+    known, modules = passes.state.norms, tuple(point.module for point in points)
+    if modules not in known:
+        known[modules] = norms_between(passes.model, points, ids)
+    return known[modules]
 
 
 def _verify_heads(passes: Passes, points: Sequence[HookPoint], ids: Sequence[int]) -> None:

@@ -9,8 +9,10 @@ from threading import RLock
 from typing import Any
 
 from spexlens.errors import InvalidInputError, MissingExtraError
+from spexlens.models.running.attention import misreads_masks
 from spexlens.models.running.batching import batches, differentiating, evaluating
 from spexlens.models.running.prepacked import PackedLinears
+from spexlens.models.running.quantised import reading
 from spexlens.models.running.ways import PLAIN, Ways, find_ways, generates_alike, pads_alike
 from spexlens.models.running.workers import Result, Run, TokenLimit, run_batches
 
@@ -49,6 +51,14 @@ class PassState:
         The largest share of padding for which that was tried; nothing was at 0.
     heads : set
         Sites that were found to be whole heads.
+    norms : dict
+        Norms behind output projections, by the names of these.
+    attends : bool
+        Whether attention masks of four dimensions were found to be read as is meant.
+    attended : int
+        The length of the longest prompt on which that was tried.
+    differentiated : bool
+        Whether derivatives were held against differences.
     alone : bool
         Whether the model was found to refuse several texts in one pass.
     causal : bool, optional
@@ -61,8 +71,12 @@ class PassState:
     ways: Ways | None = None
     generates: tuple[int, bool, bool] = (0, True, True)
     heads: set[Any] = field(default_factory=set)
+    norms: dict[tuple[str, ...], tuple[str, ...]] = field(default_factory=dict)
     pads: bool = True
     padding: float = 0.0
+    attends: bool = True
+    attended: int = 0
+    differentiated: bool = False
     alone: bool = False
     causal: bool | None = None
     packed: PackedLinears | None = None
@@ -148,7 +162,7 @@ class Passes:
 
         @contextmanager
         def ready(model: Any) -> Iterator[Run[Result]]:
-            mode = differentiating(model) if derivatives else torch.inference_mode()
+            mode = differentiating(model) if derivatives else reading(model)
             packed = nullcontext() if derivatives else self._packed(model)
             with mode, evaluating(model), packed, session(model) as run:
                 yield run
@@ -171,7 +185,7 @@ class Passes:
         with self.state.lock:
             before = self.state.ways
             if before is None or not before.known(max(map(len, sequences))):
-                with torch.inference_mode(), evaluating(self.model):
+                with reading(self.model), evaluating(self.model):
                     found = find_ways(self.model, sequences)
                 self.state.ways = found if before is None else before.also(found)
             ways = self.state.ways or PLAIN
@@ -192,11 +206,22 @@ class Passes:
         with self.state.lock:
             tokens, together, alone = self.state.generates
             if alone and len(pair[1]) > tokens:
-                with torch.inference_mode(), evaluating(self.model):
+                with reading(self.model), evaluating(self.model):
                     together = together and generates_alike(self.model, pair, filler)
                     alone = together or generates_alike(self.model, pair[1:], filler)
                 self.state.generates = (len(pair[1]), together, alone)
             return together, alone
+
+    def attends(self, ids: Sequence[int]) -> bool:
+        """Whether a language model reads attention masks of four dimensions, tried on a prompt.
+
+        It is tried anew on a prompt of more than twice the length.
+        """
+        with self.state.lock:
+            if self.state.attends and len(ids) > 2 * self.state.attended:
+                self.state.attends = not misreads_masks(self.model, list(ids))
+                self.state.attended = len(ids)
+            return self.state.attends
 
     def pads(self, lengths: Sequence[int], read: Callable[[Any, list[int]], torch.Tensor]) -> bool:
         """Whether texts of other lengths, padding masked, may share a batch: tried on two of them.
@@ -212,7 +237,7 @@ class Passes:
         with self.state.lock:
             # What little padding changes can be too little to be seen: more of it is tried anew.
             if self.state.pads and share > 2 * self.state.padding:
-                with torch.inference_mode(), evaluating(self.model):
+                with reading(self.model), evaluating(self.model):
                     self.state.pads = pads_alike(self.model, lengths, read)
                 self.state.padding = share
             return self.state.pads

@@ -20,15 +20,12 @@ from spexlens.models.running.reading import CACHES, outputs_at
 
 try:
     import torch
+    from transformers import cache_utils
     from transformers.cache_utils import (
         Cache,
-        CacheLayerMixin,
-        DummyLayer,
         DynamicCache,
-        DynamicIndexedLayer,
         DynamicLayer,
         DynamicSlidingWindowLayer,
-        LinearAttentionCacheLayerMixin,
     )
 except ImportError as error:
     raise MissingExtraError("a causal language model", "transformers", "llm") from error
@@ -54,7 +51,12 @@ class _WindowPrefix(_Prefix, DynamicSlidingWindowLayer):  # type: ignore[misc]
     """The layer's own window decides how much of the prefix was kept, and where it begins."""
 
 
-_LAYERS = (CacheLayerMixin, LinearAttentionCacheLayerMixin, DummyLayer)
+# What layers of caches are; older versions of transformers do not have them all.
+_LAYERS = tuple(
+    getattr(cache_utils, name)
+    for name in ("CacheLayerMixin", "LinearAttentionCacheLayerMixin", "DummyLayer")
+    if hasattr(cache_utils, name)
+)
 _KINDS = {DynamicLayer: _FullPrefix, DynamicSlidingWindowLayer: _WindowPrefix}
 
 
@@ -171,9 +173,7 @@ def selects_tokens(model: Any) -> bool:
     that padding or a shared beginning can change it.
     """
     cache = new_cache(model)
-    indexed = cache is not None and any(
-        isinstance(layer, DynamicIndexedLayer) for layer in cache.layers
-    )
+    indexed = cache is not None and any(hasattr(layer, "indexer_keys") for layer in cache.layers)
     return indexed or any("Indexer" in type(module).__name__ for module in model.modules())
 
 

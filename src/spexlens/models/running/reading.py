@@ -97,7 +97,9 @@ def outputs_at(
     options = {name: value for name, value in options.items() if name in parameters}
     if mask is not None:  # a model without one must not drop it in silence
         options["attention_mask"] = mask
-    hook = None if head is None else head.register_forward_pre_hook(pick)
+    # Dynamically quantised layers round by the largest of all they are given: it must be all.
+    whole = head is None or callable(getattr(head, "weight", None))
+    hook = None if whole else head.register_forward_pre_hook(pick)
     try:
         logits = model(input_ids=input_ids, **options).logits
     finally:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
+from functools import cached_property
 from itertools import cycle, islice
 from typing import Any
 
@@ -17,6 +18,7 @@ from spexlens.models.running.prefix import (
     selects_tokens,
     shared_prefix,
 )
+from spexlens.models.running.quantised import reading, rounds_activations
 from spexlens.models.running.reading import outputs_at
 from spexlens.models.running.workers import out_of_memory
 
@@ -46,12 +48,16 @@ class Ways:
         Whether tokens do not see those behind them.
     tokens : int or None
         The longest prompt for which that holds; None where length does not matter.
+    together : bool
+        Whether prompts of one length may share a batch: not where activations are rounded by the
+        largest of the batch.
     """
 
     padded: bool
     shared: bool
     causal: bool
     tokens: int | None = None
+    together: bool = True
 
     def known(self, tokens: int) -> bool:
         """Tell whether prompts of so many tokens were tried, or need not be."""
@@ -60,7 +66,10 @@ class Ways:
     def also(self, longer: Ways) -> Ways:
         """Allow what longer prompts allow too."""
         return replace(
-            longer, padded=self.padded and longer.padded, shared=self.shared and longer.shared
+            longer,
+            padded=self.padded and longer.padded,
+            shared=self.shared and longer.shared,
+            together=self.together and longer.together,
         )
 
 
@@ -77,6 +86,8 @@ def find_ways(model: Any, sequences: Sequence[Sequence[int]]) -> Ways:
     """
     if depends_on_length(model.config) or selects_tokens(model):
         return PLAIN
+    if rounds_activations(model):
+        return replace(PLAIN, together=False)
     ids = max(sequences, key=len)
     anywhere = sees_all_before(model)
     if anywhere or len(ids) < _FEWEST:
@@ -87,47 +98,62 @@ def find_ways(model: Any, sequences: Sequence[Sequence[int]]) -> Ways:
         shortest = min(map(len, sequences))
         lengths = sorted({max(2, shortest), len(long) - 1} - {len(long)})
         prefix = max(1, min(common_prefix(sequences), lengths[0] - 1))
-    rows = [long[:length] for length in lengths] + [long]
-
-    def last_logits(rows: list[list[int]], past: SharedPrefix | None = None) -> torch.Tensor:
-        ends = torch.tensor([[len(row) - 1] for row in rows], device=model.device)
-        ids = right_padded(rows, 0, model.device)
-        cache = None if past is None else past.for_rows(len(rows))
-        return outputs_at(model, ids, ends, cache).logits[:, 0]
-
-    plain = torch.cat([last_logits([row]) for row in rows])
-    padded = agree(last_logits(rows), plain, model.dtype)
+    trial = _Trial(model, [long[:length] for length in lengths] + [long])
+    padded = trial.padded()
+    # Padding can be wrong, or not fit in memory, of a causal model too.
+    few = [long[:4], long[:_FEWEST]]
+    together = padded or _Trial(model, [long, long[::-1]]).padded()
     return Ways(
         padded,
-        _continues(model, rows, prefix, plain, last_logits, padded=padded),
-        causal=padded,
+        trial.continues(prefix, padded=padded),
+        causal=padded or (len(long) > _FEWEST and _Trial(model, few).padded()),
         tokens=None if anywhere else len(long),
+        together=together,
     )
 
 
-def _continues(
-    model: Any,
-    rows: list[list[int]],
-    prefix: int,
-    plain: torch.Tensor,
-    last_logits: Callable[..., torch.Tensor],
-    *,
-    padded: bool,
-) -> bool:
-    """Whether what follows a prefix run once, twice over, has the values of plain passes."""
-    try:
-        past = shared_prefix(model, rows[0][:prefix])
-        if past is None:
-            return False
-        rest = [row[prefix:] for row in rows]
+@dataclass(frozen=True, eq=False)
+class _Trial:
+    """Some beginnings of one prompt, read in several ways."""
+
+    model: Any
+    rows: list[list[int]]
+
+    def padded(self) -> bool:
+        """Whether they have the values of plain passes together, padding behind the shorter."""
+        try:
+            return self._agrees(self._last_logits(self.rows))
+        except (RuntimeError, MemoryError) as error:
+            if not out_of_memory(error):
+                raise
+            return False  # each by itself then, where one that does not fit is told
+
+    def continues(self, prefix: int, *, padded: bool) -> bool:
+        """Whether what follows a prefix run once, twice over, has the values of plain passes."""
+        rest = [row[prefix:] for row in self.rows]
         batches = [rest] if padded else [[row] for row in rest]
-        found = torch.cat([last_logits(batch, past) for batch in batches])
-        again = last_logits([rest[-1]] * 2, past)[1:]
-    except (RuntimeError, ValueError, TypeError, IndexError, KeyError, AttributeError) as error:
-        if out_of_memory(error):
-            raise
-        return False  # a cache that takes one token at a time, or none in mid-text
-    return agree(torch.cat([found, again]), torch.cat([plain, plain[-1:]]), model.dtype)
+        try:
+            past = shared_prefix(self.model, self.rows[0][:prefix])
+            if past is None:
+                return False
+            twice = self._last_logits([rest[-1]] * 2, past)
+            once = torch.cat([self._last_logits(batch, past) for batch in batches])
+        except (RuntimeError, ValueError, TypeError, LookupError, AttributeError):
+            return False  # a cache that takes one token at a time, or more than there is room for
+        return self._agrees(torch.cat([once[:-1], twice[1:]]))
+
+    def _agrees(self, found: torch.Tensor | None) -> bool:
+        return found is not None and agree(found, self._plain, self.model.dtype)
+
+    @cached_property
+    def _plain(self) -> torch.Tensor:
+        return torch.cat([self._last_logits([row]) for row in self.rows])
+
+    def _last_logits(self, rows: list[list[int]], past: SharedPrefix | None = None) -> torch.Tensor:
+        device = self.model.device
+        ends = torch.tensor([[len(row) - 1] for row in rows], device=device)
+        cache = None if past is None else past.for_rows(len(rows))
+        return outputs_at(self.model, right_padded(rows, 0, device), ends, cache).logits[:, 0]
 
 
 def generates_alike(model: Any, sequences: Sequence[Sequence[int]], filler: int) -> bool:
@@ -157,7 +183,7 @@ def sees_later_tokens(model: Any) -> bool:
     """Whether the first token's logits change with the second: the model is no causal one then."""
     middle = int(model.config.get_text_config().vocab_size) // 2  # specials stand at the ends
     ids = torch.tensor([[middle, middle + 1], [middle, middle + 2]], device=model.device)
-    with torch.inference_mode(), evaluating(model):
+    with reading(model), evaluating(model):
         logits = model(input_ids=ids).logits[:, 0].float()
     return not agree(logits[:1], logits[1:], model.dtype)
 
