@@ -70,6 +70,7 @@ _HOMES = {
     "spexlens.lenses.base": ("LensGame",),
     "spexlens.lenses.calls.game": ("call_game", "trace_game"),
     "spexlens.lenses.components.game": ("component_game",),
+    "spexlens.lenses.components.module_game": ("module_game",),
     "spexlens.lenses.components.questions": ("Question",),
     "spexlens.lenses.endpoint.game": ("endpoint_game",),
     "spexlens.lenses.image": ("image_game",),

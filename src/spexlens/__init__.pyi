@@ -76,6 +76,7 @@ from spexlens.lenses.base import LensGame as LensGame
 from spexlens.lenses.calls.game import call_game as call_game
 from spexlens.lenses.calls.game import trace_game as trace_game
 from spexlens.lenses.components.game import component_game as component_game
+from spexlens.lenses.components.module_game import module_game as module_game
 from spexlens.lenses.components.questions import Question as Question
 from spexlens.lenses.endpoint.game import endpoint_game as endpoint_game
 from spexlens.lenses.image import image_game as image_game

@@ -56,6 +56,45 @@ def test_two_rows_of_a_built_in_table_from_the_same_retrainings(tmp_path):
     assert (loaded[0].masks[:100] == loaded[1].masks[:100]).all()
 
 
+def test_texts_are_read_by_a_pipeline_that_is_fitted_to_each_subset(sentences):
+    given = [sentences, "--label", "label", "--text", "text", "--features", "tfidf"]
+    output = " ".join(run(*given, "--test", 3, "--players", 4, "--budget", 16).split())
+    assert "4 players among 23 examples" in output
+    assert "margin" in output
+    for more, told in (
+        (["--test", 3, "--trainer", "ridge"], "leave out --trainer"),
+        (["--test", 3, "--test-wrong", 1], "either --test"),
+        ([], "either --test"),
+    ):
+        with pytest.raises(InvalidInputError, match=told):
+            run(*given, *more)
+
+
+def test_wrong_predictions_are_found_and_explained():
+    output = run("wine", "--test-wrong", 1, "--trainer", "neighbours", "--players", 4, "--budget",
+                 16, "--check", 0)  # fmt: skip
+    (row,) = re.findall(r"Wrong\s+rows (\d+),", output)
+    assert re.search(rf"Row {row}\s+label", output)
+
+
+@pytest.mark.parametrize("features", ["words", "tfidf"])
+def test_a_row_to_explain_is_of_a_second_file(sentences, tmp_path, features):
+    second = tmp_path / "more.csv"
+    second.write_text("label,text,source,rating\nno,a dull film,s9,1\nyes,a warm film,s9,2\n")
+    given = [sentences, "--label", "label", "--text", "text", "--features", features, "--players",
+             4, "--budget", 16, "--check", 0, "--test-file"]  # fmt: skip
+    output = " ".join(run(*given, second, "--test", 1).split())
+    assert "4 players among 24 examples" in output
+    assert "Row 1 label yes" in output
+    with pytest.raises(InvalidInputError, match="it has rows 0 to 1"):
+        run(*given, second, "--test", 2)
+    second.write_text("text,source\na,b\n")
+    with pytest.raises(InvalidInputError, match="lacks the columns 'label'"):
+        run(*given, second, "--test", 0)
+    with pytest.raises(InvalidInputError, match="not --test-wrong"):
+        run(*given, second, "--test-wrong", 1)
+
+
 def test_groups_of_a_text_file_by_words(sentences):
     output = run(
         sentences, "--label", "label", "--text", "text", "--features", "words", "--group",

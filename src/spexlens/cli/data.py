@@ -32,11 +32,18 @@ from spexlens.errors import InvalidInputError, UnknownNameError
 from spexlens.explanation.explain import fit
 from spexlens.explanation.result import Explanation
 from spexlens.lenses.base import LensGame
-from spexlens.lenses.training.files import BUILT_IN, ExampleTable, built_in, read_csv
+from spexlens.lenses.training.files import (
+    BUILT_IN,
+    ExampleTable,
+    built_in,
+    count_rows,
+    read_csv,
+)
 from spexlens.lenses.training.game import training_game
 from spexlens.lenses.training.metrics import Removals
 from spexlens.lenses.training.screen import screen
 from spexlens.lenses.training.surrogates import surrogate_game
+from spexlens.lenses.training.wrong import wrong_rows
 from spexlens.trainers.base import Trainer, TrainingData
 from spexlens.trainers.sentence_features import hashed_words, kept_features, minilm
 from spexlens.trainers.table import TRAINERS
@@ -51,6 +58,8 @@ class _Arguments:
 
     source: str
     test: tuple[int, ...]
+    test_wrong: int
+    test_file: str | None
     label: str | None
     text: str | None
     features: str
@@ -66,11 +75,31 @@ class _Arguments:
 @with_options
 def data(
     source: Annotated[str, typer.Argument(help=f"A CSV file, or {', '.join(BUILT_IN)}.")],
-    test: Annotated[list[int], typer.Option(help="Row to explain; repeat for several.")],
     options: RunOptions,
+    test: Annotated[
+        list[int] | None, typer.Option(help="Row to explain; repeat for several.")
+    ] = None,
+    test_wrong: Annotated[
+        int,
+        typer.Option(
+            help="Or explain so many wrong predictions, the surest first, each by a model of the "
+            "other four fifths.",
+            min=0,
+        ),
+    ] = 0,
+    test_file: Annotated[
+        Path | None,
+        typer.Option(help="CSV file that the rows of --test are of, with the same columns."),
+    ] = None,
     label: Annotated[str | None, typer.Option(help="Column of the labels.")] = None,
     text: Annotated[str | None, typer.Option(help="Column of texts to embed.")] = None,
-    features: Annotated[str, typer.Option(help="Of texts: minilm or words.")] = "minilm",
+    features: Annotated[
+        str,
+        typer.Option(
+            help="Of texts: minilm, words, or tfidf, which is fitted anew to every subset with a "
+            "logistic regression behind it."
+        ),
+    ] = "minilm",
     group: Annotated[str | None, typer.Option(help="Column whose values are players.")] = None,
     drop: Annotated[
         list[str] | None, typer.Option(help="Column to leave out; repeat for several.")
@@ -92,9 +121,13 @@ def data(
 
     Example: spexlens data digits --test 5 --test 7 --players 60 --budget 800
     """
+    if bool(test) == bool(test_wrong):
+        raise InvalidInputError("needed either --test with rows, or --test-wrong with a number.")
     arguments = _Arguments(
         source,
-        tuple(test),
+        tuple(test or ()),
+        test_wrong,
+        None if test_file is None else str(test_file),
         label,
         text,
         features,
@@ -107,18 +140,35 @@ def data(
         check,
     )
     check_options(options)
-    retrained = TRAINERS.find(trainer).make()
+    row_of_trainer = TRAINERS.find(trainer)
     output, _ = consoles(options)
-    table = _table(arguments)
+    table, texts = _table(arguments)
+    retrained = row_of_trainer.make() if texts is None else _of_texts(arguments, texts)
+    named = list(test or ())  # as the file that holds them numbers them
+    if arguments.test_file is not None:  # they are the last rows of the table
+        count = len(table.labels)
+        test = list(range(count - len(named), count))
+    test = test or wrong_rows(table, retrained, test_wrong, options.seed).tolist()
+    named = named or test
+    if test_wrong:
+        output.print(
+            f"[bold]Wrong[/bold]    rows {', '.join(map(str, test))}, predicted by models of the "
+            "other folds",
+            highlight=False,
+        )
     examples, rows = table.split(test)
-    game, notes = _game(table, examples, rows, players, retrained, score)
+    seen = table
+    if texts is not None:
+        numbers = table.features[:, 0].astype(int)
+        seen = replace(table, features=hashed_words([texts[number] for number in numbers]))
+    game, notes = _game(table, examples, rows, players, retrained, score, seen.split(test)[0])
     _print_plan(output, game)
     _print_columns(output, table)
     run = game if surrogate is None else surrogate_game(game, surrogate)
     first = explained(run, options)
     told = run.notes() if len(test) > 1 else ()
     with values_kept(options.out, run, first) as paid:
-        for number, row in enumerate(test):
+        for number, row in enumerate(named):
             label_text = str(examples.test_labels.tolist()[number])
             output.print(f"\n[bold]Row {row}[/bold]  label {escape(label_text)}", highlight=False)
             found = _of_point(first, number, run, options)
@@ -138,14 +188,35 @@ def data(
         write_config(options.out / "config.toml", "data", {**asdict(arguments), **asdict(options)})
 
 
-def _table(asked: _Arguments) -> ExampleTable:
+def _of_texts(asked: _Arguments, texts: Sequence[str]) -> Trainer:
+    """Make the trainer of texts: words are counted anew in every subset."""
+    from sklearn.feature_extraction.text import TfidfVectorizer
+    from sklearn.linear_model import LogisticRegression
+    from sklearn.pipeline import make_pipeline
+
+    from spexlens.trainers.estimator import Estimator
+    from spexlens.trainers.text_pipeline import Texts, reading
+
+    if asked.trainer != "logistic" or asked.surrogate is not None:
+        raise InvalidInputError(
+            "--features tfidf is a pipeline with a logistic regression, fitted to each subset; "
+            "leave out --trainer and --surrogate, or choose --features minilm or words."
+        )
+    pipeline = make_pipeline(TfidfVectorizer(), LogisticRegression(max_iter=1000))
+    return Estimator(reading(pipeline, Texts(tuple(texts))))
+
+
+def _table(asked: _Arguments) -> tuple[ExampleTable, list[str] | None]:
+    """Read the table; its texts too where a pipeline is to read them."""
     source, label, text, group = asked.source, asked.label, asked.text, asked.group
     if source in BUILT_IN:
         if label is not None or text is not None or group is not None or asked.drop:
             raise InvalidInputError(
                 f"{source} is built in; --label, --text, --group, --drop are of files."
             )
-        return built_in(source)
+        if asked.test_file is not None:
+            raise InvalidInputError(f"{source} is built in; --test-file is of files.")
+        return built_in(source), None
     path = Path(source)
     if not path.is_file():
         raise InvalidInputError(
@@ -153,11 +224,29 @@ def _table(asked: _Arguments) -> ExampleTable:
         )
     if label is None:
         raise InvalidInputError("a CSV file needs --label, the column of the labels.")
-    if asked.features not in ("minilm", "words"):
-        raise UnknownNameError("features", asked.features, ("minilm", "words"))
-    kept = path.with_suffix(".minilm.npy")
-    embed = hashed_words if asked.features == "words" else partial(_kept_minilm, kept)
-    return read_csv(path, label, text=text, group=group, drop=asked.drop, embed=embed)
+    if asked.features not in ("minilm", "words", "tfidf"):
+        raise UnknownNameError("features", asked.features, ("minilm", "words", "tfidf"))
+    more = None if asked.test_file is None else Path(asked.test_file)
+    if more is not None and asked.test_wrong:
+        raise InvalidInputError("--test-file needs --test, the rows of it; not --test-wrong.")
+    kept = path.with_suffix(".minilm.npy" if more is None else f".{more.stem}.minilm.npy")
+    embed: Any = hashed_words if asked.features == "words" else partial(_kept_minilm, kept)
+    texts: list[str] = []
+    if asked.features == "tfidf":
+        if text is None:
+            raise InvalidInputError("--features tfidf needs --text, the column of texts.")
+
+        def numbered(given: Sequence[str]) -> np.ndarray:
+            texts.extend(given)
+            return np.arange(len(texts), dtype=float)[:, None]
+
+        embed = numbered
+    table = read_csv(
+        path, label, text=text, group=group, drop=asked.drop, embed=embed, more=more
+    )  # fmt: skip
+    if more is not None:
+        table = table.first(count_rows(path), asked.test)
+    return table, texts if asked.features == "tfidf" else None
 
 
 def _kept_minilm(kept: Path, texts: Sequence[str]) -> np.ndarray:
@@ -171,6 +260,7 @@ def _game(
     players: int | None,
     trainer: Trainer,
     score: str | None,
+    seen: TrainingData,
 ) -> tuple[LensGame, tuple[str, ...]]:
     """Make the game of retraining, screened to the most relevant examples where there are many."""
     if table.groups is not None:
@@ -183,7 +273,7 @@ def _game(
     if count >= data.count:
         return training_game(trainer, data, names=names, score=score), ()
     by = "similarity" if trainer.output == "predictions" else "influence"
-    screening = screen(data, count, by)
+    screening = screen(seen, count, by)
     game = training_game(trainer, data, pinned=screening.pinned, names=names, score=score)
     return game, (str(screening),)
 

@@ -20,6 +20,7 @@ _HOMES = {
         "component_game",
         "sampling_error",
     ),
+    "spexlens.lenses.components.module_game": ("ModuleSite", "module_game", "module_sites"),
     "spexlens.lenses.components.probe_score": ("ProbeScore",),
     "spexlens.lenses.components.questions": (
         "Question",
@@ -196,6 +197,7 @@ _HOMES = {
     ),
     "spexlens.lenses.training.subject": ("TrainingSubject",),
     "spexlens.lenses.training.surrogates": ("surrogate_game",),
+    "spexlens.lenses.training.wrong": ("wrong_rows",),
 }
 _MOVED = {
     "prompt": "spexlens.lenses.text.prompt",

@@ -19,6 +19,9 @@ from spexlens.lenses.components.game import ComponentLens as ComponentLens
 from spexlens.lenses.components.game import GatedSubject as GatedSubject
 from spexlens.lenses.components.game import component_game as component_game
 from spexlens.lenses.components.game import sampling_error as sampling_error
+from spexlens.lenses.components.module_game import ModuleSite as ModuleSite
+from spexlens.lenses.components.module_game import module_game as module_game
+from spexlens.lenses.components.module_game import module_sites as module_sites
 from spexlens.lenses.components.probe_score import ProbeScore as ProbeScore
 from spexlens.lenses.components.questions import Question as Question
 from spexlens.lenses.components.questions import read_questions as read_questions
@@ -146,5 +149,6 @@ from spexlens.lenses.training.screen import Screening as Screening
 from spexlens.lenses.training.screen import screen as screen
 from spexlens.lenses.training.subject import TrainingSubject as TrainingSubject
 from spexlens.lenses.training.surrogates import surrogate_game as surrogate_game
+from spexlens.lenses.training.wrong import wrong_rows as wrong_rows
 
 __all__: list[str]

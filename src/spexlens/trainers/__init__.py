@@ -23,6 +23,7 @@ _HOMES = {
         "kept_features",
         "minilm",
     ),
+    "spexlens.trainers.text_pipeline": ("text_pipeline",),
 }
 
 __getattr__, __dir__, __all__ = open_doors(__name__, _HOMES)

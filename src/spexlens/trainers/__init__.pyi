@@ -15,5 +15,6 @@ from spexlens.trainers.sentence_features import kept_features as kept_features
 from spexlens.trainers.sentence_features import minilm as minilm
 from spexlens.trainers.table import NamedTrainer as NamedTrainer
 from spexlens.trainers.table import TRAINERS as TRAINERS
+from spexlens.trainers.text_pipeline import text_pipeline as text_pipeline
 
 __all__: list[str]

@@ -36,6 +36,17 @@ def test_other_kinds():
     assert [site.name for site in sites.named(model, ["L1", "L0.H3"])] == ["L1", "L0.H3"]
 
 
+def test_hook_points_of_transformer_lens_are_the_same_sites():
+    model = tiny_model()
+    names = {
+        "blocks.1.attn.hook_z[3]": "L1.H3",
+        "blocks.0.hook_mlp_out": "L0.MLP",
+        "blocks.0.mlp.hook_post[7]": "L0.N7",
+    }
+    assert sites.named(model, list(names)) == sites.named(model, list(names.values()))
+    assert [site.name for site in sites.named(model, list(names))] == list(names.values())
+
+
 @pytest.mark.parametrize(
     ("find", "told"),
     [

@@ -5,7 +5,7 @@ from __future__ import annotations
 import codecs
 import re
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -13,7 +13,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from spexlens.core.masks import IntArray
-from spexlens.errors import InvalidInputError
+from spexlens.errors import InvalidInputError, shown
 from spexlens.trainers.base import TrainingData
 
 if TYPE_CHECKING:
@@ -48,6 +48,20 @@ class ExampleTable:
     groups: tuple[str, ...] | None = None
     used: tuple[str, ...] = ()
     dropped: Mapping[str, str] = field(default_factory=dict)
+
+    def first(self, count: int, rows: Sequence[int]) -> ExampleTable:
+        """Keep the first `count` rows, and of those behind them the given ones, numbered from 0."""
+        behind = len(self.labels) - count
+        if not rows or min(rows) < 0 or max(rows) >= behind:
+            raise InvalidInputError(
+                f"test rows {list(rows)} of a second file given; it has rows 0 to {behind - 1}."
+            )
+        kept = [*range(count), *(count + row for row in rows)]
+        groups = None if self.groups is None else tuple(self.groups[i] for i in kept)
+        names = tuple(self.names[i] for i in kept)
+        return replace(
+            self, features=self.features[kept], labels=self.labels[kept], names=names, groups=groups
+        )
 
     def split(self, test_rows: Sequence[int]) -> tuple[TrainingData, IntArray]:
         """Split off the given rows as test points: the data, and the rows trained on `(N - q,)`."""
@@ -85,6 +99,11 @@ def built_in(name: str) -> ExampleTable:
     return ExampleTable(_standardised(bunch.data), labels, names)
 
 
+def count_rows(path: Path) -> int:
+    """Count the rows of a CSV file below its header."""
+    return len(_cells(path))
+
+
 def read_csv(
     path: Path,
     label: str,
@@ -93,6 +112,7 @@ def read_csv(
     group: str | None = None,
     drop: Sequence[str] = (),
     embed: Callable[[Sequence[str]], NDArray[Any]] | None = None,
+    more: Path | None = None,
 ) -> ExampleTable:
     """Read examples from a CSV file with a header, in UTF-8.
 
@@ -114,6 +134,8 @@ def read_csv(
         Columns to leave out.
     embed : callable, optional
         Sentences to features `(N, d)`; needed with `text`.
+    more : Path, optional
+        A second file with the same columns, whose rows come behind those of the first.
 
     Raises
     ------
@@ -122,6 +144,8 @@ def read_csv(
         in which some cells are none; the message names column, row and cell.
     """
     frame = _cells(path)
+    if more is not None:
+        frame = _with_more(frame, path, more)
     for column in (label, text, group, *drop):
         if column is not None and column not in frame.columns:
             raise InvalidInputError(
@@ -179,6 +203,17 @@ def _cells(path: Path) -> pd.DataFrame:
             "of its own for each. Rename or delete them."
         )
     return frame
+
+
+def _with_more(frame: pd.DataFrame, path: Path, more: Path) -> pd.DataFrame:
+    import pandas as pd
+
+    second = _cells(more)
+    if missing := [name for name in frame.columns if name not in second.columns]:
+        raise InvalidInputError(
+            f"{more} lacks the columns {shown(missing)} of {path}; needed the same columns in both."
+        )
+    return pd.concat([frame, second[list(frame.columns)]], ignore_index=True)
 
 
 def _refuse_empty(column: pd.Series[str], path: Path) -> None:

@@ -8,6 +8,7 @@ the last place where heads are still apart.
 from __future__ import annotations
 
 import difflib
+import re
 from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass
 from typing import Any
@@ -17,6 +18,13 @@ from spexlens.errors import InvalidInputError, shown
 from spexlens.models.gating.blocks import Block, find_blocks
 
 INPUT, OUTPUT, UPDATE = "input", "output", "update"
+# Hook points of TransformerLens, and what they are called here.
+_HOOK_POINTS = (
+    (re.compile(r"blocks\.(\d+)\.attn\.hook_(?:z|result)\[(\d+)\]"), "L{}.H{}"),
+    (re.compile(r"blocks\.(\d+)\.hook_mlp_out"), "L{}.MLP"),
+    (re.compile(r"blocks\.(\d+)\.mlp\.hook_post\[(\d+)\]"), "L{}.N{}"),
+)
+_NEURON = re.compile(r"L(\d+)\.N(\d+)")
 # What was not found, and why that can be.
 _NO_HEADS = (
     "attention output projection",
@@ -198,7 +206,10 @@ SITES = Table(
 
 
 def named(model: Any, names: Sequence[str]) -> tuple[Site, ...]:
-    """Find sites by the names that the kinds in `SITES` give them.
+    """Find sites by the names that the kinds in `SITES` or `neurons` give them, or TransformerLens.
+
+    `blocks.3.attn.hook_z[5]` is the head L3.H5, `blocks.3.hook_mlp_out` the block L3.MLP and
+    `blocks.3.mlp.hook_post[7]` the neuron L3.N7.
 
     Raises
     ------
@@ -211,8 +222,20 @@ def named(model: Any, names: Sequence[str]) -> tuple[Site, ...]:
             known |= {site.name: site for site in kind.sites(model)}
         except InvalidInputError:  # a model without this kind
             continue
-    _refuse_unknown(names, list(known), "site")
-    return tuple(known[name] for name in names)
+    own = [_own_name(name) for name in names]
+    for name in own:
+        if match := _NEURON.fullmatch(name):
+            (known[name],) = neurons(model, int(match[1]), [int(match[2])])
+    _refuse_unknown(own, list(known), "site")
+    return tuple(known[name] for name in own)
+
+
+def _own_name(name: str) -> str:
+    """Translate a hook point of TransformerLens; any other name stays."""
+    for pattern, written in _HOOK_POINTS:
+        if match := pattern.fullmatch(name):
+            return written.format(*match.groups())
+    return name
 
 
 def _blocks(model: Any, layers: Iterable[int] | None) -> list[Block]:
