@@ -11,6 +11,7 @@ import inspect
 import re
 from collections.abc import Callable, Iterable, Sequence
 from pathlib import Path
+from typing import Any
 
 import spexlens as sx
 
@@ -66,6 +67,12 @@ def _apis() -> str:
             for row in sx.models.APIS.values()
         ),
     )  # fmt: skip
+
+
+def _described(table: sx.Table[Any], head: str) -> str:
+    return _table(
+        (head, "what it is"), ((f"`{row.name}`", row.description) for row in table.values())
+    )
 
 
 def _ablations() -> str:
@@ -148,11 +155,13 @@ TABLES: dict[str, Callable[[], str]] = {
     "ENDPOINT_SCORES": lambda: _scores("endpoint"),
     "ENGINES": _engines,
     "INDICES": _indices,
+    "PART_KINDS": lambda: _described(sx.lenses.PART_KINDS, "part"),
     "PLOTS": _plots,
     "PROMPT_SCORES": lambda: _scores("prompt"),
     "RULES": _rules,
     "SEGMENTERS": _segmenters,
     "SITES": _sites,
+    "TRACE_FORMATS": lambda: _described(sx.lenses.TRACE_FORMATS, "read as"),
     "TRAINERS": _trainers,
     "TRAINING_SCORES": _training_scores,
 }

@@ -17,6 +17,7 @@ from spexlens.proxies.index_posterior import (
     size_weights,
     stack_weights,
 )
+from tests.filtered_game import FilteredGame
 
 N = 8
 WEIGHTS = np.random.default_rng(0).normal(size=N)
@@ -62,7 +63,7 @@ def share_held(found, std_err, index, order):
 
 
 @pytest.mark.parametrize(("index", "most"), [
-    ("SV", 0.005), ("SII", 0.1), ("FSII", 0.1), ("STII", 0.1), ("Moebius", 0.3),
+    ("SV", 0.005), ("SII", 0.1), ("FSII", 0.1), ("STII", 0.15), ("Moebius", 0.3),
 ])  # fmt: skip
 def test_an_index_that_is_asked_for_is_near_the_exact_one_and_its_intervals_hold(index, most):
     explanation, order = asked(index), ORDERS[index]
@@ -158,6 +159,23 @@ def test_a_poor_fit_is_that_of_the_posterior_and_a_rule_stops_on_the_index():
     assert "poor fit" not in " ".join(fine.notes)
     assert fine.calls < 120
     assert fine.interactions().top(1).to_dict() == {(0, 1): pytest.approx(-2, abs=0.1)}
+
+
+def test_refused_masks_and_held_out_ones_are_no_hindrance_to_the_next_masks():
+    game = FilteredGame(function, N, refuses=lambda masks: masks[:, 4] & masks[:, 5])
+    found = sx.explain(game, 80, "lasso", index="SV", rng=0, holdout=0.2)
+    assert found.calls == 80
+    assert 55 < len(found.masks) < 80  # of all masks a quarter are refused
+    assert len(np.unique(found.masks, axis=0)) == len(found.masks)
+    assert error(found.interactions(), "SV", 1) < 0.1
+
+
+def test_a_run_goes_on_from_its_store(tmp_path):
+    game = sx.FunctionGame(function, N, name="collapsing")
+    first = sx.explain(game, 30, "lasso", index="SV", rng=0, store=tmp_path / "values")
+    again = sx.explain(game, 30, "lasso", index="SV", rng=0, store=tmp_path / "values")
+    assert (first.calls, again.calls) == (30, 0)
+    assert again.interactions().to_dict() == first.interactions().to_dict()
 
 
 # -- the design ------------------------------------------------------------------------------------

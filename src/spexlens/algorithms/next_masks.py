@@ -10,7 +10,6 @@ and sizes where values differ much get more masks.
 
 from __future__ import annotations
 
-from collections.abc import Callable
 from dataclasses import dataclass
 from itertools import combinations
 from math import comb
@@ -31,14 +30,16 @@ from spexlens.transforms.kernel_indices import (
 )
 
 _POOL = 1000
+_NEAREST = 5  # masks that tell whether the game answers one
 _TRUST, _LEAST = 0.05, 80.0  # of a log likelihood, and how far below the best one still counts
 _DIGITS = 9  # of values in units of their spread: the same masks in all units
 _TIES = 4  # digits of a gain: rounding does not choose between a mask and its complement
 _STEPS = 20
-_FIRST, _GROWTH = 40, 1.7  # masks before any is chosen, and after each step relative to before
+_FIRST, _FEW, _SHARE = 40, 0.4, 0.25  # masks before any is chosen, and shares of all
+_GROWTH = 1.7  # of what is known, in a step
 _MOST_KNOWN = 600  # values; with more, masks are drawn from the design
 _DIRECTIONS = 64  # random sums of sets, whose variance stands for that of all
-_MOST_SETS = 5000  # of an order, from which these are
+_MOST_SETS = 500  # of an order, from which these are
 _MOST_ORDER = 2
 
 
@@ -77,18 +78,24 @@ class NextMasks:
         members = members_of(fitted[0], np.round(spread, _DIGITS), steps=_STEPS)
         parts = [_Part.of(member, pool, self.measures, rng) for member in members]
         parts = [part for part in parts if part.evidence > max(p.evidence for p in parts) - _LEAST]
-        return pool[_pivots(parts, min(count, len(pool)))]
+        chances = np.ones(len(pool)) if known.all() else _answered(masks, known, pool)
+        return pool[_pivots(parts, chances, min(count, len(pool)))]
 
 
 def step_sizes(n: int, total: int) -> list[int]:
     """Return how many masks are known after each step, the last being `total`.
 
-    >>> step_sizes(14, 100), step_sizes(14, 20)
-    ([40, 60, 90, 100], [20])
+    A last step that would add less than a fifth is joined with the one before.
+
+    >>> step_sizes(14, 50), step_sizes(14, 100), step_sizes(14, 400)
+    ([20, 34, 50], [40, 68, 100], [100, 170, 289, 400])
     """
-    sizes = [min(max(_FIRST, n), total)]
+    first = max(min(_FIRST, round(_FEW * total)), round(_SHARE * total), min(n, total // 2))
+    sizes = [max(first, min(MIN_MASKS + 1, total))]
     while sizes[-1] < total:
         sizes.append(min(int(sizes[-1] * _GROWTH), total))
+    if len(sizes) > 2 and sizes[-1] < 1.2 * sizes[-2]:
+        del sizes[-2]
     return sizes
 
 
@@ -96,13 +103,13 @@ def step_sizes(n: int, total: int) -> list[int]:
 class _Part:
     """What a process knows of a pool of M masks.
 
-    `covariances(b)` is the prior covariance of mask b with all, `known` `(M, N)` the factor of what
-    is known, `variances` `(M,)` those of the posterior, `along` `(M, D)` the covariances with the
-    sums of sets, in units in which their posterior variances add up to 1 for every order;
-    `evidence` is the log likelihood of the values.
+    `covariances` `(M, M)` are those of the prior, `known` `(M, N)` is the factor of what is known,
+    `variances` `(M,)` are those of the posterior, `along` `(M, D)` the covariances with the sums of
+    sets, in units in which their posterior variances add up to 1 for every order; `evidence` is the
+    log likelihood of the values.
     """
 
-    covariances: Callable[[int], FloatArray]
+    covariances: FloatArray
     known: FloatArray
     variances: FloatArray
     along: FloatArray
@@ -147,7 +154,7 @@ class _Part:
             across = covariances(pool) - known @ told
             along.append(across / np.sqrt(max(float(left), float((across**2).max()), 1e-300)))
         return _Part(
-            lambda b: gram(kernel, pool, pool[b : b + 1])[:, 0],
+            gram(kernel, pool, pool),
             known,
             gram_diagonal(kernel, pool) - (known**2).sum(axis=1),
             np.concatenate(along, axis=1),
@@ -160,7 +167,15 @@ class _Part:
         )
 
 
-def _pivots(parts: list[_Part], count: int) -> IntArray:
+def _answered(masks: BoolArray, known: BoolArray, pool: BoolArray) -> FloatArray:
+    """Share of the nearest masks that the game answered, `(M,)`, to weigh gains by."""
+    signs, others = 2.0 * masks - 1.0, 2.0 * pool - 1.0
+    nearest = np.argsort(-(others @ signs.T), axis=1, kind="stable")[:, :_NEAREST]
+    shares: FloatArray = known[nearest].mean(axis=1) + 1.0 / len(masks)
+    return shares
+
+
+def _pivots(parts: list[_Part], chances: FloatArray, count: int) -> IntArray:
     """Choose rows of the pool one after the other, each as if those before were measured."""
     chosen: list[int] = []
     best_of_all = max(part.evidence for part in parts)
@@ -173,13 +188,13 @@ def _pivots(parts: list[_Part], count: int) -> IntArray:
             weight * (a**2).sum(axis=1) / np.maximum(v, 1e-300)
             for weight, a, v in zip(weights, along, variances, strict=True)
         )
-        gain = np.asarray(gain)
+        gain = np.asarray(gain) * chances
         gain[chosen] = -1.0
         best = int(np.argmax(np.round(gain / max(float(gain.max()), 1e-300), _TIES)))
         chosen.append(best)
         for part, factor, variance, a in zip(parts, factors, variances, along, strict=True):
             column = len(part.known[0]) + step
-            spread = part.covariances(best) - factor[:, :column] @ factor[best, :column]
+            spread = part.covariances[best] - factor[:, :column] @ factor[best, :column]
             root = np.sqrt(max(float(variance[best]), 1e-300))
             factor[:, column] = spread / root
             a -= np.outer(factor[:, column], a[best] / root)

@@ -23,6 +23,7 @@ from spexlens.errors import MissingExtraError
 if TYPE_CHECKING:
     from spexlens.core.interactions import Interactions
     from spexlens.explanation.result import Explanation
+    from spexlens.lenses.base import LensGame
 
 _BAR = 16
 
@@ -125,6 +126,28 @@ def write_results(console: Console, explanation: Explanation, folder: Path) -> N
     except MissingExtraError as error:
         console.print(f"[bold]Note[/bold]     no pictures: {escape(str(error))}", highlight=False)
     console.print("[bold]Written[/bold]  " + escape(", ".join(map(str, written))), highlight=False)
+
+
+def print_record(output: Console, game: LensGame) -> None:
+    """Print what the endpoint's values lack: answers that were not returned, noise of samples."""
+    from spexlens.lenses.endpoint.subject import EndpointSubject
+
+    assert isinstance(game.subject, EndpointSubject)
+    record, spent = game.subject.record(), game.spent()
+    told = f"{record.values} prompts asked"
+    if record.bounded:
+        told += f"; in {record.bounded} an answer was not among the tokens returned"
+    if record.partial:
+        told += f"; in {record.partial} spellings of one may not be"
+    if record.refused:
+        told += f"; {record.refused} brought no value and were left out"
+    if record.unanswered:
+        told += f"; {record.unanswered} samples held no answer"
+    if record.noise_variance:
+        told += f"; variance of the sampling noise {record.noise_variance:.3g}"
+    if spent:
+        told += f"; paid {spent}"
+    output.print(f"[bold]Endpoint[/bold] {escape(told)}", highlight=False)
 
 
 @contextmanager

@@ -117,8 +117,9 @@ def explain(
     rng : int, Generator or None
         Seeds everything; the same seed gives the same result.
     index : str, optional
-        Index that is asked for, such as "SV" or "SII": masks are of the sizes that it averages
-        over, and `Explanation.interactions()` gives it, read from the posterior without truncation.
+        Index that is asked for, such as "SV" or "SII": the first masks are of the sizes that it
+        averages over, the others those that the values so far say tell most of it.
+        `Explanation.interactions()` gives it, read from the posterior without truncation.
     order : int, optional
         Highest order of that index; by default 2, 1 for values.
     p : float or float array (n,), optional

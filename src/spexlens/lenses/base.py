@@ -11,6 +11,7 @@ import numpy as np
 from spexlens.core.game import Described, Identified, Noted, Priced, Refusing, identity_of
 from spexlens.core.interventions import Interventions, Needs
 from spexlens.core.masks import BoolArray, FloatArray, IntArray, as_masks
+from spexlens.core.slopes import Slopes
 from spexlens.errors import InvalidInputError, NoDerivativeError
 
 _SAMPLE = 32  # masks from which the tokens of a run are estimated
@@ -68,15 +69,30 @@ class CountsTokens(Protocol):
 
 @runtime_checkable
 class DifferentiableSubject(Protocol):
-    """A subject that can tell the derivatives of its score by the gates of its ablations."""
+    """A subject that can tell the derivatives of its score by what lenses write."""
 
     @property
     def sensitivity_cost(self) -> int:
         """Ablations that the derivatives at one count as; 0 where there are none."""
         ...
 
-    def sensitivities(self, interventions: Interventions, /) -> FloatArray:
-        """Return derivatives `(m, sites)`; raise `NoDerivativeError` where there are none."""
+    def sensitivities(self, interventions: Interventions, /) -> Slopes:
+        """Differentiate by every part; raise `NoDerivativeError` where there are none."""
+        ...
+
+
+@runtime_checkable
+class DifferentiableLens(Protocol):
+    """A lens that can tell what derivatives by what it writes mean for its players."""
+
+    def by_players(self, masks: BoolArray, slopes: Slopes, /) -> FloatArray:
+        """Return derivatives `(m, n)` by players' gates; 0 for one that is not there to be weighed.
+
+        Raises
+        ------
+        NoDerivativeError
+            Where the subject does not tell those that it needs.
+        """
         ...
 
 
@@ -151,8 +167,11 @@ class LensGame:
     @property
     def sensitivity_cost(self) -> int:
         """Ablations that the derivatives at one mask count as; 0 where there are none."""
-        subject = self.subject
-        return subject.sensitivity_cost if isinstance(subject, DifferentiableSubject) else 0
+        if isinstance(self.lens, DifferentiableLens) and isinstance(
+            self.subject, DifferentiableSubject
+        ):
+            return self.subject.sensitivity_cost
+        return 0
 
     def sensitivities(self, masks: BoolArray) -> FloatArray:
         """Return derivatives `(m, n)` of the score by every player's gate at masks `(m, n)`.
@@ -160,14 +179,22 @@ class LensGame:
         Raises
         ------
         NoDerivativeError
-            Where the subject has none.
+            Where the subject has none, or the lens cannot tell what they mean for its players.
         """
         if not isinstance(self.subject, DifferentiableSubject):
             raise NoDerivativeError(
                 f"{type(self.subject).__name__} has no derivatives: what it scores does not change "
                 "smoothly with its players, or runs elsewhere. Leave gradients out, or give 0."
             )
-        return self.subject.sensitivities(self._intervene(masks))
+        if not isinstance(self.lens, DifferentiableLens):
+            raise NoDerivativeError(
+                f"{type(self.lens).__name__} has players that are there or not, nothing between; "
+                "needed a lens with by_players. Leave gradients out, or give 0."
+            )
+        if not len(masks):
+            return np.zeros((0, len(self.players)))
+        found = self.subject.sensitivities(self._intervene(masks))
+        return self.lens.by_players(as_masks(masks, len(self.players)), found)
 
     def price(self, tokens: int) -> str:
         """Tell what so many tokens cost, where the subject knows a price; else ""."""

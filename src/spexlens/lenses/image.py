@@ -13,6 +13,7 @@ from numpy.typing import ArrayLike, NDArray
 from spexlens.core.game import identity_of
 from spexlens.core.interventions import Interventions, Needs
 from spexlens.core.masks import BoolArray, FloatArray, IntArray, as_masks, read_only
+from spexlens.core.slopes import Slopes, cotangent
 from spexlens.errors import InvalidInputError, MissingExtraError, UnknownNameError
 from spexlens.lenses.base import LensGame
 from spexlens.lenses.text.classifier import ClassMargin, LabelOdds
@@ -148,6 +149,15 @@ class ImageLens:
         painted: Picture = np.where(shown[..., None], self.picture, behind).astype(np.float32)
         return painted
 
+    def by_players(self, masks: BoolArray, slopes: Slopes) -> FloatArray:
+        """Add derivatives by pixels up to those by regions `(m, n)`, from painted over to shown."""
+        by_pixel = slopes.take("pictures", self)
+        moved = self.picture - BACKGROUNDS[self.absent](self.picture)
+        per_pixel = np.einsum("mhwc,hwc->mhw", by_pixel, moved, dtype=np.float64)
+        inside = self.regions >= 0
+        numbers, count = self.regions[inside], int(self.regions.max()) + 1
+        return np.array([np.bincount(numbers, one[inside], count) for one in per_pixel])
+
     def identity(self) -> dict[str, Any]:
         """Hash picture and regions, and the background."""
         return {
@@ -183,6 +193,21 @@ class ScoredImage:
         """Measure the margin `(m,)` of every picture."""
         (pictures,) = self.needs.take(interventions, self)
         return self.score.values(self.model.class_logits(pictures))
+
+    @property
+    def sensitivity_cost(self) -> int:
+        """Three ablations: a pass forward and one back take no longer."""
+        return 3
+
+    def sensitivities(self, interventions: Interventions, /) -> Slopes:
+        """Differentiate by every pixel; `NoDerivativeError` where autograd cannot pass."""
+        (pictures,) = self.needs.take(interventions, self)
+        score = self.score
+
+        def pull(logits: FloatArray) -> FloatArray:
+            return cotangent(score.values, logits)
+
+        return Slopes(pictures=self.model.slopes(pictures, pull))
 
     def describe(self, interventions: Interventions, /) -> dict[str, Any]:
         """Tell model and score; nothing is run."""

@@ -22,7 +22,7 @@ What a score is resolved against and what it reads depends on its kind, and so d
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from typing import Any, ParamSpec, Protocol, TypeVar, runtime_checkable
 
@@ -56,6 +56,30 @@ class Score(Protocol[Given, Resolved_co]):
     def resolve(self, *given: Given.args, **named: Given.kwargs) -> Resolved_co:
         """Find the score in the model's terms; `InvalidInputError` where it cannot be read."""
         ...
+
+
+@runtime_checkable
+class Jumping(Protocol):
+    """A resolved score that says whether it has a derivative; those that do not say so have."""
+
+    @property
+    def smooth(self) -> bool:
+        """False where it changes by jumps."""
+        ...
+
+
+@runtime_checkable
+class TellsSlopes(Protocol):
+    """A resolved score that knows its own derivatives by what it reads."""
+
+    def slopes(self, reads: Sequence[Any], /) -> Sequence[Any]:
+        """Give derivatives `(b, k)` for every array `(b, k)` that `values` reads, in order."""
+        ...
+
+
+def is_smooth(score: object) -> bool:
+    """Whether a resolved score has a derivative, as far as it says."""
+    return score.smooth if isinstance(score, Jumping) else True
 
 
 @dataclass(frozen=True)

@@ -16,6 +16,7 @@ _HOMES = {
     "spexlens.models.base": ("Classifier", "LanguageModel"),
     "spexlens.models.endpoint.apis": ("APIS",),
     "spexlens.models.endpoint.client": ("Endpoint",),
+    "spexlens.models.endpoint.embeddings": ("EndpointEmbeddings",),
     "spexlens.models.endpoint.retry": ("RetryPolicy",),
     "spexlens.models.gating.replacement": ("REPLACEMENTS",),
     "spexlens.models.gating.sites": (

@@ -2,6 +2,7 @@ from spexlens.models.base import Classifier as Classifier
 from spexlens.models.base import LanguageModel as LanguageModel
 from spexlens.models.endpoint.apis import APIS as APIS
 from spexlens.models.endpoint.client import Endpoint as Endpoint
+from spexlens.models.endpoint.embeddings import EndpointEmbeddings as EndpointEmbeddings
 from spexlens.models.endpoint.retry import RetryPolicy as RetryPolicy
 from spexlens.models.gating.replacement import REPLACEMENTS as REPLACEMENTS
 from spexlens.models.gating.sites import NamedSites as NamedSites

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from typing import Any, Protocol, runtime_checkable
 
 from spexlens.core.masks import FloatArray, IntArray
@@ -60,6 +60,25 @@ class AnswersApart(Protocol):
 
 
 @runtime_checkable
+class DifferentiableLM(LanguageModel, Protocol):
+    """A language model run here, whose scores have derivatives by the tokens of a prompt."""
+
+    def token_spans(self, text: str, /) -> list[tuple[int, int]]:
+        """Where in a text every token stands, as (start, end)."""
+        ...
+
+    def slopes(
+        self,
+        prompts: Sequence[str],
+        measure: Callable[[Any, tuple[str, ...]], FloatArray],
+        pull: Callable[[Sequence[FloatArray]], Sequence[FloatArray]] | None = None,
+        /,
+    ) -> list[dict[str, FloatArray]]:
+        """Differentiate the values that `measure` gives of this model and prompts, by token."""
+        ...
+
+
+@runtime_checkable
 class Classifier(Protocol):
     """A model that tells the class logits of texts."""
 
@@ -98,4 +117,22 @@ class SeveralClasses(Protocol):
     @property
     def several_classes(self) -> bool:
         """Whether a text can have several of its classes at once, or its outputs are numbers."""
+        ...
+
+
+@runtime_checkable
+class DifferentiableClassifier(Classifier, Protocol):
+    """A classifier run here, whose logits have derivatives by the tokens of a text."""
+
+    def token_spans(self, text: str, /) -> list[tuple[int, int]]:
+        """Where in a text every token stands, as (start, end)."""
+        ...
+
+    def slopes(
+        self, texts: Sequence[str], pull: Callable[[FloatArray], FloatArray], /
+    ) -> list[FloatArray]:
+        """Differentiate a score by a factor 1 on every token's embedding, `(t,)` each.
+
+        `pull` gives the score's derivatives `(b, k)` by logits `(b, k)`.
+        """
         ...

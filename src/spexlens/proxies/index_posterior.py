@@ -48,7 +48,7 @@ _LENGTHS = (0.7, 1.5, 3.0, 6.0)  # players over which the mean of a size changes
 _VARIANCES = (0.3, 1.0, 3.0)  # of the means, as shares of the values'
 _PRIOR_DEGREES = 3  # with which the variance within a size is drawn to that within all
 _PRIOR_ROWS = 20  # that say that the processes count alike
-_STUDENT = 1.3  # of 90 % intervals from five folds, beside 1.645
+_FOLDED = 2.0  # of what folds are from the whole, squared; 4 in a jackknife without a posterior
 _MOST_JUDGED = 2000  # rows that decide how much each process counts
 _STRONGEST = 1.0  # more, in prior deviations, where nothing is known: see `Member.read`
 _TRUST = 0.1  # of a tenth of the rows: what a member's likelihood out of fold says of its errors
@@ -252,13 +252,17 @@ class IndexPosterior:
         )
 
     def read(self, measure: Measure, group: IntArray) -> tuple[FloatArray, FloatArray]:
-        """Read an index (`transforms.diagonal`) of sets `(K, t)`: means and errors, each `(K,)`."""
+        """Read an index (`transforms.diagonal`) of sets `(K, t)`: means and errors, each `(K,)`.
+
+        No error is below the root mean square of all: where few masks make a player look
+        irrelevant, its sets look better known than they are.
+        """
         means, errors = np.empty(len(group)), np.empty(len(group))
         size = max(_BLOCK, _ENTRIES // len(self.members[0].missed))
         for start, stop in _blocks(len(group), size):
             part = slice(start, stop)
             means[part], errors[part] = self._read(measure, group[part])
-        return means, errors
+        return means, np.maximum(errors, np.sqrt(np.square(errors).mean()))
 
     def _read(self, measure: Measure, group: IntArray) -> tuple[FloatArray, FloatArray]:
         weights = coalition_weights(self.members[0].process.masks, measure, group)
@@ -270,7 +274,7 @@ class IndexPosterior:
             self.weights @ np.stack([member.mean(measure, group, weights) for member in again])
             for again in self.folds
         ]
-        spread = _STUDENT**2 * (len(without) - 1) * np.var(without, axis=0)
+        spread = _FOLDED * np.square(np.stack(without) - mean).mean(axis=0)
         return mean, np.sqrt(own + spread)
 
 

@@ -9,7 +9,7 @@ from __future__ import annotations
 import hashlib
 from collections.abc import Sequence
 from dataclasses import dataclass, field
-from typing import Any, Literal, Protocol
+from typing import Any, Literal, Protocol, runtime_checkable
 
 import numpy as np
 from numpy.typing import NDArray
@@ -188,6 +188,36 @@ class Retrainer(Protocol):
         ...
 
 
+@runtime_checkable
+class DifferentiableRetrainer(Retrainer, Protocol):
+    """A retrainer that knows how its outputs change with every example's weight in the loss.
+
+    A weight is 1 where the example is kept and 0 elsewhere: influence functions at any subset.
+    """
+
+    @property
+    def slope_cost(self) -> int:
+        """Retrainings that the derivatives at one subset count as, at most."""
+        ...
+
+    def pulled(self, subsets: BoolArray, cotangents: FloatArray, seed: int, /) -> FloatArray:
+        """Differentiate what is read off the outputs by every example's weight, `(m, N)`.
+
+        Parameters
+        ----------
+        subsets : bool array (m, N)
+        cotangents : float array (m, q, c)
+            Derivatives of what is read by the outputs of `train(subsets, seed)`.
+        seed : int
+
+        Returns
+        -------
+        float array (m, N)
+            NaN for a subset without a unique optimum.
+        """
+        ...
+
+
 class Trainer(Protocol):
     """A frozen dataclass of hyper-parameters of one learning algorithm."""
 
@@ -227,6 +257,13 @@ def both_columns(decisions: FloatArray) -> FloatArray:
     if decisions.shape[2] > 1:
         return decisions
     return np.concatenate([-decisions, decisions], axis=2)
+
+
+def one_column(cotangents: FloatArray, columns: int) -> FloatArray:
+    """Take derivatives `(m, q, c)` back through `both_columns` to those by its argument."""
+    if columns > 1 or cotangents.shape[2] == 1:
+        return cotangents
+    return cotangents[:, :, 1:] - cotangents[:, :, :1]
 
 
 def _as_features(features: Any, name: str) -> NDArray[Any]:

@@ -18,6 +18,7 @@ from spexlens.trainers.base import (
     as_subsets,
     both_columns,
     check_positive,
+    one_column,
 )
 
 KERNELS = ("rbf", "linear")
@@ -120,3 +121,36 @@ class KernelRidgeRetrainer:
         if self.trainer.task == "classification":
             outputs = both_columns(outputs)
         return Trained(outputs, np.ones(len(subsets), dtype=bool))
+
+    @property
+    def slope_cost(self) -> int:
+        """Three: two factors in place of one, and a product with the whole Gram matrix."""
+        return 3
+
+    def pulled(self, subsets: BoolArray, cotangents: FloatArray, seed: int = 0) -> FloatArray:
+        """See `spexlens.trainers.base.DifferentiableRetrainer`.
+
+        With the residuals r of the fit f and k(x, x') less what the kept examples explain of it,
+        the weight of example j moves f(x) by k(x, j) r_j / alpha (Koh and Liang, 2017, eq. 2, in
+        the kernel's space).
+        """
+        subsets = as_subsets(subsets, len(self.gram))
+        by_column = one_column(cotangents, self.targets.shape[1])
+        found = np.zeros((len(subsets), len(self.gram)))
+        for row, subset in enumerate(subsets):
+            kept = np.flatnonzero(subset)
+            asked = self.across.T @ by_column[row]  # (N, t)
+            residuals = self.targets
+            if len(kept):
+                system = self.gram[np.ix_(kept, kept)]
+                system[np.diag_indices_from(system)] += self.trainer.alpha
+                factor = scipy.linalg.cho_factor(system, overwrite_a=True, check_finite=False)
+                both = np.hstack([self.targets[kept], asked[kept]])
+                explained = self.gram[:, kept] @ scipy.linalg.cho_solve(
+                    factor, both, check_finite=False
+                )
+                columns = self.targets.shape[1]
+                residuals = self.targets - explained[:, :columns]
+                asked = asked - explained[:, columns:]
+            found[row] = (asked * residuals).sum(axis=1) / self.trainer.alpha
+        return found

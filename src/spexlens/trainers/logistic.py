@@ -22,16 +22,18 @@ from spexlens.trainers.base import (
     as_subsets,
     both_columns,
     check_positive,
+    one_column,
 )
 from spexlens.trainers.conjugate import descend
 from spexlens.trainers.design_matrix import DesignMatrix, row_space
-from spexlens.trainers.newton import minimise, preconditioner
+from spexlens.trainers.newton import conjugate_gradients, minimise, preconditioner
 from spexlens.trainers.softmax import Point, SoftmaxLoss
 
 _CHUNK_NUMBERS = 200_000  # subsets x classes x examples that are trained at a time, to fit caches
 _LEAST_CHUNK, _LARGEST_CHUNK = 32, 4_000_000  # subsets, and numbers, where subsets are large
 _ROUGH = 0.01  # gap of the objective at which a centre is good enough to start from
 _CHECKED = 8  # of so many models the gradient of one is computed in double precision
+_SLOPE_ACCURACY = 1e-5  # of a solution with the Hessian
 _NEVER = -40.0  # an intercept that makes a class impossible in double precision
 
 Intercept = Literal["free", "penalised"]
@@ -175,6 +177,38 @@ class LogisticRetrainer:
         found = minimise(self.loss, masks, parameters[left], self.inverses, goal[left], steps)
         parameters[left], arrived[left] = found.parameters, found.converged
         return parameters, arrived
+
+    @property
+    def slope_cost(self) -> int:
+        """Six: two fits in place of one, and a solution with the Hessian in double precision."""
+        return 6
+
+    def pulled(self, subsets: BoolArray, cotangents: FloatArray, seed: int = 0) -> FloatArray:
+        """See `spexlens.trainers.base.DifferentiableRetrainer`: `-g_j^T H^-1 x` for a test x."""
+        subsets = as_subsets(subsets, self.data.count)
+        counts = self.data.class_counts(subsets)
+        found = np.full(subsets.shape, np.nan)
+        fitted = (counts > 0).all(axis=1) | (self.trainer.intercept == "penalised")
+        numbers = self.data.count * self.loss.columns
+        size = max(_CHUNK_NUMBERS // numbers, 1)
+        rows = np.flatnonzero(fitted)
+        for start in range(0, len(rows), size):
+            some = rows[start : start + size]
+            parameters, _ = self._fit(subsets[some], counts[some])
+            masks = subsets[some].astype(np.float64)
+            point = self.loss.at(parameters.astype(np.float64), masks)
+            asked = one_column(cotangents[some], self.loss.columns)
+            asked = asked / 2 if self.loss.columns == 1 else asked
+            right = np.einsum("mqk,qd->mkd", asked, self.test_design)
+            solved = conjugate_gradients(
+                self.loss.hessian(point, masks),
+                self.loss.unshifted(right),
+                preconditioner(self.inverses, np.float64),
+                np.full(len(some), _SLOPE_ACCURACY),
+            )
+            residuals = self.loss.targets - point.probabilities
+            found[some] = (residuals * self.loss.design.forward(solved)).sum(axis=1)
+        return found
 
     def _slopes(self, parameters: FloatArray, subsets: BoolArray) -> FloatArray:
         """`g^T P g` for the gradient g in double precision and the preconditioner P, `(m,)`."""

@@ -24,6 +24,9 @@ if TYPE_CHECKING:
 
 Parameters = dict[str, "torch.Tensor"]
 
+_BETAS, _EPSILON = (0.9, 0.999), 1e-8  # of torch.optim.Adam
+_TINY = 1e-24  # the root of an exact 0 has no derivative
+_UNROLLED_NUMBERS = 10_000_000  # subsets x examples x widest layer x steps kept at a time
 _CHUNK_NUMBERS = 2_000_000  # subsets x examples x widest layer held at a time
 
 
@@ -185,6 +188,63 @@ class NetworkRetrainer:
                 stacked[name].grad = gradient
             optimiser.step()
         return stacked
+
+    @property
+    def slope_cost(self) -> int:
+        """Nine: training again with every step kept, and back through all of them."""
+        return 9
+
+    def pulled(self, subsets: BoolArray, cotangents: FloatArray, seed: int) -> FloatArray:
+        """See `spexlens.trainers.base.DifferentiableRetrainer`: back through every step of Adam.
+
+        It is the derivative of the training as it ran, not of an optimum that it may be far from.
+        """
+        import torch
+
+        subsets = as_subsets(subsets, len(self.features))
+        found = np.full(subsets.shape, np.nan)
+        some = np.flatnonzero(subsets.any(axis=1))  # an untrained network stays as it was drawn
+        widest = max((*self.trainer.hidden, self.classes))
+        held = len(self.features) * widest * self.trainer.steps
+        size = max(1, _UNROLLED_NUMBERS // held)
+        for start in range(0, len(some), size):
+            rows = some[start : start + size]
+            weights = torch.from_numpy(subsets[rows].astype(np.float32)).to(self.trainer.device)
+            weights.requires_grad_()
+            with torch.enable_grad():
+                trained = self._unrolled(weights, seed)
+                outputs = torch.func.vmap(self.forward, in_dims=(0, None))(trained, self.test)
+                asked = torch.from_numpy(cotangents[rows]).to(outputs)
+                (slopes,) = torch.autograd.grad((outputs * asked).sum(), weights)
+            found[rows] = slopes.double().cpu().numpy()
+        return found
+
+    def _unrolled(self, weights: torch.Tensor, seed: int) -> Parameters:
+        """Train networks on weights `(m, N)` as `fit` does, with autograd through all steps."""
+        import torch
+
+        def loss(parameters: Parameters, own: torch.Tensor) -> torch.Tensor:
+            squares = torch.stack([(value**2).sum() for value in parameters.values()]).sum()
+            fit = (self.losses(parameters) * own).sum() / own.sum()
+            return fit + (self.trainer.penalty / 2) * squares
+
+        gradients = torch.func.vmap(torch.func.grad(loss))
+        parameters = {
+            name: value.expand(len(weights), *value.shape)
+            for name, value in self.initial(seed).items()
+        }
+        first = {name: torch.zeros_like(value) for name, value in parameters.items()}
+        second = {name: torch.zeros_like(value) for name, value in parameters.items()}
+        (fast, slow), rate = _BETAS, self.trainer.learning_rate
+        for step in range(1, self.trainer.steps + 1):
+            moved = {}
+            for name, slope in gradients(parameters, weights).items():
+                first[name] = fast * first[name] + (1 - fast) * slope
+                second[name] = slow * second[name] + (1 - slow) * slope**2
+                spread = (second[name] / (1 - slow**step) + _TINY).sqrt() + _EPSILON
+                moved[name] = parameters[name] - rate * first[name] / (1 - fast**step) / spread
+            parameters = moved
+        return parameters
 
     def _chunk(self, subsets: BoolArray, seed: int) -> FloatArray:
         import torch

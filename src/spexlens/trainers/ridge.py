@@ -16,6 +16,7 @@ from spexlens.trainers.base import (
     as_subsets,
     both_columns,
     check_positive,
+    one_column,
 )
 from spexlens.trainers.design_matrix import row_space
 
@@ -116,3 +117,29 @@ class RidgeRetrainer:
         predicted: FloatArray = np.einsum("qd,mdt->mqt", self.test, weights, optimize=True)
         predicted += offsets[:, None, :]
         return predicted
+
+    @property
+    def slope_cost(self) -> int:
+        """Three: two systems in place of one, and a product."""
+        return 3
+
+    def pulled(self, subsets: BoolArray, cotangents: FloatArray, seed: int = 0) -> FloatArray:
+        """See `spexlens.trainers.base.DifferentiableRetrainer`: `r_j x_j^T H^-1 x` for a test x."""
+        subsets = as_subsets(subsets, len(self.features))
+        by_column = one_column(cotangents, self.targets.shape[1])
+        design = np.column_stack([self.features - self.mean, np.ones(len(self.features))])
+        test = np.column_stack([self.test, np.ones(len(self.test))])
+        penalty = np.full(design.shape[1], self.trainer.alpha)
+        penalty[-1] = 0.0
+        found = np.full(subsets.shape, np.nan)
+        for row, subset in enumerate(subsets):
+            if not subset.any():
+                continue  # the intercept is free: nothing holds it
+            kept = design[subset]
+            hessian = kept.T @ kept + np.diag(penalty)
+            right = np.hstack([kept.T @ self.targets[subset], test.T @ by_column[row]])
+            solved = design @ np.linalg.solve(hessian, right)
+            columns = self.targets.shape[1]
+            residuals = self.targets - solved[:, :columns]
+            found[row] = (residuals * solved[:, columns:]).sum(axis=1)
+        return found

@@ -11,6 +11,7 @@ import numpy as np
 from spexlens.core.game import identity_of
 from spexlens.core.interventions import Interventions, Needs
 from spexlens.core.masks import BoolArray, FloatArray, IntArray, as_masks
+from spexlens.core.slopes import Slopes
 from spexlens.errors import InvalidInputError, NoDerivativeError
 from spexlens.lenses.base import LensGame
 from spexlens.lenses.components.questions import Question, as_questions
@@ -62,6 +63,11 @@ class ComponentLens:
         """Make gates `(m, n)` of masks `(m, n)`: 1 where present, 0 where absent."""
         return Interventions(gates=as_masks(masks, len(self.sites)).astype(np.float64))
 
+    def by_players(self, masks: BoolArray, slopes: Slopes) -> FloatArray:
+        """Give derivatives by gates: those of players."""
+        found: FloatArray = slopes.take("gates", self)
+        return found
+
     def identity(self) -> dict[str, Any]:
         """Tell where every site acts."""
         return {"lens": "components", "sites": [_site_facts(site) for site in self.sites]}
@@ -103,8 +109,8 @@ class GatedSubject:
         """Three ablations: a pass forward and one back take no longer; 0 without a derivative."""
         return 3 if self.score.smooth else 0
 
-    def sensitivities(self, interventions: Interventions, /) -> FloatArray:
-        """Return derivatives `(m, sites)` of the mean over the questions by every gate.
+    def sensitivities(self, interventions: Interventions, /) -> Slopes:
+        """Return derivatives of the mean over the questions by every gate.
 
         Raises
         ------
@@ -117,8 +123,7 @@ class GatedSubject:
                 "derivative; needed one such as 'margin', 'log-probability', 'kl' or 'loss'."
             )
         (gates,) = self.needs.take(interventions, self)
-        mean: FloatArray = self.runner.slopes(gates, self.score.values).mean(axis=1)
-        return mean
+        return Slopes(gates=self.runner.slopes(gates, self.score.values).mean(axis=1))
 
     def notes(self) -> tuple[str, ...]:
         """Tell where heads of one layer do not add up."""

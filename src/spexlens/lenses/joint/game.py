@@ -12,8 +12,9 @@ import numpy as np
 from spexlens.core.game import Identified, Noted, identity_of
 from spexlens.core.interventions import Interventions
 from spexlens.core.masks import BoolArray, FloatArray, as_masks, read_only
-from spexlens.errors import InvalidInputError
-from spexlens.lenses.base import Lens, LensGame, Sited, Subject
+from spexlens.core.slopes import Slopes
+from spexlens.errors import InvalidInputError, NoDerivativeError
+from spexlens.lenses.base import DifferentiableLens, Lens, LensGame, Sited, Subject
 
 
 @dataclass(frozen=True)
@@ -99,6 +100,25 @@ class JointLens:
         """Gather what every lens says of itself that does."""
         told = self.lenses.items()
         return {name: lens.identity() for name, lens in told if isinstance(lens, Identified)}
+
+    def by_players(self, masks: BoolArray, slopes: Slopes) -> FloatArray:
+        """Gather derivatives `(m, n)` of every lens, by parts.
+
+        Raises
+        ------
+        NoDerivativeError
+            For a lens that has none.
+        """
+        parts = []
+        for name, block in self.blocks.items():
+            lens = self.lenses[name]
+            if not isinstance(lens, DifferentiableLens):
+                raise NoDerivativeError(
+                    f"the lens {name!r}, a {type(lens).__name__}, has no derivatives by its "
+                    "players. Leave gradients out, or give 0."
+                )
+            parts.append(lens.by_players(masks[:, block.start : block.stop], slopes))
+        return np.hstack(parts)
 
     def intervene(self, masks: BoolArray, /) -> Interventions:
         """Gather all lenses' parts of the ablations that the masks `(m, n)` ask for."""

@@ -15,8 +15,10 @@ import numpy as np
 from spexlens.core.game import identity_of
 from spexlens.core.interventions import Interventions, Needs
 from spexlens.core.masks import FloatArray, IntArray
+from spexlens.core.slopes import Slopes
 from spexlens.errors import InvalidInputError, MissingExtraError
-from spexlens.lenses.text.scores import ResolvedTextScore, TextScore
+from spexlens.lenses.score import is_smooth
+from spexlens.lenses.text.scores import ResolvedTextScore, TextScore, text_slopes
 from spexlens.models.gating.reader import GatedReader
 from spexlens.models.gating.replacement import MEAN, refuse_resampling
 from spexlens.models.gating.runner import GatedRunner, gated_runner
@@ -62,6 +64,17 @@ class GatedPrompts:
         """Measure the score `(m,)` of every prompt under its gates."""
         inputs, gates = self.needs.take(interventions, self)
         return self.score.values(self.model.read_by(GatedReader(self.runner, gates)), inputs)
+
+    @property
+    def sensitivity_cost(self) -> int:
+        """Three ablations: a pass forward and one back take no longer; 0 without a derivative."""
+        return 3 if is_smooth(self.score) else 0
+
+    def sensitivities(self, interventions: Interventions, /) -> Slopes:
+        """Differentiate by a factor 1 on every token, and by every gate."""
+        inputs, gates = self.needs.take(interventions, self)
+        reading = self.model.read_by(GatedReader(self.runner, gates))
+        return text_slopes(reading, self.score, inputs)
 
     def tokens(self, interventions: Interventions, /) -> IntArray:
         """Count the tokens `(m,)` of every prompt."""

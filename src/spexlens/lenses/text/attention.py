@@ -10,7 +10,10 @@ import numpy as np
 
 from spexlens.core.interventions import Interventions, Needs
 from spexlens.core.masks import BoolArray, FloatArray, IntArray, as_masks
+from spexlens.core.slopes import Slopes
+from spexlens.errors import NoDerivativeError
 from spexlens.lenses.text.classifier import ScoredClassifier
+from spexlens.lenses.text.owners import owner_of_token
 from spexlens.lenses.text.prompt import SLOT, PromptLens
 from spexlens.lenses.text.scores import ScoredLM
 from spexlens.lenses.text.segmenters import tokens
@@ -54,7 +57,7 @@ class AttentionLens:
         player = np.full(len(pieces.prompt) + 1, -1)
         for i, (first, end) in enumerate(pieces.spans):
             player[start + first : start + end] = i
-        owners = [_most(player[first:end]) for first, end in spans]
+        owners = [owner_of_token(player[first:end]) for first, end in spans]
         return AttentionLens(pieces, np.array(owners, dtype=np.int64))
 
     @property
@@ -68,6 +71,12 @@ class AttentionLens:
         always = np.ones((len(masks), 1), dtype=bool)
         visible = np.hstack([masks, always])[:, self.owners]  # -1 is the last column
         return Interventions(inputs=(self.pieces.prompt,) * len(masks), visible=visible)
+
+    def by_players(self, masks: BoolArray, slopes: Slopes) -> FloatArray:
+        """Add derivatives by attention to tokens up to those by players, `(m, n)`."""
+        by_token: FloatArray = slopes.take("visible", self)
+        found: FloatArray = by_token @ (self.owners[:, None] == np.arange(len(self.players)))
+        return found
 
     def identity(self) -> dict[str, Any]:
         """Tell what the pieces say of themselves, and that they are hidden."""
@@ -100,6 +109,28 @@ class Attending:
         seeing = self.hide(self.subject.model, visible)
         return replace(self.subject, model=seeing).evaluate(Interventions(inputs=texts))
 
+    @property
+    def sensitivity_cost(self) -> int:
+        """Three ablations, of language models; 0 without derivatives, as of classifiers."""
+        return self.subject.sensitivity_cost if isinstance(self.subject, ScoredLM) else 0
+
+    def sensitivities(self, interventions: Interventions, /) -> Slopes:
+        """Differentiate by a factor 1 on the attention to every visible token.
+
+        Raises
+        ------
+        NoDerivativeError
+            For a classifier, whose attention mask only opens and closes, and as `ScoredLM`.
+        """
+        texts, visible = self.needs.take(interventions, self)
+        if not isinstance(self.subject, ScoredLM):
+            raise NoDerivativeError(
+                f"{self.subject.model.name} is given a mask that shows a token or hides it, which "
+                "has no derivative; needed absent='remove' or 'mask', or a language model."
+            )
+        seeing = replace(self.subject, model=self.hide(self.subject.model, visible))
+        return seeing.sensitivities(Interventions(inputs=texts))
+
     def describe(self, interventions: Interventions, /) -> dict[str, Any]:
         """Tell model and score; nothing is run."""
         return self.subject.describe(Interventions(inputs=interventions.inputs))
@@ -111,9 +142,3 @@ class Attending:
     def identity(self) -> dict[str, Any]:
         """Tell what the subject says of itself, and that tokens are hidden."""
         return {"subject": "hidden tokens", **self.subject.identity()}
-
-
-def _most(players: IntArray) -> int:
-    """Find the most frequent player of a token's characters; -1 for a token without any."""
-    named = players[players >= 0]
-    return int(np.bincount(named).argmax()) if len(named) else -1

@@ -9,10 +9,12 @@ from typing import Any, Protocol, runtime_checkable
 import numpy as np
 
 from spexlens.core.interventions import Interventions
-from spexlens.core.masks import BoolArray, as_masks
+from spexlens.core.masks import BoolArray, FloatArray, as_masks
+from spexlens.core.slopes import Slopes
 from spexlens.errors import InvalidInputError
 from spexlens.lenses.base import LensGame
 from spexlens.lenses.text.ablations import fillers_for, find_edit
+from spexlens.lenses.text.owners import added_up, marked
 from spexlens.lenses.text.prompt import free_pieces
 from spexlens.lenses.text.scores import ScoredLM, TextScore
 from spexlens.lenses.text.segmenters import Segmenter, segment
@@ -112,10 +114,22 @@ class ChatLens:
 
     def intervene(self, masks: BoolArray, /) -> Interventions:
         """Write the chats without the absent pieces, one for each of the masks `(m, n)`."""
+        return Interventions(inputs=self._texts(self.messages, masks))
+
+    def by_players(self, masks: BoolArray, slopes: Slopes) -> FloatArray:
+        """Add derivatives by tokens up to those by players `(m, n)`; 0 for who is not there."""
+        messages = [dict(message) for message in self.messages]
+        for i in dict.fromkeys(place[0] for place in self.places):
+            spans = [(k, place[1:]) for k, place in enumerate(self.places) if place[0] == i]
+            messages[i]["content"] = marked(messages[i]["content"], spans)
+        texts, marks = (self._texts(one, masks) for one in (self.messages, messages))
+        return added_up(len(self.places), texts, marks, slopes.take("inputs", self))
+
+    def _texts(self, messages: Sequence[Message], masks: BoolArray) -> tuple[str, ...]:
         masks = as_masks(masks, len(self.places))
         keep = np.ones((len(masks), sum(len(spans) for _, spans in self._cut)), dtype=bool)
         keep[:, list(self._free)] = masks
-        return Interventions(inputs=tuple(self._ablated(row) for row in keep))
+        return tuple(self._ablated(messages, row) for row in keep)
 
     def notes(self) -> tuple[str, ...]:
         """Find what the template writes itself where a message is absent, or has nothing left."""
@@ -179,8 +193,8 @@ class ChatLens:
         left = find_edit(self.absent)(content, spans, keep, fillers)
         return None if left.strip() else _replaced(self.messages, i, left)
 
-    def _ablated(self, keep: BoolArray) -> str:
-        messages = [dict(message) for message in self.messages]
+    def _ablated(self, given: Sequence[Message], keep: BoolArray) -> str:
+        messages = [dict(message) for message in given]
         gone, done = set(), 0
         for i, spans in self._cut:
             row = keep[done : done + len(spans)]
@@ -189,7 +203,8 @@ class ChatLens:
                 gone |= set() if row[0] else {i}
                 continue
             content = messages[i]["content"]
-            fillers = fillers_for(self.absent, content, spans, self.fillers)
+            own = self.messages[i]["content"]
+            fillers = fillers_for(self.absent, own, spans, self.fillers)
             messages[i]["content"] = find_edit(self.absent)(content, spans, row, fillers)
         return self._rendered([message for i, message in enumerate(messages) if i not in gone])
 

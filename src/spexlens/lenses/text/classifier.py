@@ -11,8 +11,10 @@ import numpy as np
 from spexlens.core.game import identity_of
 from spexlens.core.interventions import Interventions, Needs
 from spexlens.core.masks import FloatArray, IntArray
-from spexlens.errors import InvalidInputError, UnknownNameError
-from spexlens.models.base import Classifier
+from spexlens.core.slopes import Slopes, TokenSlopes, cotangent
+from spexlens.errors import InvalidInputError, NoDerivativeError, UnknownNameError
+from spexlens.lenses.text.scores import spans_of_tokens
+from spexlens.models.base import Classifier, DifferentiableClassifier
 
 
 @dataclass(frozen=True)
@@ -111,6 +113,34 @@ class ScoredClassifier:
         """Measure the margin `(m,)` of every edited input."""
         (inputs,) = self.needs.take(interventions, self)
         return self.score.values(self.model.class_logits(inputs))
+
+    @property
+    def sensitivity_cost(self) -> int:
+        """Three ablations: a pass forward and one back; 0 for a model that tells no derivatives."""
+        return 3 if isinstance(self.model, DifferentiableClassifier) else 0
+
+    def sensitivities(self, interventions: Interventions, /) -> Slopes:
+        """Differentiate by a factor 1 on the embedding of every token.
+
+        Raises
+        ------
+        NoDerivativeError
+            For a model without derivatives, or that autograd cannot pass through.
+        """
+        (inputs,) = self.needs.take(interventions, self)
+        if not isinstance(self.model, DifferentiableClassifier):
+            raise NoDerivativeError(
+                f"{self.model.name} is a {type(self.model).__name__}, which tells logits and no "
+                "derivatives; needed a classifier that runs here. Leave gradients out, or give 0."
+            )
+        model, score = self.model, self.score
+        found = model.slopes(inputs, lambda logits: cotangent(score.values, logits))
+        return Slopes(
+            inputs=tuple(
+                TokenSlopes(spans_of_tokens(model, text, len(row)), row)
+                for text, row in zip(inputs, found, strict=True)
+            )
+        )
 
     def describe(self, interventions: Interventions, /) -> dict[str, Any]:
         """Tell model and score; nothing is run."""

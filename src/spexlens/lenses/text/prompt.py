@@ -9,9 +9,11 @@ from typing import Any
 import numpy as np
 
 from spexlens.core.interventions import Interventions
-from spexlens.core.masks import BoolArray, as_masks
+from spexlens.core.masks import BoolArray, FloatArray, as_masks
+from spexlens.core.slopes import Slopes
 from spexlens.errors import InvalidInputError, shown
 from spexlens.lenses.text.ablations import fillers_for, find_edit
+from spexlens.lenses.text.owners import added_up, marked
 from spexlens.lenses.text.segmenters import Segmenter, segment
 from spexlens.lenses.text.spans import Span, as_text
 
@@ -109,11 +111,21 @@ class PromptLens:
 
     def texts(self, masks: BoolArray) -> tuple[str, ...]:
         """Write the ablated texts alone, without their template, one for each mask of `(m, n)`."""
+        return self._edited(self.text, masks)
+
+    def by_players(self, masks: BoolArray, slopes: Slopes) -> FloatArray:
+        """Add derivatives by tokens up to those by players `(m, n)`; 0 for who is not there."""
+        slots = marked(self.text, enumerate(self.spans))
+        texts = self.intervene(masks).inputs or ()
+        marks = [filled(self.template, text) for text in self._edited(slots, masks)]
+        return added_up(len(self.spans), texts, marks, slopes.take("inputs", self))
+
+    def _edited(self, text: str, masks: BoolArray) -> tuple[str, ...]:
         masks = as_masks(masks, len(self.spans))
         keep = np.ones((len(masks), len(self.pieces)), dtype=bool)
         keep[:, list(self._free)] = masks
         ablate = find_edit(self.absent)
-        return tuple(ablate(self.text, self.pieces, row, self._fillers) for row in keep)
+        return tuple(ablate(text, self.pieces, row, self._fillers) for row in keep)
 
     def identity(self) -> dict[str, Any]:
         """Tell text, template, pieces, and how they are ablated."""

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
-from typing import Any, Protocol, runtime_checkable
+from typing import Any, ClassVar, Protocol, runtime_checkable
 
 import numpy as np
 
@@ -175,6 +175,17 @@ class PromptDivergence:
         values: FloatArray = (np.exp(full) * (others - full)).sum(axis=1)
         return values
 
+    def slopes(self, reads: Sequence[FloatArray], /) -> list[FloatArray]:
+        """Give derivatives by the logits read: the full prompt's probabilities minus the others'.
+
+        The full prompt, in row 0, is held fixed.
+        """
+        from scipy.special import softmax
+
+        (logits,) = reads
+        probabilities = softmax(logits, axis=1)
+        return [probabilities[:1] - probabilities]
+
     def identity(self) -> dict[str, Any]:
         """Tell the prompt it diverges from."""
         return {"score": "- KL from full", "prompt": self.prompt, "vocabulary": self.vocabulary}
@@ -251,6 +262,8 @@ class TextFunction:
     function: Callable[[list[str]], Any]
     name: str
     max_new_tokens: int = 20
+
+    smooth: ClassVar[bool] = False
 
     @property
     def description(self) -> str:

@@ -19,10 +19,16 @@ import numpy as np
 from spexlens.core.game import identity_of
 from spexlens.core.interventions import Interventions, Needs
 from spexlens.core.masks import FloatArray, IntArray
-from spexlens.errors import InvalidInputError, SpexlensWarning
-from spexlens.lenses.score import ResolvedScore, Score
+from spexlens.core.slopes import Slopes, TokenSlopes
+from spexlens.errors import InvalidInputError, NoDerivativeError, SpexlensWarning
+from spexlens.lenses.score import ResolvedScore, Score, TellsSlopes, is_smooth
 from spexlens.lenses.text.spans import as_text
-from spexlens.models.base import AnswersApart, LanguageModel
+from spexlens.models.base import (
+    AnswersApart,
+    DifferentiableClassifier,
+    DifferentiableLM,
+    LanguageModel,
+)
 
 # Ends of a prompt after which no space is written: whitespace, an opening bracket, or a quote that
 # opens, which is told from one that closes by what stands before it.
@@ -217,6 +223,23 @@ class ScoredLM:
         (inputs,) = self.needs.take(interventions, self)
         return self.score.values(self.model, inputs)
 
+    @property
+    def sensitivity_cost(self) -> int:
+        """Three ablations: a pass forward and one back take no longer; 0 without a derivative."""
+        runs_here = isinstance(self.model, DifferentiableLM)
+        return 3 if runs_here and is_smooth(self.score) else 0
+
+    def sensitivities(self, interventions: Interventions, /) -> Slopes:
+        """Differentiate by a factor 1 on the attention to every token, or on its embedding.
+
+        Raises
+        ------
+        NoDerivativeError
+            For a score or a model without derivatives.
+        """
+        (inputs,) = self.needs.take(interventions, self)
+        return text_slopes(self.model, self.score, inputs)
+
     def describe(self, interventions: Interventions, /) -> dict[str, Any]:
         """Tell model and score; nothing is run."""
         return {"model": self.model.name, "score": self.score.description}
@@ -229,3 +252,57 @@ class ScoredLM:
     def identity(self) -> dict[str, Any]:
         """Gather what the model and the score say of themselves."""
         return {"model": identity_of(self.model), "score": self.score.identity()}
+
+
+def text_slopes(model: LanguageModel, score: ResolvedTextScore, prompts: tuple[str, ...]) -> Slopes:
+    """Differentiate a score of prompts by what the model's way of reading them can weigh.
+
+    Raises
+    ------
+    NoDerivativeError
+        For a score by jumps, a model that runs elsewhere or that autograd cannot pass through, and
+        a tokenizer that does not tell where its tokens stand.
+    """
+    if not is_smooth(score):
+        raise NoDerivativeError(
+            f"the score {score.description!r} changes by jumps and has no derivative; needed one "
+            "of logits, probabilities or a fixed response. Leave gradients out, or give 0."
+        )
+    if not isinstance(model, DifferentiableLM):
+        raise NoDerivativeError(
+            f"{model.name} is a {type(model).__name__}, which tells numbers and no derivatives; "
+            "needed a CausalLM that runs here. Leave gradients out, or give 0."
+        )
+    pull = score.slopes if isinstance(score, TellsSlopes) else None
+    found = model.slopes(prompts, score.values, pull)
+    parts: dict[str, Any] = {
+        name: np.stack([row[name] for row in found])
+        for name in (found[0] if found else {})
+        if name != "inputs"
+    }
+    if found and "inputs" in found[0]:
+        parts["inputs"] = tuple(
+            TokenSlopes(spans_of_tokens(model, text, len(row["inputs"])), row["inputs"])
+            for text, row in zip(prompts, found, strict=True)
+        )
+    return Slopes(**parts)
+
+
+def spans_of_tokens(
+    model: DifferentiableLM | DifferentiableClassifier, text: str, count: int
+) -> tuple[tuple[int, int], ...]:
+    """Find where the tokens of a text stand, `count` as it is run: an empty one is one token.
+
+    Raises
+    ------
+    NoDerivativeError
+        For a tokenizer that does not tell.
+    """
+    try:
+        spans = tuple(model.token_spans(text))
+    except NotImplementedError as error:
+        raise NoDerivativeError(
+            f"the tokenizer of {model.name} does not tell where its tokens stand ({error}); needed "
+            "a fast one. Leave gradients out, or give 0."
+        ) from error
+    return spans or ((0, 0),) * count

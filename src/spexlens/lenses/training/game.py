@@ -17,7 +17,8 @@ import numpy as np
 from spexlens._support.cores import held_threads
 from spexlens.core.game import player_names
 from spexlens.core.interventions import Interventions
-from spexlens.core.masks import BoolArray, IntArray, as_masks, read_only
+from spexlens.core.masks import BoolArray, FloatArray, IntArray, as_masks, read_only
+from spexlens.core.slopes import Slopes
 from spexlens.errors import InvalidInputError
 from spexlens.lenses.base import LensGame
 from spexlens.lenses.training.scores import find_training_score
@@ -114,6 +115,12 @@ class TrainingLens:
         masks = as_masks(masks, len(self.players))
         with_pinned = np.column_stack([masks, np.ones(len(masks), dtype=bool)])
         return Interventions(subsets=with_pinned[:, self.assignment])  # -1 is the last column
+
+    def by_players(self, masks: BoolArray, slopes: Slopes) -> FloatArray:
+        """Add derivatives by examples' weights up to those by players, `(m, n)`."""
+        by_example: FloatArray = slopes.take("subsets", self)
+        found: FloatArray = by_example @ (self.assignment[:, None] == np.arange(len(self.players)))
+        return found
 
     def identity(self) -> dict[str, Any]:
         """Give JSON-able facts that decide what a mask means, for a store's key."""

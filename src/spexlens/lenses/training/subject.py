@@ -12,9 +12,10 @@ import numpy as np
 from spexlens._support.cores import held_threads
 from spexlens.core.interventions import Interventions, Needs
 from spexlens.core.masks import BoolArray, FloatArray, IntArray
-from spexlens.errors import SpexlensWarning
+from spexlens.core.slopes import Slopes, cotangent
+from spexlens.errors import NoDerivativeError, SpexlensWarning
 from spexlens.lenses.training.scores import ScoredOutputs
-from spexlens.trainers.base import Retrainer, Trainer, TrainingData
+from spexlens.trainers.base import DifferentiableRetrainer, Retrainer, Trainer, TrainingData
 
 
 @dataclass(frozen=True, eq=False)
@@ -187,6 +188,41 @@ class TrainingSubject:
             warnings.warn(message, SpexlensWarning, stacklevel=2)
         values = retraining.values
         return values[:, 0] if values.shape[1] == 1 else values
+
+    @property
+    def sensitivity_cost(self) -> int:
+        """Retrainings that the derivatives at one subset count as; 0 of trainers without."""
+        retrainer = self.retrainer
+        return retrainer.slope_cost if isinstance(retrainer, DifferentiableRetrainer) else 0
+
+    def sensitivities(self, interventions: Interventions, /) -> Slopes:
+        """Differentiate the first test point's score by every example's weight: influence.
+
+        Raises
+        ------
+        NoDerivativeError
+            For a trainer whose fits change by jumps, or that does not tell.
+        """
+        (subsets,) = self.needs.take(interventions, self)
+        if not isinstance(self.retrainer, DifferentiableRetrainer):
+            raise NoDerivativeError(
+                f"the trainer {type(self.trainer).__name__} tells no derivatives by the weights "
+                "of examples; KernelRidge, Ridge, Logistic and Network do. Leave gradients out, "
+                "or give 0."
+            )
+        found = np.zeros(subsets.shape)
+        for seed in self.seeds:
+            outputs = self.retrainer.train(subsets, seed).outputs
+
+            def score(read: FloatArray, outputs: FloatArray = outputs) -> FloatArray:
+                moved = outputs.copy()
+                moved[:, 0] = read
+                return self.score.values(moved)
+
+            asked = np.zeros(outputs.shape)
+            asked[:, 0] = cotangent(score, outputs[:, 0])
+            found += self.retrainer.pulled(subsets, asked, seed)
+        return Slopes(subsets=found / len(self.seeds))
 
     def notes(self) -> tuple[str, ...]:
         """Tell what the tally gives reason to doubt."""

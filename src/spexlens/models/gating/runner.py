@@ -7,7 +7,7 @@ under the row of gates that is its own.
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Sequence
-from contextlib import contextmanager, nullcontext
+from contextlib import AbstractContextManager, contextmanager, nullcontext
 from dataclasses import dataclass
 from typing import Any
 
@@ -28,7 +28,7 @@ from spexlens.models.gating.replacement import (
 )
 from spexlens.models.gating.sites import Site
 from spexlens.models.running.batching import right_padded
-from spexlens.models.running.derivatives import slopes
+from spexlens.models.running.derivatives import check_slopes, slopes
 from spexlens.models.running.passes import Passes
 from spexlens.models.running.workers import Run
 
@@ -124,7 +124,21 @@ class GatedRunner:
             self.sequences, gates, pairs, readout, lambda: self.early, padded=False,
             derivatives=True,
         )  # fmt: skip
-        return slopes.reshape(len(gates), count, len(self.sites))
+        found = slopes.reshape(len(gates), count, len(self.sites))
+        if not self.passes.state.differentiated:
+            self._check(gates[:1], found[0], readout)
+            self.passes.state.differentiated = True
+        return found
+
+    def _check(self, gates: FloatArray, found: FloatArray, readout: Readout) -> None:
+        """Hold the derivatives `(P, sites)` at one row of gates against two runs."""
+        total = found.sum(axis=0)
+
+        def moved(far: list[torch.Tensor]) -> float:
+            return float(self.run(gates + far[0].numpy(), readout)[:, :, 0].sum())
+
+        read = torch.from_numpy(self.run(gates, readout)[0].astype(np.float32))
+        check_slopes([torch.from_numpy(total)], moved, read, self.passes.model.dtype)
 
     def run_rows(
         self,
@@ -215,6 +229,11 @@ class GatedRunner:
         lengths = [len(sequences[number]) for number, _ in pairs]
         results = self.passes.run(lengths, session, padded=padded, derivatives=derivatives)
         return np.stack(results)
+
+    def under(self, gates: torch.Tensor, numbers: Sequence[int]) -> AbstractContextManager[None]:
+        """Put the model under gates `(b, sites)` within the block, of prompts by their numbers."""
+        points = hook_points(self.sites)
+        return edited(self.passes.model, self._edits(points, gates, numbers))
 
     def _edits(
         self, points: Sequence[HookPoint], gates: torch.Tensor, numbers: Sequence[int]

@@ -7,22 +7,27 @@ packed until a batch holds `batch_tokens` tokens, so that hardly anything is spe
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
+from contextlib import nullcontext
 from dataclasses import dataclass, replace
 from typing import Any
 
 from spexlens.core.masks import FloatArray
-from spexlens.errors import InvalidInputError, MissingExtraError
+from spexlens.errors import InvalidInputError, MissingExtraError, NoDerivativeError
 from spexlens.models.pretrained.generative import Generative
 from spexlens.models.pretrained.loading import CAUSAL_LM
 from spexlens.models.pretrained.prompt_tokens import PromptTokens
 from spexlens.models.running.reading import Outputs, Read, Reader
 from spexlens.models.running.runner import Runner
+from spexlens.models.running.tracing import Pull, Traceable, trace
 
 try:
     import torch
 except ImportError as error:
     raise MissingExtraError("a causal language model", "torch", "llm") from error
+
+
+_MOST_ROWS = 64  # with derivatives, whose logits are kept
 
 
 @dataclass(frozen=True, eq=False)
@@ -118,6 +123,67 @@ class CausalLM(Generative):
             return outputs.hidden[:, 0].float()
 
         return self._read(prompts, [], read)
+
+    def slopes(
+        self,
+        prompts: Sequence[str],
+        measure: Callable[[CausalLM, tuple[str, ...]], FloatArray],
+        pull: Pull | None = None,
+    ) -> list[dict[str, FloatArray]]:
+        """Differentiate a score of every prompt by a factor 1 on what its reader can weigh.
+
+        Parameters
+        ----------
+        prompts : sequence of str (m,)
+        measure : callable
+            From this model, its prompts read in a way of its own, and some prompts to their values
+            `(b,)`, or `(b, q)` with the score first.
+        pull : callable, optional
+            From all that `measure` read to its derivatives by that; by differences otherwise.
+
+        Returns
+        -------
+        list of dict (m,)
+            "inputs" `(t,)` by the attention that the others pay to every token of the prompt, or by
+            its embedding in models that read no mask of four dimensions; where tokens are hidden
+            "visible" `(t,)` instead; under gates "gates" as well.
+
+        Raises
+        ------
+        NoDerivativeError
+            Where autograd cannot pass, or the score changes by jumps.
+        """
+        reader = self._reader()
+        if not isinstance(reader, Traceable):
+            raise NoDerivativeError(
+                f"a {type(reader).__name__} reads the prompts of {self.name}, which tells no "
+                "derivatives. Leave gradients out, or give 0."
+            )
+        sequences = self.tokens.sequences(prompts)
+        passes = self.passes.alone()
+
+        def run(model: Any, batch: list[int]) -> list[dict[str, FloatArray]]:
+            own = tuple(prompts[row] for row in batch)
+            found = trace(
+                reader, model, batch, lambda other: measure(self.read_by(other), own), pull,
+                check=not passes.state.differentiated,
+            )  # fmt: skip
+            passes.state.differentiated = True
+            return [
+                {
+                    name: part[i] if name == "gates" else part[i][: len(sequences[row])]
+                    for name, part in found.items()
+                }
+                for i, row in enumerate(batch)
+            ]
+
+        return passes.run(
+            [len(ids) for ids in sequences],
+            lambda model: nullcontext(lambda batch: run(model, batch)),
+            padded=passes.ways(sequences).padded,
+            max_rows=_MOST_ROWS,
+            derivatives=True,
+        )
 
     def generate(self, prompts: Sequence[str], max_new_tokens: int) -> list[str]:
         """Write the most probable continuation of each prompt, token by token (greedy).

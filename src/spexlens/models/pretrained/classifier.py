@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -11,9 +11,9 @@ import numpy as np
 from spexlens.core.masks import BoolArray, FloatArray, IntArray, read_only
 from spexlens.errors import InvalidInputError, MissingExtraError
 from spexlens.models.pretrained.base import Pretrained
-from spexlens.models.pretrained.encoder import Encoder, embeddings
+from spexlens.models.pretrained.encoder import Encoder, embeddings, pooled
 from spexlens.models.pretrained.loading import CLASSIFIER
-from spexlens.models.running.masked import read_masked
+from spexlens.models.running.masked import read_masked, slopes_masked
 
 try:
     import torch
@@ -63,12 +63,18 @@ class SequenceClassifier(Pretrained):
         self, sequences: Sequence[Sequence[int]], visible: BoolArray | None = None
     ) -> FloatArray:
         """Compute logits `(m, k)` of token ids; of t each, `visible` `(m, t)` are attended."""
+        return read_masked(self.passes, self.filler, sequences, _logits, visible)
 
-        def read(model: Any, ids: torch.Tensor, mask: torch.Tensor) -> torch.Tensor:
-            logits: torch.Tensor = model(input_ids=ids, attention_mask=mask).logits
-            return logits
+    def slopes(
+        self, texts: Sequence[str], pull: Callable[[FloatArray], FloatArray]
+    ) -> list[FloatArray]:
+        """See `spexlens.models.base.DifferentiableClassifier`."""
+        return slopes_masked(self.passes, self.filler, self.token_ids(texts), _logits, pull)
 
-        return read_masked(self.passes, self.filler, sequences, read, visible)
+
+def _logits(model: Any, ids: torch.Tensor, mask: torch.Tensor) -> torch.Tensor:
+    logits: torch.Tensor = model(input_ids=ids, attention_mask=mask).logits
+    return logits
 
 
 @dataclass(frozen=True, eq=False)
@@ -139,6 +145,18 @@ class ProbedEncoder:
         """
         logits: FloatArray = self.encoder.token_embeddings(sequences, visible) @ self.weights.T
         return logits + self.bias
+
+    def slopes(
+        self, texts: Sequence[str], pull: Callable[[FloatArray], FloatArray]
+    ) -> list[FloatArray]:
+        """See `spexlens.models.base.DifferentiableClassifier`; through the embedding."""
+
+        def by_embedding(embedding: FloatArray) -> FloatArray:
+            return pull(embedding @ self.weights.T + self.bias) @ self.weights
+
+        encoder = self.encoder
+        ids = encoder.token_ids(texts)
+        return slopes_masked(encoder.passes, encoder.filler, ids, pooled, by_embedding)
 
     def identity(self) -> dict[str, Any]:
         """Hash the encoder, and give the probe's numbers."""

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import hashlib
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -13,7 +13,8 @@ from numpy.typing import NDArray
 from spexlens.core.masks import FloatArray
 from spexlens.errors import InvalidInputError, MissingExtraError, MissingModelError
 from spexlens.models.pretrained.identity import weights_hash
-from spexlens.models.running.batching import evaluating
+from spexlens.models.running.batching import differentiating, evaluating
+from spexlens.models.running.derivatives import slopes
 
 try:
     import torch
@@ -62,15 +63,41 @@ class VisionClassifier:
 
     def class_logits(self, pictures: Images) -> FloatArray:
         """Compute logits `(m, groups + 1)` of pictures `(m, size, size, 3)` on the scale 0 … 1."""
-        mean, std = (np.array(one, dtype=np.float32) for one in (self.mean, self.std))
         parts = []
         with torch.inference_mode(), evaluating(self.model):
             for start in range(0, len(pictures), _BATCH):
-                batch = (pictures[start : start + _BATCH] - mean) / std
-                given = torch.from_numpy(batch.astype(np.float32)).permute(0, 3, 1, 2)
-                parts.append(self._grouped(self.model(given.contiguous())))
+                given = self._given(pictures[start : start + _BATCH])
+                parts.append(self._grouped(self.model(given)))
         logits: FloatArray = torch.cat(parts).double().numpy()
         return logits
+
+    def slopes(self, pictures: Images, pull: Callable[[FloatArray], FloatArray]) -> Images:
+        """Differentiate a score of every picture by its pixels, `(m, size, size, 3)`.
+
+        Parameters
+        ----------
+        pictures : float array (m, size, size, 3)
+        pull : callable
+            From class logits `(b, k)` to the score's derivatives by them.
+
+        Raises
+        ------
+        NoDerivativeError
+            Where autograd cannot pass through the model.
+        """
+        parts = []
+        with differentiating(self.model), evaluating(self.model):
+            for start in range(0, len(pictures), _BATCH):
+                given = self._given(pictures[start : start + _BATCH]).requires_grad_()
+
+                def total(given: torch.Tensor = given) -> torch.Tensor:
+                    found = self._grouped(self.model(given))
+                    weights = pull(found.detach().double().numpy())
+                    return (found * torch.from_numpy(weights).to(found)).sum(dim=1, keepdim=True)
+
+                parts.append(slopes(given, total).permute(0, 2, 3, 1).numpy())
+        found: Images = (np.concatenate(parts) / np.array(self.std)).astype(np.float32)
+        return found
 
     def identity(self) -> dict[str, Any]:
         """Hash the module and its weights, and tell how pictures are given to it."""
@@ -82,6 +109,11 @@ class VisionClassifier:
             "std": list(self.std),
             "groups": {name: list(map(int, group)) for name, group in self.groups.items()},
         }
+
+    def _given(self, pictures: Images) -> torch.Tensor:
+        mean, std = (np.array(one, dtype=np.float32) for one in (self.mean, self.std))
+        batch = ((pictures - mean) / std).astype(np.float32)
+        return torch.from_numpy(batch).permute(0, 3, 1, 2).contiguous()
 
     def _grouped(self, logits: torch.Tensor) -> torch.Tensor:
         named = [list(map(int, group)) for group in self.groups.values()]

@@ -9,6 +9,7 @@ from threading import RLock
 from typing import Any
 
 from spexlens.errors import InvalidInputError, MissingExtraError
+from spexlens.models.running.attention import misreads_masks
 from spexlens.models.running.batching import batches, differentiating, evaluating
 from spexlens.models.running.prepacked import PackedLinears
 from spexlens.models.running.quantised import reading
@@ -52,6 +53,12 @@ class PassState:
         Sites that were found to be whole heads.
     norms : dict
         Norms behind output projections, by the names of these.
+    attends : bool
+        Whether attention masks of four dimensions were found to be read as is meant.
+    attended : int
+        The length of the longest prompt on which that was tried.
+    differentiated : bool
+        Whether derivatives were held against differences.
     alone : bool
         Whether the model was found to refuse several texts in one pass.
     causal : bool, optional
@@ -67,6 +74,9 @@ class PassState:
     norms: dict[tuple[str, ...], tuple[str, ...]] = field(default_factory=dict)
     pads: bool = True
     padding: float = 0.0
+    attends: bool = True
+    attended: int = 0
+    differentiated: bool = False
     alone: bool = False
     causal: bool | None = None
     packed: PackedLinears | None = None
@@ -201,6 +211,17 @@ class Passes:
                     alone = together or generates_alike(self.model, pair[1:], filler)
                 self.state.generates = (len(pair[1]), together, alone)
             return together, alone
+
+    def attends(self, ids: Sequence[int]) -> bool:
+        """Whether a language model reads attention masks of four dimensions, tried on a prompt.
+
+        It is tried anew on a prompt of more than twice the length.
+        """
+        with self.state.lock:
+            if self.state.attends and len(ids) > 2 * self.state.attended:
+                self.state.attends = not misreads_masks(self.model, list(ids))
+                self.state.attended = len(ids)
+            return self.state.attends
 
     def pads(self, lengths: Sequence[int], read: Callable[[Any, list[int]], torch.Tensor]) -> bool:
         """Whether texts of other lengths, padding masked, may share a batch: tried on two of them.

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from contextlib import contextmanager, nullcontext
 from dataclasses import dataclass
 from typing import Any
@@ -15,7 +15,8 @@ from spexlens.models.running.batching import common_prefix, right_padded
 from spexlens.models.running.generation import greedy, greedy_by_passes
 from spexlens.models.running.passes import Passes
 from spexlens.models.running.prefix import SharedPrefix, shared_prefix
-from spexlens.models.running.reading import Read, Sequences, outputs_at
+from spexlens.models.running.reading import Outputs, Read, Sequences, outputs_at
+from spexlens.models.running.tracing import Leaf, WeighedTokens
 from spexlens.models.running.workers import Run
 
 try:
@@ -70,6 +71,18 @@ class Runner:
         )
         rows = dict(zip(distinct, values, strict=True))
         return np.stack([rows[tuple(ids)] for ids in sequences])
+
+    def traced(
+        self, model: Any, sequences: Sequences, rows: Sequence[int], tokens: int, leaf: Leaf
+    ) -> Outputs:
+        """See `spexlens.models.running.tracing.Traceable`: in one pass, nothing shared."""
+        attends = self.passes.attends(max(sequences, key=len))
+        ends = torch.tensor([len(ids) for ids in sequences], device=model.device)[:, None]
+        columns = ends + torch.arange(-tokens, 0, device=model.device)
+        ids = right_padded(sequences, self.filler, model.device)
+        weighed = WeighedTokens.of(model, ids, leaf, attends=attends)
+        with weighed.within(model):
+            return outputs_at(model, ids, columns, mask=weighed.mask)
 
     def generate(self, sequences: Sequences, max_new_tokens: int) -> list[list[int]]:
         """Find the most probable tokens after every sequence, end-of-text token included."""
