@@ -64,8 +64,11 @@ def main() -> None:
     parser.add_argument("--only", nargs="+", choices=names, default=names)
     parser.add_argument("--sizes", nargs="+", default=SIZES)
     options = parser.parse_args()
-    print("| algorithm | players | ablations | told, s | taken, s | told / taken "
-          "| clock: told after a tenth, s | longest step, s | memory told, MB | grown, MB |")  # fmt: skip
+    columns = (
+        "algorithm", "players", "ablations", "told, s", "taken, s", "told / taken",
+        "clock: told after a tenth, s", "longest step, s", "memory told, MB", "grown, MB",
+    )  # fmt: skip
+    print(f"| {' | '.join(columns)} |")
     print("|---|---|---|---|---|---|---|---|---|---|", flush=True)
     for size in options.sizes:
         for name in options.only:

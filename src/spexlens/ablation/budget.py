@@ -39,7 +39,7 @@ class Budget:
         From the start of the run, its libraries loaded, to its result. A batch starts only where it
         should end in time at the slowest pace of the last three; the first two are of a single
         mask, and the first, in which a model may still load, sets no pace. A batch that turns out
-        slower is not cut off, but requests to a server are, three seconds after the end. `explain`
+        slower is not cut off, but requests to a server are, two seconds after the end. `explain`
         keeps time for its fit, at most half of the seconds, and takes a cheaper one where it must.
     keep : callable, optional
         Tells the seconds to leave for what follows after so many masks in all.

@@ -107,7 +107,10 @@ class ProxySPEX:
         if reading.fold_spectra:
             cut, refitted = np.empty_like(score), np.empty_like(score)
             parts = fold_rows(len(score), self.folds, design.seed, design.fitted_groups)
-            for raw, (fit, judge) in zip(reading.fold_spectra, parts, strict=True):
+            for number, (raw, (fit, judge)) in enumerate(
+                zip(reading.fold_spectra, parts, strict=True)
+            ):
+                reached(0.9 + 0.1 * number / len(parts))
                 spectrum = energy_cut(raw, self.energy, self.max_terms)
                 cut[judge] = spectrum(masks[judge])
                 refit = ridge_refit(spectrum, masks[fit], score[fit]) if self.refit else spectrum

@@ -325,7 +325,8 @@ class SPEX:
         entries = 2 * _ROUNDS * tested * step.groups * (step.r + 1)
         fits = 12 * found**2 * (10 * found * machine.product() + 200 * machine.descent())
         judging = Lasso().fit_cost(n, ablations).seconds / 2
-        return FitCost(entries * machine.entry() + fits + judging, 24.0 * found**2, judging)
+        memory = 24.0 * found**2 + 8.0 * 16 * tested + 16.0 * n * ablations
+        return FitCost(entries * machine.entry() + fits + judging, memory, judging)
 
 
 def with_singles(sets: IntArray, n: int) -> IntArray:
