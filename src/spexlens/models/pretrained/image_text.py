@@ -79,10 +79,13 @@ class ImageTextLM(Generative):
         batch_tokens: int | None = None,
         prepacked: bool = True,
         compiled: bool = False,
+        trust_remote_code: bool = False,
     ) -> Self:
         """Load model and processor from a folder or the hub; see `Pretrained.load`."""
-        (model, *replicas), _ = load_pretrained(cls.kind, name_or_path, dtype, device)
-        processor = load_processor(name_or_path)
+        (model, *replicas), _ = load_pretrained(
+            cls.kind, name_or_path, dtype, device, trust_remote_code
+        )
+        processor = load_processor(name_or_path, trust_remote_code)
         return cls(
             model, processor.tokenizer, str(name_or_path), batch_tokens, tuple(replicas), prepacked,
             compiled, processor,

@@ -212,14 +212,14 @@ def load_pretrained(
     return (model, *copies), tokenizer
 
 
-def load_processor(name_or_path: str | Path) -> Any:
+def load_processor(name_or_path: str | Path, trust_remote_code: bool = False) -> Any:
     """Load what makes tokens and numbers of prompts and pictures for a model of a folder or hub."""
     from transformers import AutoProcessor
 
     source = locate(name_or_path)
     try:
         with _quiet(source):
-            return AutoProcessor.from_pretrained(source, **_OWN_CODE)
+            return AutoProcessor.from_pretrained(source, trust_remote_code=trust_remote_code)
     except (OSError, ValueError, KeyError, ImportError, TypeError, AttributeError) as error:
         raise InvalidInputError(
             f"no processor of pictures could be loaded from {source!r}: {error}. It may need "
