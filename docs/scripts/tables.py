@@ -8,6 +8,7 @@ In a page, a table stands between `<!-- rows of NAME -->` and `<!-- end of rows 
 from __future__ import annotations
 
 import inspect
+import json
 import re
 from collections.abc import Callable, Iterable, Sequence
 from pathlib import Path
@@ -146,11 +147,107 @@ def _plots() -> str:
     return _table(("`sx.plots.`", "of", "shows", "`--out` writes"), rows)
 
 
+# -- architectures -----------------------------------------------------------------------------
+
+# What a refusal says, in a line: the first fragment that it contains.
+_REASONS = {
+    "attention output projection": "no linear layer takes the heads side by side",
+    "one list of neurons": "experts, or no single output projection; as a whole among `mlps`",
+    "no MLP was found": "no MLP that is known",
+    "a layer is run several times": "layers are run several times in a pass, or hold several",
+    "lists of their own": "the parts of its layers lie in lists of their own",
+    "residual streams before": "several residual streams stand before the texts of a batch",
+    "no list of": "no list of whole layers",
+    "several times in one pass": "layers share weights: one gate would close several",
+    "is not run as a module": "a fused attention uses the weight directly",
+    "of four dimensions": "takes no mask of four dimensions",
+    "tokens as its attention mask asks": "looks back otherwise than by attention, or leaves out "
+    "what is far",
+    "lets tokens see those behind": "not causal: one token at a time",
+    "still sees a token": "still sees a hidden token",
+    "counts positions from its attention mask": "counts positions from the mask",
+    "does not change the": "does not use what these modules compute",
+    "cannot pass through": "autograd cannot pass through",
+    "gates of 1 change": "its passes differ from one to the next",
+}
+_LANGUAGE = ("values", "shared beginning", "heads", "key groups", "mlps", "neurons", "layers",
+             "gradients", "hiding", "generation")  # fmt: skip
+_CLASSES = ("values", "hiding", "heads", "mlps", "layers")
+
+
+def swept() -> list[dict[str, Any]]:
+    """Read the record of the sweep over architectures, `tests/models/zoo_sweep.py`."""
+    lines = (DOCS / "architectures.jsonl").read_text("utf-8").splitlines()
+    return [json.loads(line) for line in lines]
+
+
+def _architectures(task: str, checks: Sequence[str]) -> str:
+    built = [row for row in swept() if row["task"] == task and "checks" in row]
+    reasons: list[str] = []
+
+    def cell(verdict: str, why: str) -> str:
+        if verdict == "right":
+            return why or "yes"
+        if verdict == "none":
+            return why
+        reason = next((told for part, told in _REASONS.items() if part in why), why)
+        if reason not in reasons:
+            reasons.append(reason)
+        return f"no ({reasons.index(reason) + 1})"
+
+    rows = [
+        (f"`{row['kind']}`", *(cell(*row["checks"].get(check, ("right", ""))) for check in checks))
+        for row in built
+    ]
+    told = (f"{number}. {reason}" for number, reason in enumerate(reasons, 1))
+    return "\n".join([_table(("kind", *checks), rows), "", *told])
+
+
+def _positions() -> str:
+    groups: dict[str, list[str]] = {}
+    for row in swept():
+        verdict, why = row.get("checks", {}).get("hidden beginning", ("", ""))
+        if verdict:
+            groups.setdefault(why if verdict == "right" else "refused", []).append(row["kind"])
+    names = {"as without it": "the same", "refused": "`hide` is refused"}
+    rows = (
+        (names.get(how, "other logits"), ", ".join(f"`{kind}`" for kind in kinds))
+        for how, kinds in sorted(groups.items())
+    )
+    return _table(("with its beginning hidden, against a prompt without it", "kinds"), rows)
+
+
+def _counts() -> str:
+    rows = []
+    for task, told in (("language", "language models"), ("classes", "text classifiers")):
+        kinds = [row for row in swept() if row["task"] == task]
+        found = [v for row in kinds for v, _ in row.get("checks", {}).values()]
+        count = [found.count(v) for v in ("right", "none", "refused", "wrong")]
+        built = sum("checks" in row for row in kinds)
+        rows.append((told, str(len(kinds)), str(built), *map(str, count)))
+    head = ("", "kinds", "built", "right", "right, nothing saved", "refused", "wrong")
+    return _table(head, rows)
+
+
+def _not_built() -> str:
+    rows = (
+        (f"`{row['kind']}`", row["task"], f"`{row['not built']}`")
+        for row in swept()
+        if "not built" in row
+    )
+    return _table(("kind", "task", "why there is no tiny model"), rows)
+
+
 TABLES: dict[str, Callable[[], str]] = {
     "ABLATIONS": _ablations,
     "APIS": _apis,
     "FILLINGS": _fillings,
     "ALGORITHMS": _algorithms,
+    "ARCHITECTURES": lambda: _architectures("language", _LANGUAGE),
+    "ARCHITECTURES_OF_CLASSIFIERS": lambda: _architectures("classes", _CLASSES),
+    "ARCHITECTURES_COUNTED": _counts,
+    "ARCHITECTURES_NOT_BUILT": _not_built,
+    "ARCHITECTURES_POSITIONS": _positions,
     "COMPONENT_SCORES": lambda: _scores("component"),
     "ENDPOINT_SCORES": lambda: _scores("endpoint"),
     "ENGINES": _engines,

@@ -168,9 +168,10 @@ def _weights_at_zero(model, site):
     if type(module).__name__ == "Conv1D":
         other[columns] = 0
     elif groups > 1:  # block-diagonal, (groups of outputs, columns of one group)
-        group, start = divmod(columns.start, module.in_features)
         size = len(other) // groups
-        other[group * size : (group + 1) * size, start : start + len(site.columns)] = 0
+        for column in site.columns:
+            group, within = divmod(column, module.in_features)
+            other[group * size : (group + 1) * size, within] = 0
     else:
         other[:, columns] = 0
     module.weight = torch.nn.Parameter(other)  # of this module alone, where weights are tied
@@ -198,7 +199,7 @@ def _nothing_given(model, site):
 def _layer_skipped(model, site):
     def skipped(_, args, kwargs, out):
         given = args[0] if args else kwargs["hidden_states"]
-        return (given, *out[1:]) if isinstance(out, tuple) else given
+        return type(out)([given, *out[1:]]) if isinstance(out, (tuple, list)) else given
 
     hook = model.get_submodule(site.module).register_forward_hook(skipped, with_kwargs=True)
     try:
@@ -245,6 +246,8 @@ def kv_groups(model) -> Verdict | float:
 
 
 def _columns(model, found) -> Verdict | float:
+    some = [found[0], found[-1]]
+    gap = _gated(model, some if some[0] != some[1] else some[:1], _weights_at_zero)
     notes, makes = [], set()
     for layer in sorted({site.layer for site in found}):
         own = [site for site in found if site.layer == layer]
@@ -255,8 +258,6 @@ def _columns(model, found) -> Verdict | float:
         if wrong:
             return Verdict(WRONG, wrong)
         notes.append(note)
-    some = [found[0], found[-1]]
-    gap = _gated(model, some if some[0] != some[1] else some[:1], _weights_at_zero)
     told = [*dict.fromkeys(note for note in notes if note), _layers_of(found)]
     return gap if gap > ROUNDING else Verdict(RIGHT, "; ".join(filter(None, told)))
 
@@ -316,7 +317,8 @@ def _not_as_one(model, own) -> tuple[str, str]:
 
 
 def _is_linear(module) -> bool:
-    return "Linear" in type(module).__name__ or type(module).__name__ == "Conv1D"
+    linear = "Linear" in type(module).__name__ or type(module).__name__ == "Conv1D"
+    return linear and not list(module.children())
 
 
 def _union(sets) -> frozenset[int]:
@@ -423,10 +425,14 @@ def from_layer_2(model) -> float:
 
 
 def gradients(model) -> Verdict | float:
-    """Derivatives by every gate against central differences, in float64."""
-    exact = copy.deepcopy(model).double()
+    """Derivatives by every gate against central differences, in float64 where it can be run."""
+    exact, step, bound = copy.deepcopy(model).double(), 2.0**-9, 1e-3
     if hasattr(exact, "set_experts_implementation"):
         exact.set_experts_implementation("eager")  # the grouped one takes no float64
+    try:
+        plain(exact, [5, 6])
+    except RuntimeError:
+        exact, step, bound = model, 2.0**-5, 2e-2
     chosen = _some_sites(exact)
     rows = prompts((9,))
 
@@ -434,8 +440,8 @@ def gradients(model) -> Verdict | float:
         return model(input_ids=ids).logits[:, -1, 7:8]
 
     runner = gated_runner(Passes((exact,)), chosen, rows)
-    gaps = []
-    for start in (0.375, 0.5, 0.125):  # kinks and changes of expert lie between gates somewhere
+    best = np.full(len(chosen), np.inf)
+    for start in (0.375, 0.5, 0.125, 0.25, 0.625, 0.75):
         inside = start + 0.25 * np.arange(len(chosen))[None] / len(chosen)
 
         def differences(step, inside=inside):  # powers of 2, as gates are kept in float32
@@ -444,12 +450,20 @@ def gradients(model) -> Verdict | float:
             ahead, behind = np.split(runner.run(near, readout), 2)
             return (ahead - behind)[:, 0, 0] / (2 * step)
 
-        truth = (4 * differences(2**-10) - differences(2**-9)) / 3
+        near, far = differences(step / 2), differences(step)
         slopes = runner.slopes(inside, readout)[0, 0]
-        gaps.append(float(np.abs(slopes - truth).max() / (np.abs(truth).max() or 1.0)))
-        if gaps[-1] <= 1e-3:
-            return Verdict(RIGHT)
-    return Verdict(WRONG, f"off by {min(gaps):.1%}")
+        size = np.abs(near).max() or 1.0
+        # Kinks and changes of expert lie between gates somewhere: there differences disagree, with
+        # one another or with the slope on one side of a kink.
+        told = np.abs(near - far) <= 10 * bound * size
+        gaps = np.where(told, np.abs(slopes - (4 * near - far) / 3) / size, np.inf)
+        best = np.minimum(best, gaps)
+        if best.max() <= bound:
+            return Verdict(RIGHT, "" if exact is not model else "in float32")
+    known = best[np.isfinite(best)]
+    if not len(known) or known.max() > bound:
+        return Verdict(WRONG, f"off by {known.max(initial=0.0):.1%}")
+    return Verdict(RIGHT, "but for changes of expert")
 
 
 def _some_sites(model) -> list[sites.Site]:

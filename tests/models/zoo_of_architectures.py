@@ -174,6 +174,7 @@ OWN: dict[str, dict[str, Any]] = {
     **dict.fromkeys(("gemma4_text", "gemma4_unified_text"), _SHARED_KEYS),
     "gpt_neo": {"attention_types": [[["global", "local"], 2]]},
     "granitemoehybrid": {"layer_types": _MIXED},
+    "hrm_text": {"initializer_range": 0.1},  # its cycles make rounding large at 0.4
     "jamba": {"attn_layer_period": 2, "attn_layer_offset": 1},
     "kimi_linear": {**_LATENT, "layer_types": _MIXED},
     "lfm2_moe": {"layer_types": ["conv", "full_attention"] * 2},

@@ -39,6 +39,7 @@ _INWARD = re.compile(r"(in|w?[qkv]|kv|qkv|z|gate?|[abgr])(_|$)", re.IGNORECASE) 
 # What attention modules call the columns of one head of their output, and the heads that keys have:
 # those of gated delta rules, of latent attention, and all others.
 _HEAD_SIZES = ("head_v_dim", "v_head_dim", "head_dim", "head_size")
+_OWN_HEADS = ("num_attention_heads", "num_heads", "n_heads", "n_head")
 _KEY_HEADS = ("num_k_heads", "num_key_value_heads", "num_kv_heads")
 
 
@@ -194,9 +195,19 @@ def _head_size(module: torch.nn.Module, attention: str, config: Any, width: int)
 
 
 def _key_heads(module: torch.nn.Module, attention: str, config: Any, heads: int) -> int:
-    """Count the key and value heads; as many as heads where they do not divide these."""
+    """Count the key and value heads; as many as heads where they do not divide these.
+
+    The attention module knows best here too: layers of one model may share keys among other numbers
+    of heads, and one that counts its heads and no keys has as many of them.
+    """
     parent = module.get_submodule(attention.rpartition(".")[0])
-    told = [getattr(owner, name, None) for owner in (parent, config) for name in _KEY_HEADS]
+    each = getattr(parent, "num_key_value_groups", None)
+    if isinstance(each, int) and each and heads % each == 0:
+        return heads // each
+    own = any(isinstance(getattr(parent, name, None), int) for name in _KEY_HEADS)
+    counted = any(isinstance(getattr(parent, name, None), int) for name in _OWN_HEADS)
+    owners = (parent,) if own or counted else (parent, config)
+    told = [getattr(owner, name, None) for owner in owners for name in _KEY_HEADS]
     return next((n for n in told if isinstance(n, int) and n and heads % n == 0), heads)
 
 

@@ -108,8 +108,9 @@ def _refuse_calls(model: Any, calls: dict[HookPoint, int]) -> None:
     if missed := [point.module for point, count in calls.items() if count == 0]:
         raise InvalidInputError(
             f"{shown(missed, 3)} of {type(model).__name__} is not run as a module, so that its "
-            "heads cannot be gated: a fused attention uses its weight directly. Load the model "
-            "with attn_implementation='eager', or gate other modules."
+            "heads cannot be gated: a fused attention uses its weight directly, or the layer is "
+            "for pictures alone. Load the model with attn_implementation='eager', or gate other "
+            "layers or modules."
         )
     if repeated := [point.module for point, count in calls.items() if count > 1]:
         raise InvalidInputError(

@@ -131,7 +131,8 @@ def _linears(module: torch.nn.Module) -> list[torch.nn.Module]:
     return [
         part
         for part in module.modules()
-        if "Linear" in type(part).__name__ or type(part).__name__ == "Conv1D"
+        if not list(part.children())
+        and ("Linear" in type(part).__name__ or type(part).__name__ == "Conv1D")
     ]
 
 

@@ -105,8 +105,8 @@ def _hooked(module: torch.nn.Module, side: str, edit: Edit) -> Any:
         base = None
         if side == UPDATE:
             base = args[0] if args else next(iter(kwargs.values()))
-        if isinstance(output, tuple):
-            return (edit(output[0], base), *output[1:])
+        if isinstance(output, (tuple, list)):
+            return type(output)([edit(output[0], base), *output[1:]])
         return edit(output, base)
 
     if side == INPUT:

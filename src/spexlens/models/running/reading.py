@@ -89,6 +89,8 @@ def outputs_at(
     picked: list[torch.Tensor] = []
 
     def pick(_: torch.nn.Module, args: tuple[Any, ...]) -> tuple[Any, ...]:
+        if args[0].dim() != 3:  # several predictions a token, as of ProphetNet
+            return args
         picked.append(args[0][rows, columns])
         return (picked[-1], *args[1:])
 

@@ -30,6 +30,8 @@ except ImportError as error:
 # Largest difference to a plain pass, as a share of the range of its logits, that is rounding.
 _ROUNDING = {torch.float64: 1e-6, torch.float32: 1e-3}
 _ROUNDING_SHORT = 0.1
+# By which models of transformers refuse a cache, or tokens after one.
+_NOT_TAKEN = (RuntimeError, ValueError, TypeError, LookupError, AttributeError, AssertionError)
 _STEPS = 3  # new tokens of a trial of generation
 _FEWEST = 6  # tokens that show what a model does whose layers see all that came before
 
@@ -138,7 +140,7 @@ class _Trial:
                 return False
             twice = self._last_logits([rest[-1]] * 2, past)
             once = torch.cat([self._last_logits(batch, past) for batch in batches])
-        except (RuntimeError, ValueError, TypeError, LookupError, AttributeError):
+        except _NOT_TAKEN:
             return False  # a cache that takes one token at a time, or more than there is room for
         return self._agrees(torch.cat([once[:-1], twice[1:]]))
 
@@ -166,7 +168,7 @@ def generates_alike(model: Any, sequences: Sequence[Sequence[int]], filler: int)
         return False
     try:
         texts, logits = generated_logits(model, sequences, filler, _STEPS)
-    except (RuntimeError, ValueError, TypeError, LookupError, AttributeError) as error:
+    except _NOT_TAKEN as error:
         if out_of_memory(error):
             raise
         return False
