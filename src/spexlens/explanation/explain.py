@@ -384,7 +384,7 @@ def _explained(
         spectrum=recovery.spectrum, fidelity=last.fidelity, algorithm=recovery.tuned.name,
         chosen=recovery.chosen, notes=notes, budget=calls[0], calls=calls[1],
         full_value=baselines.get("full"), empty_value=baselines.get("empty"), seed=design.seed,
-        curve=curve, manifest=manifest, asked=reading,
+        curve=curve, manifest=manifest, asked=reading, sensitivities=design.sensitivities,
     )  # fmt: skip
 
 

@@ -13,6 +13,7 @@ from math import comb
 import numpy as np
 
 from spexlens.algorithms.base import Algorithm
+from spexlens.algorithms.offset import linear_part
 from spexlens.core.arguments import whole
 from spexlens.core.game import score_column
 from spexlens.core.interactions import Interactions
@@ -71,10 +72,12 @@ def read_index(row: Index, order: int, last: Round, players: tuple[str, ...]) ->
     design, measure_of = last.design, row.measure
     units = Units.of(last.values)
     score = score_column(units.computed(last.values))
+    # An index of a linear function is its slopes: a multiple of the mean derivative is read apart.
+    _, slopes = linear_part(design.sensitivities, design.masks, score)
     if last.recovery.tuned.exact or measure_of is None or score.min() == score.max():
         return compute_index(last.spectrum, row.name, order, players)
     varied = np.flatnonzero(design.masks.any(axis=0) & ~design.masks.all(axis=0))
-    posterior = IndexPosterior.of(design.masks, score, design.seed)
+    posterior = IndexPosterior.of(design.masks, score - design.masks @ slopes, design.seed)
     strength = np.zeros(design.n)
     terms: list[tuple[IntArray, FloatArray]] = []
     errors: list[FloatArray] = []
@@ -86,6 +89,7 @@ def read_index(row: Index, order: int, last: Round, players: tuple[str, ...]) ->
         group = _sets(varied, t, strength)
         means, std_err = posterior.read(measure_of(t, order), group)
         if t == 1:
+            means = means + slopes[group[:, 0]]
             strength[varied] = np.abs(means)
         terms.append((group, means * float(units.scale[0])))
         errors.append(std_err * float(units.scale[0]))

@@ -114,7 +114,10 @@ def stability(
     for _ in range(resamples // 2):
         rows = generator.permutation(len(explanation.masks))
         for part in (rows[:half], rows[half : 2 * half]):
-            design = Design(explanation.masks[part], explanation.spectrum.p, explanation.seed)
+            design = Design(
+                explanation.masks[part], explanation.spectrum.p, explanation.seed,
+                sensitivities=explanation.sensitivities,
+            )  # fmt: skip
             spectrum = chosen.recover(design, values[part]).in_units(units).spectrum
             for players in compute_index(spectrum, strongest.index, highest).top(top):
                 if players in counts:
