@@ -51,9 +51,10 @@ PROMPTS = (
 )
 REVIEW = (
     "The acting was wooden and the plot made no sense, but the music was wonderful and I could not "
-    "stop smiling at the end. My friends had warned me that it was slow, and in the first half hour "
-    "I nearly left the cinema; then the old man began to sing, the rain stopped, and all the small "
-    "things that had seemed so careless came together. It is not a clever film, nor a cheap one. "
+    "stop smiling at the end. My friends had warned me that it was slow, and in the first half "
+    "hour I nearly left the cinema; then the old man began to sing, the rain stopped, and all the "
+    "small things that had seemed so careless came together. It is not a clever film, nor a cheap "
+    "one. "
     "Nobody who has lost a brother will forget the letter, and nobody at all will laugh at the dog."
 )
 PASSAGE = (

@@ -58,7 +58,8 @@ class Sensitivities:
     def _counts(self) -> FloatArray:
         # An absent head has a derivative; an absent word has none, which is told as exactly 0.
         told = self.masks | (self.values != 0)
-        return np.maximum(told.sum(axis=0), 1).astype(np.float64)
+        counts: FloatArray = np.maximum(told.sum(axis=0), 1).astype(np.float64)
+        return counts
 
     def scale(self, factor: float) -> Sensitivities:
         """Return those of `factor` times the score."""
