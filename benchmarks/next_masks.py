@@ -1,13 +1,9 @@
-"""Next masks for an index: those of largest expected information, beside more of the design.
+"""Masks of an index chosen step by step from the values, beside as many of the design alone.
 
-    python benchmarks/next_masks.py --tables FOLDER --first 50 --last 100
+    python benchmarks/next_masks.py --tables FOLDER --ablations 100
 
-After `first` masks of the design the posterior tells how much the value of any mask would narrow
-the index: the variance of its effects falls by `sum_T cov(I_T, f(x))^2 / var(f(x))` in all (the
-idea of ShaplEIG, Rundel et al. 2026, for Shapley values; here for any index). The mask of a pool
-that narrows most is taken, the posterior updated as if it were measured, and so on; the pool holds
-`last` times ten masks of the same design. A row shows the error of the index after `last` masks,
-by more of the design and by information, and their ratio: geometric means over games and seeds.
+Both are read by the same posterior. A row shows the errors of the index and their ratio: geometric
+means over games and seeds.
 """
 
 from __future__ import annotations
@@ -22,57 +18,30 @@ import numpy as np
 import spexlens as sx
 from indices import ORDERS, TABLES, error, geometric, tables
 from spexlens.algorithms.index_design import IndexDesign
-from spexlens.core.masks import first_occurrences
+from spexlens.explanation.index_masks import first_masks
 from spexlens.proxies.index_posterior import IndexPosterior
-from spexlens.transforms.kernel import gram
-from spexlens.transforms.kernel_indices import index_covariances
 
 
-def informative(posterior, masks, pool, count: int, measure, group) -> np.ndarray:
-    """Choose `count` masks of the pool, one after the other, that narrow the sets' effects most."""
-    member = posterior.members[int(np.argmax(posterior.weights))]
-    hyper, growth = member.process.hyperparameters, member.scale.growth
-    kernel, noise = hyper.kernel, hyper.noise
-    factor = np.linalg.cholesky(gram(kernel, masks, masks) + noise * np.eye(len(masks)))
-    known = np.linalg.solve(factor, gram(kernel, masks, pool))
-    spread = gram(kernel, pool, pool) - known.T @ known
-    own = np.linalg.solve(factor, index_covariances(kernel, masks, measure, group, growth))
-    along = index_covariances(kernel, pool, measure, group, growth) - known.T @ own
-    chosen: list[int] = []
-    for _ in range(count):
-        variance = np.maximum(np.diag(spread), 0.0) + noise
-        gain = (along**2).sum(axis=1) / variance
-        gain[chosen] = -1.0
-        best = int(np.argmax(gain))
-        chosen.append(best)
-        step = spread[:, best] / variance[best]
-        along = along - np.outer(step, along[best])
-        spread = spread - np.outer(step, spread[best])
-    return pool[chosen]
-
-
-def errors(values: np.ndarray, exact, index: str, first: int, last: int, share: float, seed: int):
-    """Error with `last` masks of the design, and with a share of those after `first` chosen."""
+def errors(values: np.ndarray, exact, index: str, ablations: int, seed: int):
+    """Error with masks of the design alone, and with masks chosen step by step."""
     n, order = len(values).bit_length() - 1, ORDERS[index]
-    measure = sx.INDICES[index].measure(order, order)
+    row = sx.INDICES[index]
+    measure = row.measure(order, order)
     group = np.array(list(combinations(range(n), order)))
-    rng = np.random.default_rng(seed)
-    design = IndexDesign(measure)
+
+    def value(masks: np.ndarray) -> np.ndarray:
+        return values[masks @ (1 << np.arange(n))]
 
     def read(masks: np.ndarray) -> float:
-        posterior = IndexPosterior.of(masks, values[masks @ (1 << np.arange(n))], seed)
-        means, _ = posterior.read(measure, group)
+        means, _ = IndexPosterior.of(masks, value(masks), seed).read(measure, group)
         return error(dict(zip(map(tuple, group.tolist()), means.tolist(), strict=True)), exact)
 
-    begun = design(n, first, rng).masks
-    pool = np.concatenate([begun, design(n, 10 * last, rng).masks])
-    pool = pool[first_occurrences(pool)][len(begun) :]
-    posterior = IndexPosterior.of(begun, values[begun @ (1 << np.arange(n))], seed)
-    count = round(share * (last - first))
-    chosen = informative(posterior, begun, pool, count, measure, group)
-    more = np.concatenate([begun, chosen, design(n, last, rng).masks])
-    informed = more[first_occurrences(more)][:last]
-    return read(design(n, last, rng).masks), read(informed)
+    plain = IndexDesign(measure)(n, ablations, np.random.default_rng(seed)).masks
+    rng = np.random.default_rng(seed)
+    design, following = first_masks(row, order, n, ablations, rng, holdout=0.0)
+    for size in following.sizes[1:]:
+        design = following.extend(design, value(design.masks), size - len(design.masks))
+    return read(plain), read(design.masks)
 
 
 def main() -> None:
@@ -80,11 +49,7 @@ def main() -> None:
     parser.add_argument("--tables", type=Path, default=TABLES)
     parser.add_argument("--families", nargs="+", help="default all")
     parser.add_argument("--indices", nargs="+", default=["SV", "SII"])
-    parser.add_argument("--first", type=int, default=50)
-    parser.add_argument("--last", type=int, default=100)
-    parser.add_argument(
-        "--share", type=float, default=1.0, help="of the next masks, by information"
-    )
+    parser.add_argument("--ablations", type=int, default=100)
     parser.add_argument("--seeds", type=int, default=3)
     parser.add_argument("--games", type=int, default=2, help="of each family")
     given = parser.parse_args()
@@ -105,14 +70,14 @@ def main() -> None:
                 true = table.interactions(index, ORDERS[index]).to_dict()
                 exact = {players: effect for players, effect in true.items() if players}
                 found += [
-                    errors(values, exact, index, given.first, given.last, given.share, seed)
+                    errors(values, exact, index, given.ablations, seed)
                     for seed in range(given.seeds)
                 ]
             plain, best = (geometric(list(column)) for column in zip(*found, strict=True))
             every.append(best / plain)
             print(
-                f"{index:4} {family:24} {given.first} -> {given.last}  design {plain:.4f}  "
-                f"information {best:.4f}  ratio {best / plain:.2f}",
+                f"{index:4} {family:24} {given.ablations}  design {plain:.4f}  "
+                f"step by step {best:.4f}  ratio {best / plain:.2f}",
                 flush=True,
             )
         print(f"{index}: geometric mean of the ratios {geometric(every):.2f}", flush=True)

@@ -61,6 +61,12 @@ FAULTS = {
     "deep": lambda send: send(_with_length(b"[" * 3_000_000)),
     "long number": lambda send: send(_with_length(b'{"choices": ' + b"9" * 1_000_000 + b"}")),
     "no HTTP": lambda send: send(b"\x16\x03\x01 hello\r\n\r\n"),
+    "1.2 GB": lambda send: (
+        send(_HEAD + b"Content-Length: 1200000000\r\n\r\n"), _for_ever(send, b"0" * 65536)
+    ),
+    "no JSON": lambda send: send(_with_length(b'{"choices": [{"text": ')),
+    "a list": lambda send: send(_with_length(b'[{"text": "good"}]')),
+    "choices of no kind": lambda send: send(_with_length(b'{"choices": {"0": {"text": 7}}}')),
     "half": lambda send: send(_with_length(b" " * 5000)[:200]),
     "cut": lambda send: None,
     "503": lambda send: send(
@@ -71,6 +77,9 @@ FAULTS = {
     ),
     "Retry-After 1e308": lambda send: send(
         b"HTTP/1.1 429 Slow\r\nRetry-After: 1e308\r\nContent-Length: 0\r\n\r\n"
+    ),
+    "429": lambda send: send(
+        b"HTTP/1.1 429 Slow\r\nRetry-After: 1\r\nContent-Length: 0\r\n\r\n"
     ),
     "redirects": lambda send: send(
         b"HTTP/1.1 307 Away\r\nLocation: /v1/completions\r\nContent-Length: 0\r\n\r\n"
@@ -106,12 +115,13 @@ def right_answer(send):
 class FaultyServer:
     """Answers right `first` times, then with a fault; counts its requests.
 
-    It takes one request a connection, and ends with its block, whatever is under way.
+    It takes one request, or so many, a connection, and ends with its block, whatever is under way.
     """
 
-    def __init__(self, fault, first=0):
+    def __init__(self, fault, first=0, a_connection=1):
         self._fault = FAULTS[fault] if isinstance(fault, str) else fault
         self._first = first
+        self._a_connection = a_connection
         self.requests = 0
         self.open = 0
         self._lock = threading.Lock()
@@ -149,19 +159,29 @@ class FaultyServer:
 
     def _talk(self, connection):
         with connection:
-            head = b""
-            while b"\r\n\r\n" not in head:
-                if not (part := connection.recv(65536)):
+            for _ in range(self._a_connection):
+                if not self._heard(connection):
                     return
-                head += part
-            head, _, body = head.partition(b"\r\n\r\n")
-            length = int(head.lower().split(b"content-length:")[1].split(b"\r\n")[0])
-            while len(body) < length:
-                body += connection.recv(65536)
-            with self._lock:
-                number = self.requests
-                self.requests += 1
-            answer = right_answer if number < self._first else self._fault
-            answer(connection.sendall)
+                with self._lock:
+                    number = self.requests
+                    self.requests += 1
+                answer = right_answer if number < self._first else self._fault
+                told = []
+                answer(lambda part, told=told: (told.append(part), connection.sendall(part)))
+                if not told:
+                    break
             connection.shutdown(socket.SHUT_WR)
             connection.recv(1)
+
+    def _heard(self, connection):
+        """Read a request to its end; False where none came."""
+        head = b""
+        while b"\r\n\r\n" not in head:
+            if not (part := connection.recv(65536)):
+                return False
+            head += part
+        head, _, body = head.partition(b"\r\n\r\n")
+        length = int(head.lower().split(b"content-length:")[1].split(b"\r\n")[0])
+        while len(body) < length:
+            body += connection.recv(65536)
+        return True

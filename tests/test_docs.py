@@ -25,7 +25,7 @@ SERVER = "http://localhost:8080/v1"  # of endpoints.md
 AFFORDED = {"budget": 34, "largest": 2}  # at most, on a page that runs a model
 QUICK = {  # at most, on these pages without one
     "game.ipynb": {"budget": 150, "resamples": 4},
-    "tables.md": {"budget": 100},
+    "tables.md": {"budget": 34},
 }
 LAYERS = {"[10, 20]": "[1, 2]", "[0, 15]": "[0, 2]"}  # of pages, in a model of three
 LOADED = 'sx.load_model("smollm2")'  # once a process; tests/test_readme.py runs it whole

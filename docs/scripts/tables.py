@@ -11,6 +11,7 @@ import inspect
 import re
 from collections.abc import Callable, Iterable, Sequence
 from pathlib import Path
+from typing import Any
 
 import spexlens as sx
 
@@ -53,6 +54,25 @@ def _algorithms() -> str:
 def _indices() -> str:
     rows = ((row.name, rf"\( {row.formula} \)", row.source) for row in sx.INDICES.values())
     return _table(("name", "value of a set T", "source"), rows)
+
+
+def _apis() -> str:
+    return _table(
+        ("api", "what it is", "key", "log-probabilities"),
+        (
+            (
+                f"`{row.name}`", row.description, f"`{row.key_variable}`",
+                "of next tokens" if row.log_probabilities else "none",
+            )
+            for row in sx.models.APIS.values()
+        ),
+    )  # fmt: skip
+
+
+def _described(table: sx.Table[Any], head: str) -> str:
+    return _table(
+        (head, "what it is"), ((f"`{row.name}`", row.description) for row in table.values())
+    )
 
 
 def _ablations() -> str:
@@ -128,17 +148,20 @@ def _plots() -> str:
 
 TABLES: dict[str, Callable[[], str]] = {
     "ABLATIONS": _ablations,
+    "APIS": _apis,
     "FILLINGS": _fillings,
     "ALGORITHMS": _algorithms,
     "COMPONENT_SCORES": lambda: _scores("component"),
     "ENDPOINT_SCORES": lambda: _scores("endpoint"),
     "ENGINES": _engines,
     "INDICES": _indices,
+    "PART_KINDS": lambda: _described(sx.lenses.PART_KINDS, "part"),
     "PLOTS": _plots,
     "PROMPT_SCORES": lambda: _scores("prompt"),
     "RULES": _rules,
     "SEGMENTERS": _segmenters,
     "SITES": _sites,
+    "TRACE_FORMATS": lambda: _described(sx.lenses.TRACE_FORMATS, "read as"),
     "TRAINERS": _trainers,
     "TRAINING_SCORES": _training_scores,
 }

@@ -68,6 +68,7 @@ _HOMES = {
     "spexlens.indices": ("INDICES", "Index", "compute_index"),
     "spexlens.interop": ("from_shapiq", "to_networkx", "to_shapiq"),
     "spexlens.lenses.base": ("LensGame",),
+    "spexlens.lenses.calls.game": ("call_game", "trace_game"),
     "spexlens.lenses.components.game": ("component_game",),
     "spexlens.lenses.components.questions": ("Question",),
     "spexlens.lenses.endpoint.game": ("endpoint_game",),

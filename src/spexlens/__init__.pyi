@@ -73,6 +73,8 @@ from spexlens.interop import from_shapiq as from_shapiq
 from spexlens.interop import to_networkx as to_networkx
 from spexlens.interop import to_shapiq as to_shapiq
 from spexlens.lenses.base import LensGame as LensGame
+from spexlens.lenses.calls.game import call_game as call_game
+from spexlens.lenses.calls.game import trace_game as trace_game
 from spexlens.lenses.components.game import component_game as component_game
 from spexlens.lenses.components.questions import Question as Question
 from spexlens.lenses.endpoint.game import endpoint_game as endpoint_game

@@ -10,12 +10,17 @@ from __future__ import annotations
 from collections.abc import Iterable, Sequence
 from typing import TYPE_CHECKING
 
+from spexlens._support.visible import visible
+
 if TYPE_CHECKING:
     import numpy as np
 
 
 class SpexlensError(Exception):
-    """Base of every error that spexlens raises on purpose."""
+    """Base of every error that spexlens raises on purpose; control characters in it are escaped."""
+
+    def __str__(self) -> str:
+        return visible(super().__str__(), keep="\n\t")
 
 
 class InvalidInputError(SpexlensError, ValueError):
@@ -138,6 +143,9 @@ class StoreError(SpexlensError, RuntimeError):
 
 class SpexlensWarning(UserWarning):
     """Something was downgraded or deserves a second look; the message says what and why."""
+
+    def __str__(self) -> str:
+        return visible(super().__str__(), keep="\n\t")
 
 
 def shown(items: Sequence[object], limit: int = 6) -> str:

@@ -19,7 +19,7 @@ class Terminal(io.StringIO):
         """What a terminal shows in the end."""
         shown = [""]
         for part in self.getvalue().replace("\r\x1b[K", "\r").split("\n"):
-            if part.startswith("\x1b[A"):
+            if "\x1b[A" in part:
                 shown.pop()
             shown[-1] = part.split("\r")[-1]
             shown.append("")
@@ -95,3 +95,37 @@ def test_true_is_a_bar_and_false_is_none(monkeypatch):
     assert terminal.lines == []
     sx.explain(game, 8, progress=True)
     assert terminal.lines[0].startswith("8 ablations in ")
+
+
+def test_a_fit_is_shown_on_a_line_of_its_own_that_is_gone_in_the_end():
+    terminal = Terminal()
+    bar = ProgressBar(terminal)
+    bar(64, 64)
+    bar.fit(0.25, 75.0)
+    assert terminal.lines[-1] == "fitting: 25 %, 1 min 15 s left"
+    bar.fit(0.03, float("inf"))
+    assert terminal.lines[-1] == "fitting: 3 %"
+    bar.fit(1.0, 0.0)
+    assert len(terminal.lines) == 1
+    bar.fit(0.5, 1.0)
+    bar(66, 66)  # the full and the empty input
+    assert [line.split(" in ")[0] for line in terminal.lines] == ["66 ablations"]
+    file = io.StringIO()
+    ProgressBar(file).fit(0.5, 1.0)
+    assert file.getvalue() == ""
+
+
+def test_a_notebook_shows_the_fit_and_then_the_ablations_again(monkeypatch):
+    shown = []
+    handle = SimpleNamespace(update=lambda html: shown.append(html.data))
+    monkeypatch.setattr(progress, "in_notebook", lambda: True)
+    monkeypatch.setattr(
+        IPython.display, "display", lambda html, display_id: shown.append(html.data) or handle
+    )
+    bar = ProgressBar()
+    bar(64, 64)
+    bar.fit(0.5, 2.0)
+    bar.fit(1.0, 0.0)
+    assert "fitting: 50 %, 2.0 s left" in shown[1]
+    assert "value='50' max='100'" in shown[1]
+    assert shown[2] == shown[0]

@@ -206,8 +206,8 @@ def check_a_budget_above_all_masks_measures_all_of_them_exactly(row):
 
 
 def check_usual_runs_are_not_warned_of(row):
-    warn_of_a_long_fit(row.make(), 100, 1500)
-    warn_of_a_long_fit(row.make(), 5000, 400)
+    warn_of_a_long_fit(algorithm_of(row), 100, 1500)
+    warn_of_a_long_fit(algorithm_of(row), 5000, 400)
 
 
 def check_the_row_is_for_people_too(row):

@@ -167,7 +167,14 @@ def test_fit_reads_the_index_asked_for_from_the_posterior_and_compare_shows_it(r
         ("data.txt", "x", "needed a file .npz, .csv or .parquet"),
         ("data.csv", "a,b,value\n1,2,0.5\n", "holds 2 in row 0"),
         ("data.csv", "a,b,v\n1,0,0.5\n", "no column 'value'"),
+        ("data.csv", "a,value\n1,0.5,9\n", "row 0 of"),
+        ("data.csv", "value,a,value\n1,1,2\n", "2 columns 'value'"),
+        ("data.csv", "value\n1\n", "no column beside 'value'"),
+        ("data.csv", "a,value\n1,1_0\n", "holds 1_0 in row 0; needed a number"),
+        ("data.csv", 'a,value\n1,"2', "cannot be read as CSV"),
+        ("data.csv", "a,value\n", "needed a header and rows"),
         ("data.npz", "no zip", "cannot be read as npz"),
+        ("data.parquet", "no file", "cannot be read as Parquet"),
     ],
 )
 def test_files_that_hold_no_measurements_are_told(run, tmp_path, name, content, told):
@@ -238,6 +245,7 @@ def test_a_run_is_replayed_from_its_config_and_goes_on_from_its_store(run, tiny,
     assert run(*PROMPT, "--budget", 12, *quick)[0] == 0
     config = tmp_path / "a" / "config.toml"
     assert 'text = "The plot never fails."' in config.read_text()
+    assert "trust_remote_code" not in config.read_text()
     code, out, _ = run("prompt", "--config", config, "--out", tmp_path / "b", "--top", 3)
     assert code == 0
     first, second = (sx.load(tmp_path / name / "run.json") for name in "ab")
@@ -247,6 +255,13 @@ def test_a_run_is_replayed_from_its_config_and_goes_on_from_its_store(run, tiny,
     code, out, _ = run(*PROMPT, "--model", tiny, "--dry-run")
     assert code == 0
     assert "4 players" in out
+    trusting = tmp_path / "trusting.toml"
+    trusting.write_text(config.read_text() + "trust_remote_code = true\n")
+    code, _, err = run("prompt", "--config", trusting)
+    assert (code, "give --trust-remote-code on the command line" in " ".join(err.split())) == (
+        2,
+        True,
+    )
     config.write_text(config.read_text() + "colour = 1\n")
     code, _, err = run("prompt", "--config", config)
     assert (code, "colour" in err) == (2, True)
@@ -259,7 +274,7 @@ def test_prompt_explains_a_real_model_exactly_where_all_masks_fit(
     run, smollm2, monkeypatch, tmp_path
 ):
     # Loaded once a process; the demo below loads it by its name.
-    monkeypatch.setattr(zoo, "load_model", {"smollm2": smollm2}.__getitem__)
+    monkeypatch.setattr(zoo, "load_model", lambda name, **_: {"smollm2": smollm2}[name])
     code, out, _ = run(*PROMPT, "--budget", 16, "--out", tmp_path, "--index", "Moebius")
     assert code == 0
     assert "SmolLM2" in out or "smollm2" in out

@@ -76,7 +76,7 @@ def test_in_a_chat_the_context_is_cut_and_the_question_stays(run, tmp_path, abse
     ("arguments", "message"),
     [
         (("--flips", 2, "--response", "good"), "needs --answers"),
-        ((), "either answers"),
+        ((), "no score was given; needed --answers"),
         (("--response", "good", "--segmenter", "json_fields"), "no JSON"),
         (("--response", "good", "--segmenter", "json_fields", "--chat"), "no JSON"),
         (("--response", "good", "--chat", "--absent", "mask"), "absent='replace'"),

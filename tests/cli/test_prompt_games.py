@@ -68,7 +68,7 @@ def run(monkeypatch, capsys):
 def test_options_name_the_games_of_the_library(model, given, score, absent):
     if (absent, given.get("score")) == ("hide", "kl"):
         pytest.skip("refused: see below")
-    arguments = PromptArguments(TEXT, template=TEMPLATE, absent=absent, **given).checked()
+    arguments = PromptArguments(text=TEXT, template=TEMPLATE, absent=absent, **given).checked()
     expected = prompt_game(
         model, TEXT, TEMPLATE, answers=None if score else ANSWERS, score=score, absent=absent
     )
@@ -78,8 +78,9 @@ def test_options_name_the_games_of_the_library(model, given, score, absent):
 
 def test_pieces_and_fillers_are_chosen(model):
     arguments = PromptArguments(
-        TEXT, ANSWERS, template=TEMPLATE, segmenter="tokens", absent="replace", filler="film"
-    )
+        text=TEXT, answers=ANSWERS, template=TEMPLATE, segmenter="tokens", absent="replace",
+        filler="film",
+    )  # fmt: skip
     game = local_game(arguments.checked(), model)
     assert " ".join(game.players) == TEXT
     assert game.lens.texts(np.zeros((1, 5), dtype=bool)) == ("film film film film film",)
@@ -94,7 +95,9 @@ def test_pieces_and_fillers_are_chosen(model):
         ({"score": "log-odds"}, "neither given for the score 'log-odds'; needed --answers"),
         ({"score": "kl", "answers": ANSWERS}, "--answers given for the score 'kl'; needed neither"),
         ({"answers": ANSWERS, "response": "a"}, "--answers and --response given"),
-        ({"answers": ANSWERS, "chat": True}, "--chat and --system are for --endpoint"),
+        ({"answers": ANSWERS, "system": "a"}, "--system is for chats"),
+        ({"answers": ANSWERS, "chat": True, "absent": "hide"}, "for a chat of a model here"),
+        ({"pattern": "a", "answers": ANSWERS}, "--answers given for the score 'matches'"),
         ({"score": "kl", "absent": "hide"}, "reads the full prompt as well"),
         ({"answers": ANSWERS, "segmenter": "token"}, "known: words, characters"),
         ({"score": "kl", "endpoint": "http://localhost/v1"}, "known: answers, response, share"),
@@ -102,7 +105,35 @@ def test_pieces_and_fillers_are_chosen(model):
 )
 def test_options_that_do_not_go_together_are_told(given, told):
     with pytest.raises(sx.InvalidInputError, match=told):
-        PromptArguments(TEXT, **given).checked()
+        PromptArguments(text=TEXT, **given).checked()
+
+
+def test_a_chat_of_a_model_here_cuts_the_text_alone(folder):
+    chatty = load_model(folder)
+    chatty.tokenizer.chat_template = (
+        "{% for m in messages %}{{ m['role'] }} : {{ m['content'] }} {% endfor %}yes :"
+    )
+    arguments = PromptArguments(
+        text="not bad", answers=ANSWERS, template="the film {text} .", chat=True, system="a b"
+    )
+    game = local_game(arguments.checked(), chatty)
+    assert game.players == ("not", "bad")
+    assert game.lens.intervene(np.array([[False, True]])).inputs == (
+        "system : a b user : the film bad . yes :",
+    )
+
+
+@pytest.mark.parametrize(
+    ("given", "values"),
+    [
+        ({"response": "film", "score": "exact", "answer_tokens": 1}, {0, 1}),
+        ({"pattern": "o", "answer_tokens": 3}, {0, 1}),
+        ({"field": "a=1", "answer_tokens": 2}, {0}),
+    ],
+)
+def test_functions_of_the_text_written_are_scores_of_a_model_here(model, given, values):
+    arguments = PromptArguments(text=TEXT, template=TEMPLATE, **given).checked()
+    assert set(local_game(arguments, model)(all_masks(5))) <= values
 
 
 def test_a_run_writes_the_removal_curve_and_the_text(run, folder, tmp_path):
@@ -219,9 +250,11 @@ def test_further_fields_go_into_every_request_and_the_file_of_options(run, tmp_p
 @pytest.mark.parametrize("option", ["top_p", "=3", " =3"])
 def test_an_option_that_is_no_field_is_told(option):
     with pytest.raises(sx.InvalidInputError, match="needed name=value"):
-        PromptArguments(TEXT, ANSWERS, endpoint="http://localhost/v1", option=(option,)).checked()
+        PromptArguments(
+            text=TEXT, answers=ANSWERS, endpoint="http://localhost/v1", option=(option,)
+        ).checked()
     with pytest.raises(sx.InvalidInputError, match="is for --endpoint"):
-        PromptArguments(TEXT, ANSWERS, option=("top_p=1",)).checked()
+        PromptArguments(text=TEXT, answers=ANSWERS, option=("top_p=1",)).checked()
 
 
 def test_a_model_that_wants_another_limit_is_asked_from_the_command_line(run):

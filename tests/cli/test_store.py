@@ -6,15 +6,17 @@ from contextlib import closing
 import numpy as np
 import pytest
 import typer
-from rich.console import Console
 
 import spexlens as sx
 from spexlens.ablation.evaluate import evaluate, measure
 from spexlens.ablation.export import export
 from spexlens.ablation.store import Store
 from spexlens.cli import store as commands
+from spexlens.cli.measured import read_measured
+from spexlens.cli.terminal import Terminal
 from spexlens.core.game import fingerprint
 from spexlens.core.masks import all_masks
+from spexlens.lenses.components.results import Edge, write_edges
 from tests.filtered_game import FilteredGame
 
 GAME = sx.FunctionGame(lambda m: m @ [1.0, 2.0, 0.1], ["a", "[b]", "c,d"], name="three [words]")
@@ -32,7 +34,7 @@ def store(tmp_path):
 @pytest.fixture
 def run(monkeypatch, capsys):
     """`spexlens store` with arguments: its exit code and output."""
-    monkeypatch.setattr(commands, "console", Console(width=200))
+    monkeypatch.setattr(commands, "console", Terminal(width=200))
 
     def call(*arguments):
         monkeypatch.setattr(sys, "argv", ["store", *map(str, arguments)])
@@ -119,3 +121,29 @@ def test_every_command_has_help_with_an_example(run):
         code, out = run(name, "--help")
         assert code == 0
         assert f"Example: spexlens store {name} values.db" in out
+
+
+FORMULAS = ["value", "=1+1", "+2", "-3", "@SUM(A1)", "\tx", "\rx", "'=4", "''", "＝5", "good", "-"]
+
+
+def test_no_cell_of_a_csv_is_a_formula_and_fit_reads_the_names_back(tmp_path):
+    game = sx.FunctionGame(lambda m: -1.5 * m[:, 0], FORMULAS, name="formulas")
+    kept = Store(tmp_path / "values.db")
+    masks = np.random.default_rng(0).random((40, len(FORMULAS))) < 0.5
+    measure(game, masks, store=kept)
+    path = export(kept, kept.games()[0], tmp_path / "values.csv")
+    with path.open(newline="", encoding="utf-8") as file:
+        header, *rows = csv.reader(file)
+    assert not [cell for cell in header if cell[0] in "=+-@\t\r＝"]
+    assert {row[-1] for row in rows} == {"-1.5", "-0.0"}
+    read, values, players = read_measured(path, "value")
+    assert list(players) == ["value[0]", *FORMULAS[1:]]  # else the column of values is two
+    assert (values == -1.5 * read[:, 0]).all()
+
+
+def test_edges_hold_no_formulas(tmp_path):
+    found = Edge("=HYPERLINK(1)", "L0.H1", -0.5, None, "cooperative", 0, 1)
+    with write_edges(tmp_path / "edges.csv", [found]).open(newline="") as file:
+        (row,) = csv.DictReader(file)
+    assert row["source"] == "'=HYPERLINK(1)"
+    assert float(row["effect"]) == -0.5

@@ -13,6 +13,7 @@ import pytest
 
 import spexlens as sx
 from spexlens.algorithms.base import FitCost, random_design
+from spexlens.algorithms.table import ALGORITHMS
 from spexlens.errors import InterruptedRunError, MissingExtraError
 from spexlens.proxies.boosted_trees import TreeGrid, load_lightgbm, search_trees
 from tests.filtered_game import FilteredGame
@@ -130,3 +131,43 @@ def test_ctrl_c_ends_a_search_of_trees_within_a_tree():
         timer.join()
         signal.signal(signal.SIGINT, before)
     assert time.monotonic() - sent[0] < 5
+
+
+class Interrupting:
+    """Sends Ctrl-C as soon as it is shown how far a fit is."""
+
+    sent = 0.0
+
+    def __call__(self, done, total):
+        pass
+
+    def fit(self, share, left):
+        if not self.sent:
+            self.sent = time.monotonic()
+            os.kill(os.getpid(), signal.SIGINT)
+
+
+_LONG_FITS = {
+    "auto": (sx.Auto(), 40, 300),
+    "kernelspex": (sx.KernelSPEX(), 40, 400),
+    "proxyspex": (sx.ProxySPEX(), 30, 200),
+    "spex": (sx.SPEX(), 200, 3000),
+    "pairwise": (sx.Pairwise(), 60, 300),
+    "lasso": (sx.Lasso(alphas=600), 120, 400),
+}
+
+
+@pytest.mark.parametrize("name", [name for name in ALGORITHMS if name != "exact"])
+def test_ctrl_c_ends_every_fit_promptly_with_what_was_paid(name, request):
+    before = signal.signal(signal.SIGINT, signal.default_int_handler)  # ignored in the background
+    request.addfinalizer(lambda: signal.signal(signal.SIGINT, before))
+    algorithm, players, budget = _LONG_FITS[name]
+    noise = np.random.default_rng(0)
+    game = sx.FunctionGame(
+        lambda m: m @ np.linspace(-1, 1, players) + noise.normal(size=len(m)), players
+    )
+    shown = Interrupting()
+    with pytest.raises(InterruptedRunError, match="stopped while fitting") as told:
+        sx.explain(game, budget, algorithm, rng=0, progress=shown)
+    assert time.monotonic() - shown.sent < 3
+    assert len(told.value.masks) >= budget - 2

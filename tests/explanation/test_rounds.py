@@ -6,7 +6,7 @@ import pytest
 import spexlens as sx
 from spexlens.core.masks import mask_keys, sample_masks
 from spexlens.errors import BudgetSpentError
-from spexlens.explanation.rounds import SPENT, round_sizes, run_rounds
+from spexlens.explanation.rounds import SPENT, Following, round_sizes, run_rounds
 from tests.strategies import random_sparse
 
 TRUTH = random_sparse(30, 30, 2, np.random.default_rng(0))
@@ -114,3 +114,55 @@ def test_too_little_measured_is_an_error_still():
 
     with pytest.raises(BudgetSpentError):
         run_rounds(sx.Design(masks), sx.Lasso(), measure, None)
+
+
+# -- masks that follow from values -----------------------------------------------------------------
+
+
+def stepwise(held_out=0):
+    """Masks drawn step by step, each step told the values of all before."""
+    masks = sample_masks(30, 200, np.random.default_rng(5))
+    told = []
+
+    def extend(design, values, count):
+        fitted = design.masks[design.fitted]
+        assert values == pytest.approx(TRUTH(fitted))
+        told.append(len(values))
+        more = masks[len(fitted) + held_out : len(fitted) + held_out + count]
+        every = np.concatenate([fitted, more, design.masks[design.fitted.stop :]])
+        return sx.Design(every, held_out=held_out)
+
+    first = sx.Design(masks[: 50 + held_out], held_out=held_out)
+    return first, Following((50, 80, 120), extend), told
+
+
+@pytest.mark.parametrize("held_out", [0, 20])
+@pytest.mark.parametrize("rule", [None, lambda rounds: None])
+def test_steps_are_told_the_values_and_end_at_the_last_size(held_out, rule):
+    asked = []
+    design, following, told = stepwise(held_out)
+    rounds, _ = run_rounds(
+        design, sx.Lasso(), lambda m: asked.append(m) or TRUTH(m), rule, None, following
+    )
+    assert told == [50, 80]
+    assert [len(r.design.masks) - held_out for r in rounds] == ([120] if rule is None else
+                                                                [50, 80, 120])  # fmt: skip
+    assert sum(map(len, asked)) == len(np.unique(np.concatenate(asked), axis=0)) == 120 + held_out
+    assert rounds[-1].values == pytest.approx(TRUTH(rounds[-1].design.masks))
+    assert rounds[-1].fidelity.masks == (held_out or 120)
+
+
+def test_a_budget_that_ends_within_a_step_keeps_what_that_step_measured():
+    design, following, _ = stepwise()
+    known = []
+
+    def measure(masks):
+        known.append(masks)
+        if len(known) == 3:
+            every = np.concatenate([*known[:2], masks[:7]])
+            raise BudgetSpentError("spent", every, TRUTH(every))
+        return TRUTH(masks)
+
+    rounds, reason = run_rounds(design, sx.Lasso(), measure, None, None, following)
+    assert (reason, rounds[-1].ablations) == (SPENT, 87)
+    assert rounds[-1].values == pytest.approx(TRUTH(rounds[-1].design.masks))

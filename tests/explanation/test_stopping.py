@@ -1,10 +1,11 @@
 import math
+from dataclasses import replace
 
 import numpy as np
 import pytest
 
 import spexlens as sx
-from spexlens.explanation.stopping import RULES, Reach, Round, as_rule, curve_of
+from spexlens.explanation.stopping import RULES, Reach, Reading, Round, as_rule, curve_of
 from tests.contract import cases
 from tests.explanation import rule_contract
 
@@ -38,6 +39,21 @@ def test_stable_asks_for_three_rounds_with_the_same_strongest():
     assert rule([after(50, 0.5, other), after(75, 0.5, same), after(110, 0.5, same)]) is None
     assert "3 rounds" in rule([after(50, 0.5, same)] * 3).replace("three", "3")
     assert sx.Stable(top=2, share=0.4, index="SV")([after(50, 0.5, same)] * 3)
+
+
+def test_stable_is_of_the_index_that_was_asked_for():
+    def reading(effects):
+        return Reading(sx.Interactions.from_dict(effects, "SV", list("abcdefghij")))
+
+    terms = [{(i,): 3.0} for i in range(3)]
+    rounds = [after(50, 0.5, one) for one in terms]
+    same = [replace(item, reading=reading({(3,): 2.0, (i,): 0.1})) for i, item in enumerate(rounds)]
+    moved = [replace(after(50, 0.5), reading=reading({(i,): 2.0})) for i in range(3)]
+    assert sx.Stable(top=1)(rounds) is None
+    assert sx.Stable(top=1)(same)
+    assert sx.Stable(top=1, index="SV")(same)
+    assert sx.Stable(top=1, index="FBII")(same) is None
+    assert sx.Stable(top=1)(moved) is None
 
 
 def test_a_plateau_is_a_small_predicted_gain_but_never_an_early_flat_start():

@@ -21,6 +21,31 @@ from tests.endpoint_server import ChosenServer, word_model
 from tests.tiny_models import VOCABULARY, tiny_model, tiny_tokenizer
 from tests.training_cases import blobs, line
 
+
+class WordCounts:
+    """Embeds texts by which words of the tiny vocabulary they hold."""
+
+    name = "word counts"
+
+    def __call__(self, texts):
+        found = [[word in text for word in VOCABULARY] + [True] for text in texts]
+        counts = np.array(found, dtype=float)
+        return counts / np.linalg.norm(counts, axis=1, keepdims=True)
+
+
+def verdict(request):
+    return Reply(("Yes." if "good" in request.prompt.partition(":")[2] else "No.",))
+
+
+SETTINGS = {
+    "answer_tokens": 4,
+    "pattern": "good",
+    "field": "0=good",
+    "embed": WordCounts(),
+    "judge": "Is it kind: {answer}",
+    "judge_model": SimpleNamespace(model="a judge", ask=verdict),
+}
+GOOD, BAD = '["good"]', '["bad"]'  # texts that every function of texts can read
 WORDS = {"answers": ("good", "bad"), "response": (" good",), None: ()}
 QUESTIONS = (sx.Question("the film was", "good", ("bad",)), sx.Question("a b c d", "e", ("a",)))
 SITES = ("L0.H0", "L0.H1", "L1.H0")
@@ -33,7 +58,10 @@ OUTPUTS = {
 
 
 def made(row, kind):
-    return row.make(*(WORDS[row.needs] if kind in ("prompt", "endpoint") else ()))
+    if kind not in ("prompt", "endpoint"):
+        return row.make()
+    settings = {name: SETTINGS[name] for name in row.settings if name in SETTINGS}
+    return row.make(*WORDS[row.needs], **settings)
 
 
 def language_model():
@@ -161,6 +189,9 @@ class Leaning(Unrunnable):
 
     continuation_log_probabilities = next_token_log_probabilities
 
+    def generate(self, prompts, max_new_tokens):
+        return [GOOD if prompt.split().count("good") > 1 else BAD for prompt in prompts]
+
 
 class LeaningNet(torch.nn.Module):
     """Its next token is token 3 the more surely the larger `strength` is."""
@@ -201,7 +232,7 @@ def endpoint_values(score):
         values.append(
             score.values([
                 Reply(
-                    (" good",) * min(strength, count) + (" bad",) * (count - strength),
+                    (GOOD,) * min(strength, count) + (BAD,) * (count - strength),
                     (Token("a", None), Token(" good", good)),
                     (Token(" good", good), Token(" bad", bad)),
                 )

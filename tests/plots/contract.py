@@ -2,6 +2,7 @@
 
 from dataclasses import replace
 from functools import cache
+from inspect import signature
 
 import numpy as np
 from matplotlib.axes import Axes
@@ -10,20 +11,34 @@ from matplotlib.figure import Figure
 
 import spexlens as sx
 from spexlens.explanation.learning_curve import CurveStep, LearningCurve
-from spexlens.plots.table import INTERACTIONS
+from spexlens.plots.table import ADDING_UP, INTERACTIONS, SEVERAL
 from tests.strategies import random_sparse
 
 WORDS = ["the", "plot", "never", "quite", "fails", "to", "surprise", "and", "its", "jokes"]
 
 
-def effects(n=12, names=None, std_err=False, order=3):
+def effects(n=12, names=None, std_err=False, order=3, index="FBII"):
     spectrum = random_sparse(n, 3 * n, order, np.random.default_rng(0))
     if std_err:
         spectrum = sx.FourierSpectrum(
             spectrum.supports, spectrum.coefficients, np.full(len(spectrum), 0.1)
         )
     named = tuple(names or (WORDS * n)[:n])
-    return sx.compute_index(spectrum, "FBII", min(order, n), named)
+    return sx.compute_index(spectrum, index, min(order, n), named)
+
+
+OF_EFFECTS = {
+    INTERACTIONS: ("FBII", lambda given: given),
+    ADDING_UP: ("STII", lambda given: given),
+    SEVERAL: ("FBII", lambda given: [given, given.scale(0.7), given.scale(-0.2)]),
+}
+"""What a plot takes -> an index that suits it, and its argument from interactions."""
+
+
+def example(row, **chosen):
+    """The argument of a plot of interactions; None for one of something else."""
+    index, made = OF_EFFECTS.get(row.of, (None, None))
+    return None if index is None else made(effects(**chosen, index=index))
 
 
 def drawn(axes):
@@ -31,6 +46,14 @@ def drawn(axes):
     axes.figure.canvas.draw()
     pixels = np.asarray(axes.figure.canvas.buffer_rgba())[..., :3]
     return float((pixels < 250).any(axis=2).mean())
+
+
+def colourfulness(axes):
+    """How much blue and vermilion there is, in pixels of full colour."""
+    axes.figure.canvas.draw()
+    pixels = np.asarray(axes.figure.canvas.buffer_rgba())[..., :3].astype(float)
+    coloured = pixels.max(axis=2) - pixels.min(axis=2)
+    return float(coloured.sum()) / 255
 
 
 def labels(axes):
@@ -101,8 +124,8 @@ def check_it_draws_some_run_on_given_axes_or_its_own(row):
 
 
 def check_no_label_lies_on_another_or_is_cut_off(row):
-    for n in (5, 50, 300) if row.of == INTERACTIONS else ():
-        axes = row.draw(effects(n, std_err=True))
+    for n in (5, 50, 300) if row.of in OF_EFFECTS else ():
+        axes = row.draw(example(row, n=n, std_err=True))
         found = labels(axes)
         assert len(found) >= 3
         assert overlapping(found) == []
@@ -117,17 +140,34 @@ def check_no_label_lies_on_another_or_is_cut_off(row):
 
 def check_odd_names_are_survived(row):
     names = ["$x^", "é✓", "y" * 500, "", "a\nb", "漢字", "😀", "مرحبا", "_a"] + ["w"] * 3
-    if row.of == INTERACTIONS:
+    if row.of in OF_EFFECTS:
         axes = new_axes()
-        assert row.draw(effects(names=names), ax=axes) is axes
+        assert row.draw(example(row, names=names), ax=axes) is axes
         assert drawn(axes) > 0.005
 
 
 def check_nothing_to_draw_is_drawn_as_nothing(row):
-    if row.of == INTERACTIONS:
-        axes = row.draw(sx.Interactions.from_dict({}, "FBII", ["a"]))
+    if row.of in OF_EFFECTS:
+        index, made = OF_EFFECTS[row.of]
+        axes = row.draw(made(sx.Interactions.from_dict({}, index, ["a"])))
         assert not axes.patches
         assert drawn(axes) < 0.15
+
+
+def check_doubtful_effects_are_faint_and_left_out_on_demand(row):
+    if row.of not in OF_EFFECTS:
+        return
+    index, made = OF_EFFECTS[row.of]
+    sets = [(0,), (1,), (0, 1), (2, 3), (0, 1, 2), (1, 2, 3)]
+    known = dict(zip(sets, [3.0, -0.5, 2.0, 0.4, 2.5, -0.3], strict=True))
+    found = sx.Interactions.from_dict(known, index, list("abcd"))
+    sure = replace(found, std_err=np.full(6, 0.01))
+    doubted = replace(found, std_err=np.full(6, 9.0))
+    faint = colourfulness(row.draw(made(doubted)))
+    assert faint < 0.8 * colourfulness(row.draw(made(sure)))
+    if "sure" in signature(row.draw).parameters:
+        assert colourfulness(row.draw(made(doubted), sure=True)) < faint
+        assert row.draw(made(sure), sure=True)
 
 
 def check_the_row_is_for_people_too(row):

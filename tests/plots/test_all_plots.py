@@ -145,3 +145,65 @@ def test_what_is_not_installed_is_told(module, monkeypatch):
     monkeypatch.setitem(sys.modules, module, None)
     with pytest.raises(sx.errors.MissingExtraError, match=r"spexlens\[plots\]"):
         plots.graph(effects())
+
+
+def test_a_set_that_weighs_nothing_joins_nothing():
+    known = {(0,): 1.0, (0, 1): 2.0, (1, 2): 0.019, (2, 3): 1e-9}
+    axes = plots.graph(sx.Interactions.from_dict(known, "FBII", list("abcd")))
+    assert len(axes.lines) == 1
+
+
+def test_a_waterfall_ends_at_the_full_value_and_a_force_plot_meets_there():
+    game = sx.FunctionGame(lambda m: 3.0 + 2.0 * m[:, 0] - 5.0 * m[:, 0] * m[:, 1] + m[:, 2], 4)
+    found = sx.explain(game, 16, "exact").interactions("k-SII")
+    axes = plots.waterfall(found, k=2)
+    told = [text.get_text() for text in axes.get_yticklabels()]
+    assert told[:2] == ["0 × 1", "0"]
+    assert "others" in told[2]
+    ends = [bar.get_x() + bar.get_width() for bar in axes.patches]
+    assert axes.patches[0].get_x() == pytest.approx(3.0)
+    assert ends[-1] == pytest.approx(1.0)
+    assert "1 " in plots.force(found).texts[-1].get_text() + " "
+    with pytest.raises(sx.InvalidInputError, match=r"FBII given, which do not add up.*k-SII"):
+        plots.waterfall(effects())
+
+
+def test_stacked_bars_share_every_effect_equally():
+    known = {(0,): 1.0, (0, 1): -3.0, (0, 1, 2): 6.0}
+    axes = plots.stacked_bars(sx.Interactions.from_dict(known, "FBII", list("abc")))
+    heights = np.array([bar.get_height() for bar in axes.patches]).reshape(2, 3, 2, 3).sum(axis=2)
+    assert heights[0] == pytest.approx(np.array([[1, 0, 0], [0, 0, 0], [2, 2, 2]]))
+    assert heights[1] == pytest.approx(np.array([[0, 0, 0], [-1.5, -1.5, 0], [0, 0, 0]]))
+
+
+def test_a_beeswarm_has_a_row_a_set_and_a_point_an_explanation():
+    one = sx.Interactions.from_dict({(0,): 1.0, (0, 1): -3.0}, "FBII", list("ab"))
+    axes = plots.beeswarm([one, one.scale(2.0), one])
+    assert [label.get_text() for label in axes.get_yticklabels()] == ["a × b", "a"]
+    assert [sorted(rows.get_offsets()[:, 0]) for rows in axes.collections] == [
+        [-6, -3, -3],
+        [1, 1, 2],
+    ]
+    other = sx.Interactions.from_dict({(0,): 1.0}, "SV", list("ab"))
+    for given, told in (([one, other], "explanation 1 is of SV"), ([], "no explanations")):
+        with pytest.raises(sx.InvalidInputError, match=told):
+            plots.beeswarm(given)
+
+
+def test_an_explanation_draws_the_plot_that_suits_it():
+    def chosen(players, effects):
+        game = sx.FunctionGame(sx.FourierSpectrum.from_dict(effects, len(players)), players)
+        return plots.table.suited(sx.explain(game, 2 ** len(players), "exact")).name
+
+    assert chosen(["a", "b", "c"], {(0,): 1.0, (1, 2): 1.0}) == "graph"
+    assert chosen(["a", "b", "c"], {(0,): 1.0}) == "bars"
+    assert chosen(["L0.H0", "L0.H1", "L1.H0"], {(0,): 1.0}) == "layer_head"
+    game = sx.FunctionGame(sx.FourierSpectrum.from_dict({(0,): 1.0}, 3), 3)
+    found = sx.explain(game, 8, "exact")
+    assert found.plot("bars", k=2).patches
+    with pytest.raises(
+        sx.InvalidInputError, match="the plot learning_curve is of a learning curve"
+    ):
+        found.plot("learning_curve")
+    with pytest.raises(sx.errors.UnknownNameError, match="unknown plot 'pie'"):
+        found.plot("pie")

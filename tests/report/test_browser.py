@@ -199,7 +199,7 @@ def test_hostile_names_are_text(show, width):
     )
     texts = page.locator(".player").evaluate_all("players => players.map(p => p.textContent)")
     assert texts[0] == HOSTILE[0]
-    assert texts[2] == HOSTILE[2]
+    assert texts[2] == "مرحبا\\u202e"
     assert texts[3] == "x" * 80 + "…"
     assert texts[7] == "(empty)"
     assert page.locator("main img").count() == 0
@@ -360,10 +360,11 @@ def test_a_large_report_opens_in_a_second(show):
     spectrum = random_sparse(300, 800, 3, np.random.default_rng(0))
     page = show(explanation([f"word{i}" for i in range(300)], spectrum))
     timing = "performance.getEntriesByType('navigation')[0].loadEventEnd"
-    loads = []
-    for _ in range(3):
+    for _ in range(3):  # a busy machine may be late once or twice
         page.reload()
-        loads.append(page.evaluate(timing))
-    assert min(loads) < 1000
+        loaded = page.evaluate(timing)
+        if loaded < 1000:
+            break
+    assert loaded < 1000
     view = page.evaluate("JSON.parse(document.getElementById('data').textContent).views[0]")
     assert sum(len(members) > 1 for members in view["sets"]) == 500

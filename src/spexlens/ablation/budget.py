@@ -5,7 +5,9 @@ from __future__ import annotations
 import math
 import time
 from collections import deque
-from dataclasses import dataclass
+from collections.abc import Callable
+from dataclasses import dataclass, field
+from functools import partial
 
 import numpy as np
 
@@ -17,7 +19,7 @@ from spexlens.errors import InvalidInputError
 
 _RECENT = 3  # batches whose pace is expected of the next one
 _WARM_UP = 5.0  # times as long as the next, the first mask of a run may have taken
-_LATE = 1.0  # seconds that a second mask as slow as the first may be late
+_LATE = 4.0  # seconds that a second mask as slow as the first may be late
 
 
 @dataclass(frozen=True)
@@ -34,10 +36,13 @@ class Budget:
     tokens : int, optional
         Tokens of all ablations together; the game must be able to count them.
     seconds : float, optional
-        From the start of the run to its result. A batch starts only where it should end in time at
-        the slowest pace of the last three; the first two are of a single mask, and the first,
-        in which a model may still load, sets no pace. A batch that turns out slower is not cut off,
-        but requests to a server are, four seconds after the end.
+        From the start of the run, its libraries loaded, to its result. A batch starts only where it
+        should end in time at the slowest pace of the last three; the first two are of a single
+        mask, and the first, in which a model may still load, sets no pace. A batch that turns out
+        slower is not cut off, but requests to a server are, three seconds after the end. `explain`
+        keeps time for its fit, at most half of the seconds, and takes a cheaper one where it must.
+    keep : callable, optional
+        Tells the seconds to leave for what follows after so many masks in all.
 
     Examples
     --------
@@ -48,6 +53,7 @@ class Budget:
     calls: int | None = None
     tokens: int | None = None
     seconds: float | None = None
+    keep: Callable[[int], float] | None = field(default=None, repr=False, compare=False)
 
     def __post_init__(self) -> None:
         for name in ("calls", "tokens"):
@@ -74,6 +80,7 @@ class Budget:
             None if self.calls is None else max(0, self.calls - calls),
             None if self.tokens is None else max(0, self.tokens - tokens),
             None if self.seconds is None else max(0.0, self.seconds - seconds),
+            None if self.keep is None else partial(_kept_after, self.keep, calls),
         )
 
     def affordable(self, game: Game, masks: BoolArray) -> int:
@@ -83,6 +90,10 @@ class Budget:
             return count
         spent = np.cumsum(tokens_of(game, masks[:count]))
         return int(np.searchsorted(spent, self.tokens, side="right"))
+
+
+def _kept_after(keep: Callable[[int], float], calls: int, more: int) -> float:
+    return keep(calls + more)
 
 
 def tokens_of(game: Game, masks: BoolArray) -> np.ndarray:
@@ -106,7 +117,8 @@ class Deadline:
         For what waits inside a batch: requests to a server end a few seconds after the deadline.
     """
 
-    def __init__(self, seconds: float | None) -> None:
+    def __init__(self, seconds: float | None, keep: Callable[[int], float] | None = None) -> None:
+        self._keep, self._done = keep, 0
         self._ends = None if seconds is None else time.monotonic() + seconds
         self.limit = TimeLimit(None if seconds is None else seconds + GRACE)
         self._stopped = False
@@ -119,16 +131,28 @@ class Deadline:
             return 0
         if self._ends is None:
             return count
-        left = self._ends - time.monotonic()
+        left = self._left_after(1)
         if self._cold is None:
             return min(count, 1) if left > 0 else 0
         if not self._paces:
             warm = self._cold / _WARM_UP
             return min(count, 1) if left > warm or left > self._cold - _LATE else 0
-        return max(0, min(count, int(left / max(*self._paces, 1e-9))))
+        pace = max(*self._paces, 1e-9)
+        while count > 0 and (fit := int(self._left_after(count) / pace)) < count:
+            count = max(fit, count // 2)  # fewer masks leave more time: what follows is shorter
+            if fit <= 0 and count <= 1:
+                return 1 if count and self._left_after(1) >= pace else 0
+        return count
+
+    def _left_after(self, count: int) -> float:
+        """Seconds left to measure, where `count` masks more are followed by what they entail."""
+        assert self._ends is not None
+        kept = 0.0 if self._keep is None else self._keep(self._done + count)
+        return self._ends - time.monotonic() - kept
 
     def record(self, count: int, seconds: float) -> None:
         """Note that a batch of `count` masks took so long."""
+        self._done += count
         if self._cold is None and count == 1:
             self._cold = seconds
         else:

@@ -9,12 +9,13 @@ from dataclasses import dataclass
 
 import numpy as np
 
+from spexlens._support.cores import held_threads
 from spexlens.ablation.budget import Budget, Deadline, tokens_of
 from spexlens.ablation.engines import Batch, Engine, FailedBatchError, find_engine
 from spexlens.ablation.interruption import first_interrupt, values_on_errors
 from spexlens.ablation.store import Shelf, StoreLike, find_store
 from spexlens.core.arguments import whole
-from spexlens.core.game import Game, Refusing, answered, as_game, as_values
+from spexlens.core.game import Game, Refusing, answered, as_game, as_values, player_names
 from spexlens.core.masks import BoolArray, FloatArray, IntArray, as_masks, unique_masks
 from spexlens.core.time_limit import limited
 from spexlens.errors import (
@@ -88,11 +89,18 @@ def evaluate(
     if measured.refused:
         known = answered(measured.values)
         raise AblationError(
-            f"the game refused {measured.refused} of {len(masks)} masks, all of which are needed "
-            f"here. The other values are on this error as .masks and .values.",
-            masks[known], measured.values[known], measured.calls, measured.reused,
+            refusal(measured.refused, len(masks)), masks[known], measured.values[known],
+            measured.calls, measured.reused,
         )  # fmt: skip
     return measured.values
+
+
+def refusal(refused: int, count: int) -> str:
+    """Say that masks were refused of which each is needed."""
+    return (
+        f"the game refused {refused} of {count} masks, all of which are needed here. The other "
+        "values are on this error as .masks and .values."
+    )
 
 
 def measure(
@@ -152,7 +160,7 @@ def measure(
     whole("batch_size", batch_size)
     store = find_store(store)
     start = time.monotonic()
-    masks = as_masks(masks, len(as_game(game).players))
+    masks = as_masks(masks, len(player_names(as_game(game).players)))
     distinct, inverse = unique_masks(masks)
     engine, budget = find_engine(engine), budget or Budget()
     with nullcontext() if store is None else store.opened(game) as shelf:
@@ -166,8 +174,12 @@ def measure(
             )
         rows = rows[: budget.affordable(game, distinct[rows])]
         tokens = 0 if budget.tokens is None else int(tokens_of(game, distinct[rows]).sum())
-        deadline = Deadline(budget.seconds)
-        with limited(deadline.limit), values_on_errors(run.paid, "measuring"):
+        deadline = Deadline(budget.seconds, budget.keep)
+        with (
+            limited(deadline.limit),
+            held_threads(),
+            values_on_errors(run.paid, "measuring"),
+        ):
             run.measure(rows, engine, batch_size, deadline)
     if len(run.missing()):
         raise run.error(

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import csv
 import io
 import json
 from pathlib import Path
@@ -10,6 +9,7 @@ from pathlib import Path
 import numpy as np
 
 from spexlens._support.files import write_bytes
+from spexlens._support.tables import csv_text
 from spexlens.ablation.store import Store, StoredGame
 from spexlens.core.masks import BoolArray, FloatArray
 from spexlens.errors import UnknownNameError
@@ -26,7 +26,9 @@ def export(store: Store, game: StoredGame, path: str | Path) -> Path:
     path : str or Path
         Ending in `.npz` (arrays `masks` bool (m, n), `values` float (m,) or (m, q), `players`, and
         `identity` as JSON) or `.csv` (a column of 0 and 1 for each player, then `value`, or
-        `value_0` … for several outputs).
+        `value_0` … for several outputs; a name that a spreadsheet would compute, such as `=1+1`,
+        has a `'` before it, which `spexlens fit` takes off, and a player called `value` its
+        number behind it).
 
     Returns
     -------
@@ -60,9 +62,6 @@ def _npz(game: StoredGame, masks: BoolArray, values: FloatArray) -> bytes:
 def _csv(game: StoredGame, masks: BoolArray, values: FloatArray) -> bytes:
     outputs = ["value"] if values.ndim == 1 else [f"value_{j}" for j in range(values.shape[1])]
     columns = values.reshape(len(values), -1)
-    buffer = io.StringIO(newline="")
-    writer = csv.writer(buffer)
-    writer.writerow([*game.players, *outputs])
-    for mask, row in zip(masks.astype(int).tolist(), columns.tolist(), strict=True):
-        writer.writerow([*mask, *row])
-    return buffer.getvalue().encode()
+    rows = zip(masks.astype(int).tolist(), columns.tolist(), strict=True)
+    names = [f"{name}[{i}]" if name in outputs else name for i, name in enumerate(game.players)]
+    return csv_text([[*names, *outputs], *([*mask, *row] for mask, row in rows)]).encode()

@@ -7,7 +7,7 @@ from dataclasses import replace
 
 from spexlens.ablation.budget import Budget
 from spexlens.ablation.engines import Engine
-from spexlens.ablation.evaluate import BATCH_SIZE, Measured, Progress, measure
+from spexlens.ablation.evaluate import BATCH_SIZE, Measured, Progress, measure, refusal
 from spexlens.ablation.gradients import Told
 from spexlens.ablation.interruption import joined, values_on_errors
 from spexlens.ablation.store import StoreLike
@@ -29,6 +29,8 @@ class Meter:
         Masks expected in all, for `progress`.
     batch_size, progress, engine, store
         As in `measure`.
+    started : float, optional
+        When the run started, by `time.monotonic()`; with the first call by default.
 
     Attributes
     ----------
@@ -52,11 +54,12 @@ class Meter:
         progress: Progress | None = None,
         engine: str | Engine | None = None,
         store: StoreLike | None = None,
+        started: float | None = None,
     ) -> None:
         self._game, self._budget, self._total = game, budget, total
         self._batch_size, self._engine, self._store = batch_size, engine, store
         self._progress = progress
-        self._started: float | None = None
+        self._started = started
         self._tokens = 0
         self._measured: list[tuple[BoolArray, FloatArray]] = []
         self.calls = 0
@@ -83,6 +86,20 @@ class Meter:
         if known.any():
             self._measured.append((masks[known], measured.values[known]))
         return measured.values
+
+    def needed(self, masks: BoolArray) -> FloatArray:
+        """Measure values as a call does, where every mask must have one.
+
+        Raises
+        ------
+        AblationError
+            Also when the game refuses a mask.
+        """
+        values = self(masks)
+        if not (known := answered(values)).all():
+            told = refusal(int((~known).sum()), len(masks))
+            raise AblationError(told, *self.paid(), self.calls, self.reused)
+        return values
 
     def gradients(self, masks: BoolArray) -> Told:
         """Measure the derivatives of the game's score at masks `(k, n)`, within the same budget.
@@ -120,6 +137,10 @@ class Meter:
     def _spend(self, calls: int) -> None:
         self.calls += calls
         self.spent_on_gradients += calls
+
+    def keep_nothing(self) -> None:
+        """Note that what the budget keeps seconds for is done."""
+        self._budget = replace(self._budget, keep=None)
 
     def paid(self) -> tuple[BoolArray, FloatArray]:
         """Return all masks that have a value, and the values: of errors too, until they came."""

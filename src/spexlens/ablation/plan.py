@@ -8,6 +8,7 @@ from dataclasses import dataclass
 
 import numpy as np
 
+from spexlens._support.visible import visible
 from spexlens.ablation.budget import Budget
 from spexlens.ablation.engines import Engine
 from spexlens.ablation.evaluate import BATCH_SIZE, measure
@@ -66,8 +67,8 @@ class Plan:
             parts.append(f"about {_duration(self.seconds)}")
         parts.append(f"{self.memory / 2**30:.1f} GiB of memory so far")
         if self.money is not None:
-            parts.append(self.money)
-        return "\n".join([", ".join(parts), *self.notes])
+            parts.append(visible(self.money))
+        return "\n".join([", ".join(parts), *map(visible, self.notes)])
 
 
 def plan(

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 import sys
 import time
 from html import escape
@@ -40,6 +41,8 @@ class ProgressBar:
     _done: int
     _total: int
     _handle: Any  # of a notebook's output, to draw it again
+    _fitting: bool  # whether the line, or the output, shows a fit
+    _text: str
 
     def __init__(self, stream: TextIO | None = None) -> None:
         self._stream = stream
@@ -58,13 +61,48 @@ class ProgressBar:
         if self._stream is None and in_notebook():
             self._show_html(_html(done, total, text))
         else:
+            self._clear_fit()
             self._show_line(done, total, text)
-        self._done, self._total, self._drawn = done, total, now
+        self._done, self._total, self._drawn, self._text = done, total, now, text
+
+    def fit(self, share: float, left: float) -> None:
+        """Draw how far a fit is, and how long the rest will take; nothing of it in the end.
+
+        Parameters
+        ----------
+        share : float
+            0 to 1.
+        left : float
+            Seconds, infinite while they are not known.
+        """
+        text = f"fitting: {round(100 * share)} %"
+        if left < math.inf:
+            text += f", {duration(left)} left"
+        if self._stream is None and in_notebook():
+            if share < 1:
+                self._show_html(_html(round(100 * share), 100, text))
+            elif self._text:
+                self._show_html(_html(self._done, self._total, self._text))
+            return
+        self._clear_fit()
+        stream = sys.stderr if self._stream is None else self._stream
+        if share < 1 and stream.isatty():
+            stream.write(f"\r\x1b[K{text}")
+            stream.flush()
+            self._fitting = True
+
+    def _clear_fit(self) -> None:
+        if self._fitting:
+            stream = sys.stderr if self._stream is None else self._stream
+            stream.write("\r\x1b[K")
+            stream.flush()
+            self._fitting = False
 
     def _restart(self) -> None:
         self._started, self._drawn = time.monotonic(), 0.0
         self._done, self._total = 0, 1
         self._handle = None
+        self._fitting, self._text = False, ""
 
     def _show_html(self, html: str) -> None:
         display: Any = import_module("IPython.display")
@@ -86,12 +124,12 @@ class ProgressBar:
 
 def _text(done: int, total: int, seconds: float) -> str:
     if done >= total:
-        return f"{done:,} ablations in {_duration(seconds)}"
+        return f"{done:,} ablations in {duration(seconds)}"
     text = f"{done:,} of {total:,} ablations"
     if not done or not seconds:
         return text
     left = (total - done) * seconds / done
-    return f"{text}, {done / seconds:.3g} a second, {_duration(left)} left"
+    return f"{text}, {done / seconds:.3g} a second, {duration(left)} left"
 
 
 def _html(done: int, total: int, text: str) -> str:
@@ -101,9 +139,9 @@ def _html(done: int, total: int, text: str) -> str:
     return f"<div style='font-variant-numeric:tabular-nums'>{bar}{escape(text)}</div>"
 
 
-def _duration(seconds: float) -> str:
+def duration(seconds: float) -> str:
     """
-    >>> _duration(3.24), _duration(75), _duration(3700)
+    >>> duration(3.24), duration(75), duration(3700)
     ('3.2 s', '1 min 15 s', '1 h 1 min')
     """
     if seconds < 59.5:

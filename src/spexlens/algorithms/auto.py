@@ -25,6 +25,7 @@ from spexlens.algorithms.regression import Lasso, Pairwise
 from spexlens.core.game import score_column
 from spexlens.core.masks import FloatArray
 from spexlens.core.spectrum import FourierSpectrum
+from spexlens.core.work import current_work, shares, stage
 from spexlens.errors import InvalidInputError, MissingExtraError, SpexlensWarning
 from spexlens.proxies.boosted_trees import TreeGrid
 from spexlens.proxies.folds import FOLDS, fold_rows, r2_score
@@ -117,8 +118,16 @@ class Auto:
 
     def fit_cost(self, n: int, ablations: int) -> FitCost:
         """Add up the candidates' seconds; their memory is needed one after the other."""
-        costs = [candidate.fit_cost(n, ablations) for candidate in self.candidates]
-        return FitCost(sum(c.seconds for c in costs), max(c.memory for c in costs))
+        costs = [
+            candidate.fit_cost(n, ablations)
+            for candidate in self.candidates
+            if not (isinstance(candidate, Demanding) and _lacks(candidate))
+        ]
+        return FitCost(
+            sum(c.seconds for c in costs),
+            max((c.memory for c in costs), default=0.0),
+            sum(c.judging for c in costs),
+        )
 
 
 def stacking_weights(predictions: FloatArray, values: FloatArray) -> FloatArray:
@@ -156,20 +165,44 @@ def _stacked_out_of_fold(predictions: FloatArray, values: FloatArray, design: De
     return stacked
 
 
+def _lacks(candidate: Demanding) -> bool:
+    """Whether a candidate cannot run, for want of a package."""
+    try:
+        candidate.check()
+    except MissingExtraError:
+        return True
+    return False
+
+
 def _recover_each(
     candidates: tuple[Algorithm, ...], design: Design, values: FloatArray
 ) -> tuple[list[Recovery], tuple[str, ...]]:
     recoveries, notes = [], []
-    for candidate in candidates:
+    for candidate, part in zip(candidates, _parts(candidates, design), strict=True):
         try:
             own = isinstance(candidate, UsesGradients) and candidate.uses_gradients
             recover = candidate.recover if own else partial(recover_around, candidate)
-            recoveries.append(recover(design, values))
+            with stage(*part):
+                recoveries.append(recover(design, values))
         except MissingExtraError as error:
             note = f"auto left out {candidate.name}: {error}"
             warnings.warn(note, SpexlensWarning, stacklevel=4)
             notes.append(note)
     return recoveries, tuple(notes)
+
+
+def _parts(candidates: tuple[Algorithm, ...], design: Design) -> list[tuple[float, float]]:
+    """Tell where each candidate's fit starts and ends in that of all; see `core.work`."""
+    if current_work() is None:
+        return [(0.0, 1.0)] * len(candidates)
+    rows = len(design.masks[design.fitted])
+    costs = [
+        FitCost()
+        if isinstance(candidate, Demanding) and _lacks(candidate)
+        else candidate.fit_cost(design.n, rows)
+        for candidate in candidates
+    ]
+    return shares([cost.seconds - cost.judging for cost in costs])
 
 
 def _out_of_fold(recovery: Recovery) -> FloatArray:

@@ -167,10 +167,21 @@ class MaskDesign(Protocol):
 
 
 class FitCost(NamedTuple):
-    """What a fit may take, roughly, on one core of 2020 or later; nothing worth telling is 0."""
+    """What a fit and its judgement may take on this machine; nothing worth telling is 0.
+
+    Attributes
+    ----------
+    seconds : float
+        Of one core's work; see `spexlens.algorithms.machine` for what steps take here.
+    memory : float
+        Bytes at the peak.
+    judging : float
+        Seconds of these that refits by the tuned algorithm take, which judge the fit.
+    """
 
     seconds: float = 0.0
-    memory: float = 0.0  # bytes
+    memory: float = 0.0
+    judging: float = 0.0
 
 
 @runtime_checkable

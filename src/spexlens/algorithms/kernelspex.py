@@ -4,17 +4,21 @@ from __future__ import annotations
 
 from collections.abc import Hashable
 from dataclasses import dataclass, field, replace
+from math import comb
 from typing import ClassVar
 
 import numpy as np
 
+from spexlens.algorithms import machine
 from spexlens.algorithms.base import MIN_MASKS, Design, FitCost, Recovery, random_design
+from spexlens.algorithms.regression import Lasso
 from spexlens.core.arguments import check_whole
 from spexlens.core.game import as_values, score_column
 from spexlens.core.masks import FloatArray
 from spexlens.core.sensitivities import Sensitivities
 from spexlens.core.spectrum import FourierSpectrum
 from spexlens.core.supports import Supports
+from spexlens.core.work import current_work, reached, shares, stage
 from spexlens.errors import InvalidInputError
 from spexlens.proxies.folds import FOLDS, fold_rows, r2_score
 from spexlens.proxies.gaussian_process import (
@@ -27,6 +31,7 @@ from spexlens.proxies.gaussian_process import (
 )
 from spexlens.proxies.solvers import CHOLESKY_ROWS
 from spexlens.proxies.structure import neighbours, within_groups
+from spexlens.transforms.kernel_spectrum import BEAM
 
 _FOLD_ROWS = 3000  # of more rows, a fold's fit takes so many at random
 _NEGLIGIBLE = 0.002  # of the values' variance
@@ -103,10 +108,12 @@ class KernelSPEX:
         told = design.sensitivities
         if told is None or self.hyperparameters is not None:
             return self._recover(design, values, None)
-        with_them = self._recover(design, values, told)
+        with stage(0.0, 0.5 if self.folds else 1.0):
+            with_them = self._recover(design, values, told)
         if not self.folds:
             return with_them
-        without = self._recover(design, values, None)
+        with stage(0.5, 1.0):
+            without = self._recover(design, values, None)
         better, other = with_them.chosen["R2"], without.chosen["R2"]
         found = with_them if better >= other else without
         chosen = {**found.chosen, GRADIENTS_USED: better, GRADIENTS_LEFT_OUT: other}
@@ -117,6 +124,9 @@ class KernelSPEX:
         outputs = as_values(values, design.masks)[design.fitted]
         rng, groups = np.random.default_rng(design.seed), design.fitted_groups
         found, learned = self.hyperparameters, self.hyperparameters is None
+        learning, reading, folding = (0.0, 0.5), (0.5, 0.6), (0.6, 1.0)
+        if current_work() is not None:
+            learning, reading, folding = shares(self._seconds(design.n, len(masks)))
         if found is None:
             if len(masks) < MIN_MASKS:
                 raise InvalidInputError(
@@ -124,16 +134,20 @@ class KernelSPEX:
                     "from. Raise the budget."
                 )
             families = self._families(design.n)
-            found = learn(
-                masks, outputs, design.p, families, self.learning, rng, groups=groups,
-                sensitivities=told,
-            )  # fmt: skip
-        process = condition(masks, outputs, found, rng, self.learning.device, groups)
-        spectrum = process.spectrum(self.max_terms, self.max_order)
+            with stage(*learning):
+                found = learn(
+                    masks, outputs, design.p, families, self.learning, rng, groups=groups,
+                    sensitivities=told,
+                )  # fmt: skip
+        with stage(*reading):
+            process = condition(masks, outputs, found, rng, self.learning.device, groups)
+            reached(0.3)
+            spectrum = process.spectrum(self.max_terms, self.max_order)
         out_of_fold, widening = None, self.widening
         if learned and self.folds:
             cut = _cut_share(process, spectrum, score_column(outputs), rng) > _NEGLIGIBLE
-            out_of_fold, widest = self._cross_validate(design, outputs, found, cut, told)
+            with stage(*folding):
+                out_of_fold, widest = self._cross_validate(design, outputs, found, cut, told)
             widening = widest if widening is None else widening
         factor = 1.0 if widening is None else widening
 
@@ -160,11 +174,41 @@ class KernelSPEX:
         return Recovery(spectrum, tuned, chosen, found.notes, out_of_fold, std_errors, scaled)
 
     def fit_cost(self, n: int, ablations: int) -> FitCost:
-        """Estimate it from fits to 800 … 20,000 ablations of 90 … 200 players."""
+        """Count the likelihood's steps, factors and products, at what they take here."""
+        learning, reading, folding = self._seconds(n, ablations)
+        judging = 2.4 * reading + Lasso().fit_cost(n, ablations).seconds / 2
         solved = min(ablations, CHOLESKY_ROWS)
-        learned = 3e-8 * min(ablations, 1500) ** 2.5
-        seconds = learned + 2e-7 * solved**2 + 1e-7 * float(ablations) ** 2
-        return FitCost(seconds, 32.0 * solved**2 if ablations <= CHOLESKY_ROWS else 2.4e9)
+        memory = 32.0 * solved**2 if ablations <= CHOLESKY_ROWS else 2.4e9
+        return FitCost(learning + reading + folding + judging, memory, judging)
+
+    def _seconds(self, n: int, rows: int) -> tuple[float, float, float]:
+        """Count what learning, reading and the folds take."""
+        folded = self.folds * self._reading_seconds(n, min(0.8 * rows, _FOLD_ROWS), 0)
+        reading = self._reading_seconds(n, rows, self.max_terms)
+        if self.hyperparameters is not None:
+            return 0.0, reading, 0.0
+        learned = min(rows, self.learning.rows)
+        steps = (self.learning.max_steps + 1) * len(self.learning.starts)
+        learning = steps * _step_seconds(n, learned)
+        if rows <= self.learning.rows and self.fold_steps:
+            folded += self.folds * (self.fold_steps + 1) * _step_seconds(n, 0.8 * rows)
+        return learning, reading, folded
+
+    @staticmethod
+    def _reading_seconds(n: int, rows: float, terms: int) -> float:
+        """Count one factor, the search for the largest terms, and their deviations, twice."""
+        solved = float(min(rows, CHOLESKY_ROWS))
+        terms = min(terms, sum(comb(n, order) for order in range(min(n, 5) + 1)))
+        products = 4 * rows**2 * n + 2 * terms * solved**2
+        entries = 6 * rows**2 + 22 * rows * terms
+        if terms:
+            products += n * rows * (n + 3 * min(BEAM, n * n))
+            entries += 10.0 * n**2
+        return (
+            products * machine.product()
+            + entries * machine.entry()
+            + 0.4 * solved**3 * machine.factor()
+        )
 
     def _families(self, n: int) -> list[Supports]:
         for name, given in (("positions", self.positions), ("groups", self.groups)):
@@ -191,16 +235,19 @@ class KernelSPEX:
         quick = replace(self.learning, max_steps=self.fold_steps)
         means, deviations = np.empty(len(masks)), np.empty(len(masks))
         groups = design.fitted_groups
-        for fit, judge in fold_rows(len(masks), self.folds, design.seed, groups):
+        parts = fold_rows(len(masks), self.folds, design.seed, groups)
+        for number, (fit, judge) in enumerate(parts):
+            reached(number / len(parts))
             rng = np.random.default_rng(design.seed)
             rows = fit if len(fit) <= _FOLD_ROWS else np.sort(rng.permutation(fit)[:_FOLD_ROWS])
             own, members = found, None if groups is None else groups[rows]
             if self.fold_steps and len(masks) <= self.learning.rows and len(rows) >= MIN_MASKS:
                 families = self._families(design.n)
-                own = learn(
-                    masks[rows], outputs[rows], design.p, families, quick, rng, found, members,
-                    told,
-                )  # fmt: skip
+                with stage(number / len(parts), (number + 0.9) / len(parts)):
+                    own = learn(
+                        masks[rows], outputs[rows], design.p, families, quick, rng, found,
+                        members, told,
+                    )  # fmt: skip
             process = condition(
                 masks[rows], outputs[rows], own, device=self.learning.device, groups=members
             )
@@ -209,6 +256,15 @@ class KernelSPEX:
             if cut:
                 means[judge] = process.spectrum(self.max_terms, self.max_order)(masks[judge])
         return means, calibrated(score - means, deviations)
+
+
+def _step_seconds(n: int, rows: float) -> float:
+    """Count one evaluation of the likelihood and its gradient."""
+    return (
+        rows**3 * machine.factor()
+        + 5 * rows**2 * n * machine.product()
+        + 10 * rows**2 * machine.entry()
+    )
 
 
 def _cut_share(

@@ -26,11 +26,13 @@ import scipy  # its submodules load on first use
 from spexlens.algorithms.sweeping import evidence, low_orders, neighbours, stands_out, sweep
 from spexlens.core.masks import BoolArray, FloatArray, IntArray
 from spexlens.core.supports import row_keys
+from spexlens.core.work import reached
 from spexlens.transforms.chase import chase_candidates, likeliest
 from spexlens.transforms.hashing import Hashing
 
 NOISE_QUANTILE = 0.1  # bins this quiet are taken for noise
 ENERGY_KEPT = 0.9  # a singleton leaves less of its bin's energy (published)
+_ROUND = 0.8  # of what is left is left after a round: how many there will be is not known
 ROUNDING = 1e-20  # energy, relative to the mean over bins, that may be rounding only
 
 
@@ -100,6 +102,7 @@ def peel(
     floor = max(ROUNDING * float(np.square(bins).mean()), float(np.finfo(np.float32).tiny))
     rounds = 0
     while rounds < max_rounds:
+        reached(1 - _ROUND**rounds)
         rounds += 1
         noise = noise_variance(residual, floor)
         found = sets[:0]

@@ -13,12 +13,15 @@ from typing import Any, ClassVar
 
 import numpy as np
 
+from spexlens._support.cores import given_cores
+from spexlens.algorithms import machine
 from spexlens.algorithms.base import Design, FitCost, Recovery, random_design
 from spexlens.core.arguments import check_whole
 from spexlens.core.game import score_column
 from spexlens.core.masks import BoolArray, FloatArray, IntArray
 from spexlens.core.spectrum import FourierSpectrum, fourier_basis
 from spexlens.core.supports import collect_terms, term_matrix
+from spexlens.core.work import current_work, reached, shares, stage
 from spexlens.errors import BlowUpError, SpexlensWarning
 from spexlens.proxies.boosted_trees import (
     PUBLISHED_GRID,
@@ -35,6 +38,7 @@ from spexlens.proxies.ridge import leave_one_out_ridge
 from spexlens.transforms.trees import TreeEnsemble, ensemble_spectrum
 
 _LONG_SEARCH = 2e8
+_READ = 0.6  # of the time in which a tree is grown, reading its spectrum takes
 
 
 @dataclass(frozen=True)
@@ -97,7 +101,8 @@ class ProxySPEX:
         masks = design.masks[design.fitted]
         score = score_column(values)[design.fitted]
         read = _read_trees if self.proxy is None else _read_regressor
-        reading = read(self, design, masks, score)
+        with stage(0.0, 0.9):
+            reading = read(self, design, masks, score)
         use_refit, out_of_fold = self.kept_refit, None
         if reading.fold_spectra:
             cut, refitted = np.empty_like(score), np.empty_like(score)
@@ -117,9 +122,30 @@ class ProxySPEX:
         return Recovery(spectrum, tuned, chosen, reading.notes, out_of_fold)
 
     def fit_cost(self, n: int, ablations: int) -> FitCost:
-        """Estimate it from fits of the published grid to 800 … 20,000 ablations."""
-        entries = float(n) * ablations
-        return FitCost(4e-5 * entries, 100 * entries)
+        """Count the trees that are grown, and those that are read; another proxy's count as one.
+
+        How deep trees without a limit grow is not known: they count as three.
+        """
+        searching, reading = self._seconds(n, ablations)
+        judging = 3 * reading * (1 + _READ) / (1 + _READ * (self.folds + 1))
+        return FitCost(searching + reading + judging, 100.0 * n * ablations, judging)
+
+    def _seconds(self, n: int, rows: int) -> tuple[float, float]:
+        """Count what the search takes, and the fit and the reading of what it found."""
+        if self.proxy is not None:
+            return 0.0, (self.folds + 1) * float(n) * rows * 50 * machine.entry()
+        grid = self.grid if self.settings is None else _single(self.settings)
+        most = max(grid.trees)
+        entries = float(n) * rows * machine.entry()
+        each = machine.tree() + 0.4 * entries
+        deep = sum(3.0 if depth is None else 1.0 for depth in grid.depths)
+        grown = self.folds * deep * len(grid.rates) * most
+        together = min(self.threads or given_cores(), self.folds)
+        known = self.settings is not None and self.kept_refit is not None
+        binning = self.folds * len(grid.depths) * len(grid.rates) * 18 * entries
+        trees = 1 + _READ * (1 if known else self.folds + 1)
+        reading = trees * most * each * deep / len(grid.depths)
+        return (0.0 if known else (grown * each + binning) / together), reading
 
 
 @dataclass(frozen=True, eq=False)
@@ -138,13 +164,17 @@ def _read_trees(
 ) -> _Reading:
     settings = algorithm.settings
     fold_models: tuple[FittedTrees, ...] = ()
+    searching = 0.0, 0.7
     if settings is None or algorithm.kept_refit is None:
         grid = algorithm.grid if settings is None else _single(settings)
         _warn_of_cost(grid, algorithm.folds, design.n)
-        search = search_trees(
-            masks, score, grid, algorithm.folds, design.seed, algorithm.threads,
-            design.fitted_groups,
-        )  # fmt: skip
+        if current_work() is not None:
+            searching = shares(algorithm._seconds(design.n, len(score)))[0]
+        with stage(*searching):
+            search = search_trees(
+                masks, score, grid, algorithm.folds, design.seed, algorithm.threads,
+                design.fitted_groups,
+            )  # fmt: skip
         settings, fold_models = search.settings, search.fold_models
     model = fit_trees(masks, score, settings, design.seed, algorithm.threads or 1)
     notes: dict[str, None] = {}
@@ -160,7 +190,12 @@ def _read_trees(
         offset = FourierSpectrum.from_dict({(): fitted.offset}, design.n, design.p)
         return trees.scale(fitted.scale) + offset
 
-    spectrum, folds = read(model), tuple(map(read, fold_models))
+    spectrum, read_folds = read(model), []
+    with stage(searching[1], 1.0):
+        for number, fitted in enumerate(fold_models):
+            reached((number + 1) / (len(fold_models) + 1))
+            read_folds.append(read(fitted))
+    folds = tuple(read_folds)
     chosen = {"depth": settings.depth, "trees": settings.trees, "rate": settings.rate}
     return _Reading(spectrum, folds, chosen, tuple(notes), settings)
 

@@ -14,6 +14,7 @@ import numpy as np
 import scipy  # its submodules load on first use
 
 from spexlens.core.masks import BoolArray, FloatArray, IntArray
+from spexlens.core.work import reached
 from spexlens.proxies.folds import FOLDS
 from spexlens.transforms.hashing import Hashing
 
@@ -147,14 +148,17 @@ def refit(folds: list[Moments], regression: Regression = "best") -> Refit:
         names += [f"lasso {alpha:.3g}" for alpha in alphas]
         allowed = np.append(allowed, np.full(LASSOS, True))
     used = alphas if lasso else alphas[:0]
-    losses = np.array([fold.loss(_path(total - fold, used)) / fold.count for fold in folds])
-    best = int(np.argmin(np.where(allowed, losses.mean(axis=0), np.inf)))
+    losses = []
+    for number, fold in enumerate(folds):
+        reached(number / (len(folds) + 1))
+        losses.append(fold.loss(_path(total - fold, used)) / fold.count)
+    best = int(np.argmin(np.where(allowed, np.mean(losses, axis=0), np.inf)))
     path = _path(total, alphas if best >= len(RIDGES) else alphas[:0])
     coefficients = path[:, best]
     residual = float(total.loss(path[:, :1])[0]) / max(total.count - terms, 1)
     variance = np.diag(scipy.linalg.pinvh(total.gram)) * residual
     errors = np.sqrt(np.maximum(variance, 0.0))
-    return Refit(coefficients, errors, names[best], losses[:, best])
+    return Refit(coefficients, errors, names[best], np.array(losses)[:, best])
 
 
 def _largest_alpha(moments: Moments) -> float:

@@ -5,6 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass, replace
 from typing import ClassVar
 
+from spexlens.algorithms import machine
 from spexlens.algorithms.base import Design, FitCost, Recovery, random_design
 from spexlens.core.arguments import check_whole
 from spexlens.core.game import score_column
@@ -17,6 +18,9 @@ from spexlens.proxies.linear import (
     choose_penalty,
     lasso_spectrum,
 )
+
+# Passes that a descent takes, on average over a path.
+_PASSES_OF_SINGLES, _PASSES_OF_PAIRS = 20.0, 4.5
 
 
 @dataclass(frozen=True)
@@ -49,8 +53,8 @@ class Lasso:
         return _recover(self, design, values, order=1, pair_factors=(1.0,), limit=MAX_FEATURES)
 
     def fit_cost(self, n: int, ablations: int) -> FitCost:
-        """Count nothing: a fit takes seconds."""
-        return FitCost()
+        """Count the entries of the masks, or of their Gram matrix, in all descents."""
+        return _cost(n, ablations, n, self.folds * self.alphas, _PASSES_OF_SINGLES, 2.0)
 
 
 @dataclass(frozen=True)
@@ -94,9 +98,31 @@ class Pairwise:
         return _recover(self, design, values, 2, self.pair_factors, self.max_pairs)
 
     def fit_cost(self, n: int, ablations: int) -> FitCost:
-        """Estimate it from fits to 800 … 20,000 ablations; screening bounds the pairs."""
-        entries = min(float(n) * ablations * n / 2, MAX_ENTRIES)
-        return FitCost(4e-7 * entries, 24 * entries)
+        """Count the entries of masks x pairs in all descents; screening bounds the pairs."""
+        most = max(n, min(self.max_pairs, int(MAX_ENTRIES / max(ablations, 1))))
+        features = n + min(n * (n - 1) // 2, most)
+        paths = self.folds * self.alphas * len(self.pair_factors)
+        cost = _cost(n, ablations, features, paths, _PASSES_OF_PAIRS)
+        beside = Lasso().fit_cost(n, ablations).seconds / 2
+        return FitCost(cost.seconds + beside, cost.memory, cost.judging + beside)
+
+
+def _cost(
+    n: int, ablations: int, features: int, penalties: int, passes: float, times: float = 1.0
+) -> FitCost:
+    """Count what descents along all paths take: judging is three fits of one penalty each.
+
+    Every fit stands beside a LASSO of singles, so that one of these is done several `times`.
+    """
+    rows, entries = 0.8 * ablations, float(ablations) * features
+    dual = rows <= features
+    swept = 0.8 * entries if dual else 0.4 * features**2
+    descents = penalties * passes * swept * machine.descent()
+    shared = 0.0 if dual else features**2 * rows * machine.product()
+    making = 10 * entries * machine.entry() + shared + n**2 * rows * machine.product()
+    path = descents + 7 * making
+    judging = 4 * making + 10 * passes * swept * machine.descent() + (times - 1) * path
+    return FitCost(path + judging, 24 * entries, judging)
 
 
 def _recover(

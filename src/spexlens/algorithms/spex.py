@@ -3,19 +3,23 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
+from math import comb
 from typing import ClassVar
 
 import numpy as np
 
+from spexlens.algorithms import machine
 from spexlens.algorithms.base import Design, FitCost, Recovery, draw_seed
 from spexlens.algorithms.peeling import peel
 from spexlens.algorithms.refit import Refit, Regression, fold_moments, refit
-from spexlens.algorithms.sweeping import scores
+from spexlens.algorithms.regression import Lasso
+from spexlens.algorithms.sweeping import SWEEP_SETS, scores
 from spexlens.core.arguments import check_whole
 from spexlens.core.game import as_values, score_column
 from spexlens.core.masks import FloatArray, IntArray, read_only
 from spexlens.core.spectrum import FourierSpectrum
 from spexlens.core.supports import Supports, collect_terms
+from spexlens.core.work import stage
 from spexlens.errors import InvalidInputError
 from spexlens.transforms.bch import bch_code, code_size
 from spexlens.transforms.hashing import (
@@ -30,6 +34,8 @@ from spexlens.transforms.hashing import (
 MIN_B, FEWEST_BITS, MAX_B = 2, 3, 13
 MIN_HELD_OUT, MAX_HELD_OUT = 20, 200
 MAX_SINGLES = 1000
+_PEELING = 0.6  # of a fit's time, about
+_ROUNDS = 4  # of peeling, usually
 
 
 @dataclass(frozen=True)
@@ -257,13 +263,14 @@ class SPEX:
         measured = score_column(as_values(values, design.masks))
         hashing = structure.hashing
         bins = hashing.transform(measured[structure.rows])
-        peeled = peel(
-            hashing,
-            bins,
-            order=min(self.order, design.n),
-            patterns=self.patterns,
-            sweep_order=self.sweep_order,
-        )
+        with stage(0.0, _PEELING):
+            peeled = peel(
+                hashing,
+                bins,
+                order=min(self.order, design.n),
+                patterns=self.patterns,
+                sweep_order=self.sweep_order,
+            )
         extra = slice(structure.distinct, design.fitted.stop)
         values_there = design.masks[extra], measured[extra]
 
@@ -271,7 +278,8 @@ class SPEX:
             rng = np.random.default_rng(design.seed)  # the same folds for every support
             return refit(fold_moments(hashing, bins, sets, *values_there, rng), self.regression)
 
-        sets, fitted = peeled.sets, fit(peeled.sets)
+        with stage(_PEELING, (1 + _PEELING) / 2):
+            sets, fitted = peeled.sets, fit(peeled.sets)
         if self.singles and design.n <= MAX_SINGLES and self.regression != "none":
             wider = with_singles(sets, design.n)
             z = scores(hashing, peeled.residual, peeled.noise, wider[len(sets) :])
@@ -302,8 +310,22 @@ class SPEX:
         return Recovery(spectrum, tuned=self, chosen=chosen, notes=told, scaled=("noise_sd",))
 
     def fit_cost(self, n: int, ablations: int) -> FitCost:
-        """Count nothing: a fit takes seconds."""
-        return FitCost()
+        """Count the sets that are tested and the fits to those found: an eighth of the masks.
+
+        How many will be found, and in how many rounds, is known only then.
+        """
+        try:
+            step = self.choose(n, ablations)
+        except InvalidInputError:
+            return FitCost()  # no such design
+        found = float(min(n, ablations // 8))
+        order, tested = 1, min(float(SWEEP_SETS), found * n)
+        while order <= min(self.order, n) and tested + comb(n, order) <= 2 * SWEEP_SETS:
+            tested, order = tested + comb(n, order), order + 1
+        entries = 2 * _ROUNDS * tested * step.groups * (step.r + 1)
+        fits = 12 * found**2 * (10 * found * machine.product() + 200 * machine.descent())
+        judging = Lasso().fit_cost(n, ablations).seconds / 2
+        return FitCost(entries * machine.entry() + fits + judging, 24.0 * found**2, judging)
 
 
 def with_singles(sets: IntArray, n: int) -> IntArray:

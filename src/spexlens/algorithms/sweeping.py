@@ -16,6 +16,7 @@ import scipy  # its submodules load on first use
 
 from spexlens.core.masks import FloatArray, IntArray
 from spexlens.core.supports import row_keys
+from spexlens.core.work import reached
 from spexlens.transforms.hashing import Hashing
 
 SWEEP_SETS = 600_000
@@ -77,6 +78,7 @@ def sweep(
     for family in families:
         threshold = stands_out(len(family))
         for start in range(0, len(family), _CHUNK_SETS):
+            reached(0.0)
             part = family[start : start + _CHUNK_SETS]
             z = scores(hashing, residual, noise, part)
             found.append(part[np.abs(z) > threshold])

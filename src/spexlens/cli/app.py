@@ -10,13 +10,12 @@ import warnings
 from typing import Annotated
 
 import typer
-from rich.console import Console
-from rich.markup import escape
 
 from spexlens import __version__
 from spexlens.cli.lazy import LazyGroup, StoppedError
 from spexlens.cli.paid import Signals
 from spexlens.cli.printing import show_warning
+from spexlens.cli.terminal import Terminal, escape_lines
 from spexlens.errors import (
     AblationError,
     EndpointError,
@@ -42,7 +41,7 @@ app = typer.Typer(
 
 def _print_version(wanted: bool) -> None:
     if wanted:
-        Console().print(__version__)
+        Terminal().print(__version__)
         raise typer.Exit
 
 
@@ -72,13 +71,13 @@ def main() -> None:
             cause = error.__cause__
             kept = isinstance(cause, InterruptedRunError)
             text = _with_notes(cause) if kept else "stopped before anything was measured."
-            Console(stderr=True).print(escape(text), highlight=False)
+            Terminal(stderr=True).print(escape_lines(text), highlight=False)
             if signals.count > 1:
                 signals.end_now()
             raise SystemExit(signals.code) from error
         except (SpexlensError, OSError) as error:
-            text = f"[red]error:[/red] {escape(_with_notes(error))}"
-            Console(stderr=True).print(text, highlight=False)
+            text = f"[red]error:[/red] {escape_lines(_with_notes(error))}"
+            Terminal(stderr=True).print(text, highlight=False)
             raise SystemExit(exit_code(error)) from error
 
 

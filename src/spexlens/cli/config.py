@@ -13,7 +13,8 @@ import typer
 from spexlens._support.files import write_text
 from spexlens.errors import InvalidInputError
 
-_NOT_REPLAYED = ("config", "out", "json", "dry_run")
+_TRUST = "trust_remote_code"
+_NOT_REPLAYED = ("config", "out", "json", "dry_run", _TRUST)
 _RENAMED = {"replacement": "absent"}  # in files of before
 
 
@@ -23,7 +24,7 @@ def read_config(context: typer.Context, path: Path | None) -> Path | None:
         return path
     try:
         values = tomllib.loads(path.read_text(encoding="utf-8"))
-    except (tomllib.TOMLDecodeError, UnicodeDecodeError) as error:
+    except (ValueError, RecursionError) as error:
         raise InvalidInputError(f"{path} is no TOML file: {error}.") from error
     command = values.pop("command", context.info_name)
     if command != context.info_name:
@@ -37,6 +38,11 @@ def read_config(context: typer.Context, path: Path | None) -> Path | None:
         raise InvalidInputError(
             f"{path} has options that `spexlens {context.info_name}` does not know: "
             f"{', '.join(unknown)}."
+        )
+    if _TRUST in values:  # the file may come from anyone
+        raise InvalidInputError(
+            f"{path} asks for {_TRUST}, which runs code of the model's; give --trust-remote-code "
+            "on the command line instead, if you have read that code."
         )
     context.default_map = {**(context.default_map or {}), **values}
     for parameter in context.command.params:

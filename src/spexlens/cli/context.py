@@ -3,58 +3,39 @@
 from __future__ import annotations
 
 import sys
-from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
 import typer
 from rich.console import Console
-from rich.markup import escape
 
-from spexlens.cli.options import RunOptions, read_text, with_options
-from spexlens.cli.running import check_options, consoles, explain_and_show, loading
+from spexlens.cli.asked import AskOptions
+from spexlens.cli.options import read_text, with_options
+from spexlens.cli.paid import values_kept
+from spexlens.cli.printing import print_record
+from spexlens.cli.prompt_games import PromptArguments, game_of_text
+from spexlens.cli.running import check_options, consoles, explain_and_show
+from spexlens.cli.terminal import escape
 from spexlens.core.decimals import decimals
 from spexlens.errors import InvalidInputError
+from spexlens.lenses.text.prompt import SLOT, question_template
 
 if TYPE_CHECKING:
-    from spexlens.lenses.base import LensGame
     from spexlens.studies.removal import Flip
-
-
-@dataclass(frozen=True)
-class _Arguments:
-    """What is asked about which context."""
-
-    file: Path
-    question: str
-    response: str | None
-    answers: tuple[str, str] | None
-    model: str
-    segmenter: str
-    absent: str
-    chat: bool
-    flips: int
 
 
 @with_options
 def context(
     file: Annotated[Path, typer.Argument(help="The context, a text file; - reads stdin.")],
     question: Annotated[str, typer.Option(help="What is asked about it.", callback=read_text)],
-    options: RunOptions,
-    response: Annotated[
-        str | None,
-        typer.Option(help="A response: the score is its log-probability.", callback=read_text),
-    ] = None,
-    answers: Annotated[
-        tuple[str, str] | None,
-        typer.Option(help="Or two answers: the score is how far the first is ahead."),
-    ] = None,
-    model: Annotated[str, typer.Option(help="smollm2, a folder, or a hub name.")] = "smollm2",
+    options: AskOptions,
     segmenter: Annotated[str, typer.Option(help="Players: {names of SEGMENTERS}.")] = "sentences",
     absent: Annotated[
         str, typer.Option(help="What an absent part becomes. {rows of ABLATIONS}.")
     ] = "remove",
-    chat: Annotated[bool, typer.Option("--chat", help="Ask by the model's chat template.")] = False,
+    chat: Annotated[
+        bool, typer.Option("--chat", help="Ask by a chat: the endpoint's, or the model's template.")
+    ] = False,
     flips: Annotated[
         int, typer.Option(help="Also look for so few parts whose removal changes the answer.")
     ] = 0,
@@ -63,45 +44,29 @@ def context(
 
     Example: spexlens context notes.txt --question "Who came?" --response "Ann" --segmenter lines
     """
-    check_options(options)
-    arguments = _Arguments(file, question, response, answers, model, segmenter, absent, chat, flips)
-    if flips and answers is None:
+    if flips and options.answers is None:
         raise InvalidInputError("--flips needs --answers: without two there is none to change to.")
-    game = _game(arguments, _read(file))
-    explanation = explain_and_show(game, options, "context", asdict(arguments))
+    template = question_template(question)
+    if chat:  # one message, as many templates refuse two of a user in a row
+        template = f"{SLOT}\n\n{question}"
+    arguments = PromptArguments(
+        **options.asked(), text=_read(file), template=template, segmenter=segmenter, absent=absent,
+        chat=chat,
+    ).checked()  # fmt: skip
+    check_options(options)
+    game = game_of_text(arguments, options.store, trusted=options.trust_remote_code)
+    chosen = {"file": str(file), "question": question, "segmenter": segmenter, "absent": absent,
+              "chat": chat, "flips": flips}  # fmt: skip
+    explanation = explain_and_show(game, options, "context", chosen)
+    if options.endpoint is not None:
+        print_record(consoles(options)[0], game)
     if flips:
         from spexlens.studies.removal import flips as found_flips
 
         output, _ = consoles(options)
-        _print_flips(output, found_flips(game, explanation, largest=flips))
-
-
-def _game(arguments: _Arguments, text: str) -> LensGame:
-    from spexlens.lenses.text.chat import chat_game
-    from spexlens.lenses.text.game import prompt_game
-    from spexlens.lenses.text.prompt import question_template
-    from spexlens.lenses.text.response_scores import ResponseLogProbability
-    from spexlens.lenses.text.segmenters import SEGMENTERS, segment, segmenter_of
-    from spexlens.models.zoo import load_model
-
-    response = arguments.response
-    score = None if response is None else ResponseLogProbability(response)
-    SEGMENTERS.find(arguments.segmenter)
-    with loading(arguments.model):
-        model = load_model(arguments.model)
-    segmenter = segmenter_of(arguments.segmenter, model.tokenizer)
-    if not arguments.chat:
-        return prompt_game(
-            model, text, question_template(arguments.question), answers=arguments.answers,
-            score=score, segmenter=segmenter, absent=arguments.absent,
-        )  # fmt: skip
-    # One message, as many templates refuse two of a user in a row; the context alone is cut.
-    message = {"role": "user", "content": f"{text}\n\n{arguments.question}"}
-    return chat_game(
-        model, [message], answers=arguments.answers, score=score, within=[0],
-        segmenter=lambda content: list(segment(content[: len(text)], segmenter)),
-        absent=arguments.absent,
-    )  # fmt: skip
+        with values_kept(options.out, game):
+            found = found_flips(game, explanation, largest=flips)
+        _print_flips(output, found)
 
 
 def _read(file: Path) -> str:

@@ -11,14 +11,22 @@ from typing import Annotated, Any
 import numpy as np
 import typer
 from rich.console import Console
-from rich.markup import escape
 from rich.table import Table
 
 from spexlens.ablation.evaluate import evaluate
 from spexlens.cli.config import write_config
 from spexlens.cli.options import RunOptions, with_options
 from spexlens.cli.paid import values_kept
-from spexlens.cli.running import asked, check_options, consoles, explained, show, with_removal
+from spexlens.cli.running import (
+    asked,
+    check_options,
+    consoles,
+    explained,
+    saved_first,
+    show,
+    with_removal,
+)
+from spexlens.cli.terminal import escape
 from spexlens.core.decimals import decimals
 from spexlens.errors import InvalidInputError, UnknownNameError
 from spexlens.explanation.explain import fit
@@ -109,18 +117,19 @@ def data(
     run = game if surrogate is None else surrogate_game(game, surrogate)
     first = explained(run, options)
     told = run.notes() if len(test) > 1 else ()
-    with values_kept(options.out, run, first):
+    with values_kept(options.out, run, first) as paid:
         for number, row in enumerate(test):
             label_text = str(examples.test_labels.tolist()[number])
             output.print(f"\n[bold]Row {row}[/bold]  label {escape(label_text)}", highlight=False)
             found = _of_point(first, number, run, options)
             found = replace(found, notes=(*found.notes, *(told if number else ()), *notes))
             # Removed players and checked sets are of real retraining, whatever was explained.
-            found = with_removal(found, game, options, column=number)
-            checks = _checks(game, found, number, check, options.seed)
             folder = options.out
             if folder is not None and len(test) > 1:
                 folder /= f"row-{row}"
+            paid.run = saved_first(found, replace(options, out=folder))
+            found = with_removal(found, game, options, column=number)
+            checks = _checks(game, found, number, check, options.seed)
             facts = {"row": row, "label": label_text, "checks": checks}
             show(found, replace(options, out=folder), facts)
             if checks:
@@ -194,7 +203,8 @@ def _print_plan(console: Console, game: LensGame) -> None:
     plan = game.describe()
     console.print(
         f"[bold]Plan[/bold]     {plan['players']} players among {plan['examples']} examples, "
-        f"{plan['features']} features, {plan['model']}, score {plan['score']}, "
+        f"{plan['features']} features, {escape(str(plan['model']))}, "
+        f"score {escape(str(plan['score']))}, "
         f"{plan['test points']} test points",
         highlight=False,
     )

@@ -9,7 +9,8 @@ import typer
 
 from spexlens.cli.measured import read_measured
 from spexlens.cli.options import ShowOptions, with_options
-from spexlens.cli.running import check_options, show
+from spexlens.cli.printing import shown_progress
+from spexlens.cli.running import check_options, consoles, show
 
 
 @with_options
@@ -37,8 +38,10 @@ def fit(
     check_options(options)
     find_algorithm(algorithm)
     masks, values, players = read_measured(file, value)
-    found = fit_values(
-        masks, values, players, algorithm, seed, index=options.index,
-        order=None if options.index is None else options.order, p=p, holdout=holdout,
-    )  # fmt: skip
+    with shown_progress(consoles(options)[1]) as progress:
+        found = fit_values(
+            masks, values, players, algorithm, seed, index=options.index,
+            order=None if options.index is None else options.order, p=p, holdout=holdout,
+            progress=progress,
+        )  # fmt: skip
     show(found, options)

@@ -8,10 +8,9 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 from rich.console import Console
-from rich.markup import escape
 from rich.table import Table
 
-from spexlens.cli.options import RunOptions, with_options
+from spexlens.cli.options import ModelOptions, RunOptions, with_options
 from spexlens.cli.paid import values_kept
 from spexlens.cli.printing import shown_progress
 from spexlens.cli.running import (
@@ -22,6 +21,7 @@ from spexlens.cli.running import (
     loading,
     open_store,
 )
+from spexlens.cli.terminal import escape
 from spexlens.errors import InvalidInputError
 from spexlens.lenses.components.scores import COMPONENT_SCORES, find_score
 
@@ -50,7 +50,7 @@ class _Arguments:
 
 
 @dataclass(frozen=True)
-class _Options(RunOptions):
+class _Options(ModelOptions):
     """Those of every run; `p` has another default."""
 
     p: Annotated[
@@ -94,12 +94,12 @@ def heads(
     if edges is not None and edges.suffix not in (".csv", ".json"):
         raise InvalidInputError(f"--edges {edges} given; needed a name ending in .csv or .json.")
     output, errors = consoles(options)
-    game, chosen, held_out = _games(arguments)
+    game, chosen, held_out = _games(arguments, options)
     plan = game.describe()
     output.print(
-        f"[bold]Plan[/bold]     {plan['players']} components, {plan['model']}, {plan['score']}, "
-        f"{plan['prompts']} prompts, {plan['tokens']} tokens an ablation, absent ones give: "
-        f"{plan['absent']}",
+        f"[bold]Plan[/bold]     {plan['players']} components, {escape(plan['model'])}, "
+        f"{escape(plan['score'])}, {plan['prompts']} prompts, {plan['tokens']} tokens an "
+        f"ablation, absent ones give: {escape(str(plan['absent']))}",
         highlight=False,
     )
     if options.p is None and not options.dry_run and not _follows_an_index(game, options):
@@ -111,7 +111,7 @@ def heads(
     if held_out is not None:
         from spexlens.studies.pruning import pruning_curve
 
-        with shown_progress(errors) as progress:
+        with values_kept(options.out, held_out), shown_progress(errors) as progress:
             curve = pruning_curve(
                 explanation,
                 held_out,
@@ -122,11 +122,14 @@ def heads(
         _print_curve(output, curve, held_out.describe()["score"])
 
 
-def _games(arguments: _Arguments) -> tuple[LensGame, tuple[Site, ...], LensGame | None]:
+def _games(
+    arguments: _Arguments, options: _Options
+) -> tuple[LensGame, tuple[Site, ...], LensGame | None]:
     """Make the game of the prompts, its components, and that of the held-out prompts, if any."""
     from spexlens.lenses.components.game import component_game
     from spexlens.lenses.components.questions import read_questions
     from spexlens.models.gating.sites import SITES
+    from spexlens.models.pretrained.causal_lm import as_causal
     from spexlens.models.zoo import load_model
 
     find_score(arguments.score)
@@ -135,7 +138,7 @@ def _games(arguments: _Arguments) -> tuple[LensGame, tuple[Site, ...], LensGame 
     questions = read_questions(arguments.prompts)
     unseen = () if arguments.prune is None else read_questions(arguments.prune)
     with loading(arguments.model):
-        lm = load_model(arguments.model)
+        lm = as_causal(load_model(arguments.model, trust_remote_code=options.trust_remote_code))
         chosen = kind.sites(lm.model, numbers)
 
         def game(asked: tuple[Question, ...], score: str) -> LensGame:

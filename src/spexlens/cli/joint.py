@@ -8,11 +8,11 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 from rich.console import Console
-from rich.markup import escape
 from rich.table import Table
 
-from spexlens.cli.options import RunOptions, read_text, with_options
+from spexlens.cli.options import ModelOptions, read_text, with_options
 from spexlens.cli.running import check_options, consoles, explain_and_show, loading
+from spexlens.cli.terminal import escape
 from spexlens.errors import InvalidInputError
 
 if TYPE_CHECKING:
@@ -39,7 +39,7 @@ class _Arguments:
 
 
 @dataclass(frozen=True)
-class _Options(RunOptions):
+class _Options(ModelOptions):
     """Those of every run; `p` is told apart by lens."""
 
     p: Annotated[float | None, typer.Option(help="Not here: give --p-words and --p-heads.")] = None
@@ -84,20 +84,20 @@ def joint(
         raise InvalidInputError("--p was given; needed --p-words and --p-heads, one for each lens.")
     check_options(options)
     output, _ = consoles(options)
-    game = _game(arguments)
+    game = _game(arguments, options)
     plan = game.describe()
     sizes = " and ".join(f"{end - first} {name}" for name, (first, end) in plan["lenses"].items())
     output.print(
-        f"[bold]Plan[/bold]     {sizes}, {plan['model']}, {plan['score']}, "
+        f"[bold]Plan[/bold]     {escape(sizes)}, {escape(plan['model'])}, {escape(plan['score'])}, "
         f"{plan['tokens']} tokens a full prompt, absent {arguments.sites} give: "
-        f"{plan['absent']}",
+        f"{escape(str(plan['absent']))}",
         highlight=False,
     )
     explanation = explain_and_show(game, options, "joint", asdict(arguments))
     _print_lenses(output, explanation, game)
 
 
-def _game(arguments: _Arguments) -> JointGame:
+def _game(arguments: _Arguments, options: _Options) -> JointGame:
     from spexlens.lenses.components.game import ComponentLens
     from spexlens.lenses.joint.game import joint_game
     from spexlens.lenses.joint.gated_prompts import gated_prompts
@@ -105,12 +105,13 @@ def _game(arguments: _Arguments) -> JointGame:
     from spexlens.lenses.text.segmenters import SEGMENTERS, segmenter_of
     from spexlens.lenses.text.sequence_scores import chosen_score
     from spexlens.models.gating.sites import SITES
+    from spexlens.models.pretrained.causal_lm import as_causal
     from spexlens.models.zoo import load_model
 
     kind = SITES.find(arguments.sites)
     SEGMENTERS.find(arguments.segmenter)
     with loading(arguments.model):
-        lm = load_model(arguments.model)
+        lm = as_causal(load_model(arguments.model, trust_remote_code=options.trust_remote_code))
         segmenter = segmenter_of(arguments.segmenter, lm.tokenizer)
         words = PromptLens(arguments.text, arguments.template, segmenter)
         components = ComponentLens(kind.sites(lm.model))
@@ -133,7 +134,7 @@ def _print_lenses(output: Console, explanation: Explanation, game: JointGame) ->
         output.print(f"[bold]Lenses[/bold]   {escape(str(part))}", highlight=False)
     pairs = explanation.pairs()
     pieces, components = game.lens.blocks
-    table = Table(title=f"From {pieces} through {components}", title_justify="left")
+    table = Table(title=escape(f"From {pieces} through {components}"), title_justify="left")
     for name in (pieces, components, "", "effect", "90 % interval"):
         table.add_column(escape(name), justify="right" if name == "effect" else "left")
     for row in _rows(pairs, game, components):

@@ -15,6 +15,7 @@ COMMANDS = {
     "demo": ("prompt", "Explain why SmolLM2 calls a movie review positive."),
     "prompt": ("prompt", "Which words of a text act together on a choice between two answers."),
     "context": ("context", "Which parts of a context act together on the answer to a question."),
+    "trace": ("trace", "Which parts of a logged call act together on its answer."),
     "heads": ("heads", "Which attention heads act together; prune by them."),
     "data": ("data", "Which training examples act together on a prediction."),
     "joint": ("joint", "Words and components as players of one game."),
@@ -23,6 +24,7 @@ COMMANDS = {
     "compare": ("saved", "Compare saved runs: fidelity, and the effects they agree on."),
     "report": ("saved", "Write the page of a saved run."),
     "bench": ("saved", "Try every algorithm on the ablations of a saved run."),
+    "endpoint": ("endpoint", "What an endpoint can serve, and what it costs."),
     "store": ("store", "Look into a store of measured values."),
     "models": ("models", "List the models that are known by name."),
 }

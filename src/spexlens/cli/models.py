@@ -2,12 +2,11 @@
 
 from __future__ import annotations
 
-import json
-import sys
 from typing import Annotated
 
 import typer
-from rich.console import Console
+
+from spexlens.cli.terminal import Terminal, write_json
 
 
 def models(
@@ -23,7 +22,7 @@ def models(
 
     rows = [{"name": name, "state": state(name)} for name in MODELS]
     if as_json:
-        sys.stdout.write(json.dumps(rows) + "\n")
+        write_json(rows)
         return
     for row in rows:
-        Console().print(f"{row['name']:<12} {row['state']}", highlight=False)
+        Terminal().print(f"{row['name']:<12} {row['state']}", highlight=False)

@@ -57,7 +57,9 @@ class RunOptions(ShowOptions):
         ),
     ] = None
     max_tokens: Annotated[int | None, typer.Option(help="Tokens at most.", min=1)] = None
-    max_seconds: Annotated[float | None, typer.Option(help="Seconds of measuring at most.")] = None
+    max_seconds: Annotated[
+        float | None, typer.Option(help="Seconds of measuring and fit at most.")
+    ] = None
     until: Annotated[
         str | None,
         typer.Option(
@@ -114,6 +116,21 @@ class RunOptions(ShowOptions):
             is_eager=True,
         ),
     ] = None
+
+
+@dataclass(frozen=True)
+class ModelOptions(RunOptions):
+    """Those of commands that load a model which the user names."""
+
+    trust_remote_code: Annotated[
+        bool,
+        typer.Option(
+            "--trust-remote-code",
+            help="Run code that the model's folder or repository brings: it can do whatever you "
+            "can. Not from a file of --config.",
+            show_default=False,
+        ),
+    ] = False
 
 
 def read_text(

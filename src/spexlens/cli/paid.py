@@ -40,10 +40,13 @@ class Paid:
     folder : Path, optional
         That of the results.
     players : tuple of str
+    run : Path, optional
+        Where the run is saved already.
     """
 
     folder: Path | None = None
     players: tuple[str, ...] = ()
+    run: Path | None = None
     saved: Path | None = None
     _parts: list[tuple[BoolArray, Any]] = field(default_factory=list)
 
@@ -140,8 +143,10 @@ def values_kept(
         yield paid
     except BaseException as error:
         with interrupts_held():
-            masks, values = paid.noted()
             held = len(getattr(error, "masks", ()))
+            if held and explanation is not None:  # of a removal curve, beside those of the run
+                paid.add(error.masks, error.values)  # type: ignore[attr-defined]
+            masks, values = paid.noted()
             if held and held >= len(masks):  # those of the store are among them
                 masks, values = error.masks, error.values  # type: ignore[attr-defined]
             if not len(masks):
@@ -161,7 +166,10 @@ def _told(paid: Paid, masks: BoolArray, values: FloatArray) -> str:
         path = paid.write(masks, values)
     except OSError as error:
         return f"They could not be written: {error}."
-    return f"The values are in {path}; explain them with: spexlens fit {path}"
+    told = f"The values are in {path}; explain them with: spexlens fit {path}"
+    if paid.run is None:
+        return told
+    return f"The run is saved: spexlens show {paid.run}. {told}"
 
 
 class Signals:

@@ -3,17 +3,19 @@
 from __future__ import annotations
 
 import json
-import sys
+import math
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
+from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, TextIO
 
 from rich.console import Console
-from rich.markup import escape
 from rich.table import Table
 
+from spexlens.ablation.progress import duration
 from spexlens.cli.pictures import write_pictures
+from spexlens.cli.terminal import Terminal, escape, escape_lines, write_json
 from spexlens.core.decimals import decimals
 from spexlens.core.game import score_column
 from spexlens.errors import MissingExtraError
@@ -21,6 +23,7 @@ from spexlens.errors import MissingExtraError
 if TYPE_CHECKING:
     from spexlens.core.interactions import Interactions
     from spexlens.explanation.result import Explanation
+    from spexlens.lenses.base import LensGame
 
 _BAR = 16
 
@@ -38,7 +41,7 @@ def print_explanation(
     largest = max((abs(effect) for effect in strongest.values()), default=0.0) or 1.0
     written = decimals(strongest.values())
     told = index_in_words(interactions.index, explanation.spectrum.p)
-    table = Table(title=f"Strongest effects ({told})", title_justify="left")
+    table = Table(title=f"Strongest effects ({escape(told)})", title_justify="left")
     table.add_column("#", justify="right")
     table.add_column("players", overflow="fold")
     table.add_column("order", justify="right")
@@ -99,7 +102,7 @@ def print_json(
         "index_note": strongest.note,
         "interactions": interaction_rows(strongest),
     }
-    sys.stdout.write(json.dumps(data, ensure_ascii=False) + "\n")
+    write_json(data)
 
 
 def interaction_rows(interactions: Interactions) -> list[dict[str, Any]]:
@@ -125,11 +128,31 @@ def write_results(console: Console, explanation: Explanation, folder: Path) -> N
     console.print("[bold]Written[/bold]  " + escape(", ".join(map(str, written))), highlight=False)
 
 
+def print_record(output: Console, game: LensGame) -> None:
+    """Print what the endpoint's values lack: answers that were not returned, noise of samples."""
+    from spexlens.lenses.endpoint.subject import EndpointSubject
+
+    assert isinstance(game.subject, EndpointSubject)
+    record, spent = game.subject.record(), game.spent()
+    told = f"{record.values} prompts asked"
+    if record.bounded:
+        told += f"; in {record.bounded} an answer was not among the tokens returned"
+    if record.partial:
+        told += f"; in {record.partial} spellings of one may not be"
+    if record.refused:
+        told += f"; {record.refused} brought no value and were left out"
+    if record.unanswered:
+        told += f"; {record.unanswered} samples held no answer"
+    if record.noise_variance:
+        told += f"; variance of the sampling noise {record.noise_variance:.3g}"
+    if spent:
+        told += f"; paid {spent}"
+    output.print(f"[bold]Endpoint[/bold] {escape(told)}", highlight=False)
+
+
 @contextmanager
-def shown_progress(
-    console: Console, spent: Callable[[], str] = str
-) -> Iterator[Callable[[int, int], None]]:
-    """Show a progress bar of ablations, as a `progress(done, total)` call.
+def shown_progress(console: Console, spent: Callable[[], str] = str) -> Iterator[ShownProgress]:
+    """Show a progress bar of ablations, and of the fit after them.
 
     It shows rate, time left, and what `spent()` tells of the cost so far.
     """
@@ -155,15 +178,30 @@ def shown_progress(
     )
     with Progress(*columns, console=console) as bar:
         task = bar.add_task("ablations", total=None, rate="", cost="")
+        yield ShownProgress(bar, task, spent)
 
-        def progress(done: int, total: int) -> None:
-            elapsed = bar.tasks[0].elapsed or 0.0
-            rate = f"{done / elapsed:.1f}/s" if done and elapsed else ""
-            bar.update(task, completed=done, total=total, rate=rate, cost=spent())
-            if done == total:
-                bar.update(task, description="fitting")
 
-        yield progress
+@dataclass
+class ShownProgress:
+    """A row of a progress bar, as a `progress` that shows fits too."""
+
+    bar: Any
+    task: Any
+    spent: Callable[[], str]
+
+    def __call__(self, done: int, total: int) -> None:
+        """Show so many ablations."""
+        elapsed = self.bar.tasks[0].elapsed or 0.0
+        rate = f"{done / elapsed:.1f}/s" if done and elapsed else ""
+        self.bar.update(self.task, completed=done, total=total, rate=rate, cost=self.spent())
+        self.bar.update(self.task, description="fitting" if done == total else "ablations")
+
+    def fit(self, share: float, left: float) -> None:
+        """Show how far the fit is, and how long it will take."""
+        text = f"fitting: {round(100 * share)} %"
+        if 0 < left < math.inf:
+            text += f", {duration(left)} left"
+        self.bar.update(self.task, description="ablations" if share >= 1 else text)
 
 
 def hide_loading_bars() -> None:
@@ -184,7 +222,9 @@ def show_warning(
     line: str | None = None,
 ) -> None:
     """Print a warning as one line, for `warnings.showwarning`."""
-    Console(stderr=True).print(f"[yellow]warning:[/yellow] {escape(str(message))}", highlight=False)
+    Terminal(stderr=True).print(
+        f"[yellow]warning:[/yellow] {escape_lines(str(message))}", highlight=False
+    )
 
 
 def _print_removal(console: Console, curves: Mapping[str, Sequence[tuple[int, float]]]) -> None:
@@ -208,7 +248,7 @@ def _print_fidelity(console: Console, explanation: Explanation) -> None:
     written = decimals([full, empty], spread)
     console.print(
         f"[bold]Fidelity[/bold] {escape(str(explanation.fidelity))}\n"
-        f"[bold]Run[/bold]      {explanation.algorithm}, {explanation.calls} of "
+        f"[bold]Run[/bold]      {escape(explanation.algorithm)}, {explanation.calls} of "
         f"{explanation.budget} ablations, {len(explanation.spectrum)} terms; "
         f"full input {'not measured' if full is None else written(full)}, "
         f"empty input {'not measured' if empty is None else written(empty)}",

@@ -5,48 +5,56 @@ from __future__ import annotations
 import sys
 from dataclasses import asdict, replace
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated
+from typing import Annotated
 
 import typer
-from rich.console import Console
-from rich.markup import escape
 
 from spexlens.cli import demo_case
+from spexlens.cli.asked import Asked, AskOptions
+from spexlens.cli.inputs import game_of_inputs, print_over_inputs, read_inputs
 from spexlens.cli.options import RunOptions, read_text, with_options
-from spexlens.cli.prompt_games import PromptArguments, endpoint_game, local_game
-from spexlens.cli.running import check_options, consoles, explain_and_show, loading
-
-if TYPE_CHECKING:
-    from spexlens.lenses.base import LensGame
+from spexlens.cli.printing import print_record
+from spexlens.cli.prompt_games import PromptArguments, game_of_text
+from spexlens.cli.running import check_options, consoles, explain_and_show
+from spexlens.cli.terminal import escape
+from spexlens.cli.trace import (
+    CutArguments,
+    CutOption,
+    FixedOption,
+    explain_call,
+    game_of_call,
+)
+from spexlens.errors import InvalidInputError
 
 _DEMO_BUDGET = "400"
 
 
 @with_options
 def prompt(
+    options: AskOptions,
     text: Annotated[
-        str,
+        str | None,
         typer.Option(
             help="The text whose pieces are ablated; - reads stdin, @file a file.",
             callback=read_text,
         ),
-    ],
-    options: RunOptions,
-    answers: Annotated[
-        tuple[str, str] | None,
-        typer.Option(help="Two answers: the score is how far the first is ahead."),
     ] = None,
-    response: Annotated[
-        str | None,
-        typer.Option(help="Or a response: the score is its log-probability.", callback=read_text),
-    ] = None,
-    score: Annotated[
-        str | None,
+    messages: Annotated[
+        Path | None,
         typer.Option(
-            help="{rows of PROMPT_SCORES}. Of endpoints: {rows of ENDPOINT_SCORES}. Default by "
-            "what is given."
+            help="Or a chat whose messages and tools are players: JSON, a list of messages, or "
+            "an object with messages and tools."
         ),
     ] = None,
+    inputs: Annotated[
+        Path | None,
+        typer.Option(
+            help="Of --messages: JSON by lines, each with an input and perhaps its response or "
+            "answers; it goes where {input} stands, else last. Effects are means over them."
+        ),
+    ] = None,
+    cut: CutOption = None,
+    fixed: FixedOption = None,
     template: Annotated[
         str, typer.Option(help="The prompt, with {text} once.", callback=read_text)
     ] = "{text}",
@@ -57,53 +65,13 @@ def prompt(
     filler: Annotated[
         str | None, typer.Option(help="What replace and neutral write, default _ and ….")
     ] = None,
-    model: Annotated[
-        str, typer.Option(help="smollm2, a folder, or a hub name; an endpoint's name for it.")
-    ] = "smollm2",
-    endpoint: Annotated[
-        str | None, typer.Option(help="URL of an OpenAI-compatible endpoint, such as http://…/v1.")
-    ] = None,
     chat: Annotated[
-        bool, typer.Option("--chat", help="Of endpoints: send the prompt as a chat message.")
+        bool,
+        typer.Option("--chat", help="Ask by a chat: the endpoint's, or the model's own template."),
     ] = False,
     system: Annotated[
         str | None, typer.Option(help="Of chats: a system message.", callback=read_text)
     ] = None,
-    key_variable: Annotated[
-        str, typer.Option(help="Environment variable with the endpoint's key, if it needs one.")
-    ] = "OPENAI_API_KEY",
-    top_tokens: Annotated[
-        int | None,
-        typer.Option(
-            help="Of endpoints: likeliest next tokens to ask for; by default as many as the "
-            "server gives, 500 at most.",
-            min=2,
-        ),
-    ] = None,
-    samples: Annotated[int, typer.Option(help="Texts a prompt, for share.", min=2)] = 10,
-    answer_tokens: Annotated[
-        int, typer.Option(help="Longest text, its reasoning counted, for share.", min=1)
-    ] = 8,
-    concurrency: Annotated[int, typer.Option(help="Requests at the same time.", min=1)] = 8,
-    prices: Annotated[
-        tuple[float, float] | None,
-        typer.Option(help="Money for a million tokens of prompts, and of answers."),
-    ] = None,
-    option: Annotated[
-        list[str] | None,
-        typer.Option(
-            help="Of endpoints: a further field of each request, name=value, the value being JSON "
-            "or text; null takes it out. Repeat it for several.",
-            metavar="NAME=VALUE",
-        ),
-    ] = None,
-    on_refusal: Annotated[
-        str,
-        typer.Option(
-            help="Of endpoints: whether a prompt refused for good ends the run (raise) or is left "
-            "out and counted (skip)."
-        ),
-    ] = "raise",
 ) -> None:
     """Find which pieces of a text act together on what a model says.
 
@@ -112,14 +80,33 @@ def prompt(
 
     Example: spexlens prompt --text "It never fails." --template "Is this praise? {text}" --chat
     --endpoint http://localhost:8080/v1 --model llama --answers yes no --budget 200
+
+    Example: spexlens prompt --messages chat.json --cut system=list_items --cut user=words
+    --answers yes no
     """
+    if messages is not None:
+        if text is not None or template != "{text}" or system is not None:
+            raise InvalidInputError(
+                "--messages was given with --text, --template or --system; a chat holds all of it."
+            )
+        how = CutArguments(tuple(cut or ()), tuple(fixed) if fixed else None, absent, filler)
+        if inputs is not None:
+            _explain_inputs(messages, inputs, how, options)
+        else:
+            _explain_chat(messages, how, options)
+        return
+    if text is None:
+        raise InvalidInputError("neither --text nor --messages was given; needed one of both.")
+    if cut or fixed or inputs is not None:
+        raise InvalidInputError(
+            "--cut, --fixed and --inputs are for --messages; a text has --segmenter."
+        )
     arguments = PromptArguments(
-        sys.stdin.read() if text == "-" else text, answers, response, score,
-        template.replace("\\n", "\n"), segmenter, absent, filler, model, endpoint, chat, system,
-        key_variable, top_tokens, samples, answer_tokens, concurrency, prices,
-        tuple(option) if option else None, on_refusal,
+        **options.asked(), text=sys.stdin.read() if text == "-" else text,
+        template=template.replace("\\n", "\n"), segmenter=segmenter, absent=absent,
+        filler=filler, chat=chat, system=system,
     )  # fmt: skip
-    _explain(arguments, options)
+    _explain(arguments, options, trusted=options.trust_remote_code)
 
 
 @with_options
@@ -136,16 +123,58 @@ def demo(options: RunOptions) -> None:
     output, _ = consoles(chosen)
     output.print(f"[bold]Review[/bold]   {demo_case.TEXT}", highlight=False)
     _explain(
-        PromptArguments(demo_case.TEXT, demo_case.ANSWERS, template=demo_case.TEMPLATE), chosen
+        PromptArguments(
+            text=demo_case.TEXT, answers=demo_case.ANSWERS, template=demo_case.TEMPLATE
+        ),
+        chosen,
     )
 
 
-def _explain(arguments: PromptArguments, options: RunOptions) -> None:
+def _explain_chat(file: Path, how: CutArguments, options: AskOptions) -> None:
+    from spexlens.lenses.calls.formats import find_trace, read_traces
+
+    how.by_kind()
+    asked = Asked(**options.asked())
+    name = asked.score_name()
+    check_options(options)
+    game = game_of_call(
+        asked,
+        name,
+        find_trace(read_traces(file)),
+        how,
+        options.store,
+        trusted=options.trust_remote_code,
+    )
+    explain_call(game, asked, options, "prompt", {"messages": str(file), **how.written()})
+
+
+def _explain_inputs(file: Path, inputs: Path, how: CutArguments, options: AskOptions) -> None:
+    """Explain a chat over several inputs: the mean of their scores, and effects on each."""
+    from spexlens.lenses.calls.formats import find_trace, read_traces
+    from spexlens.studies.inputs import over_inputs
+
+    how.by_kind()
+    chat = find_trace(read_traces(file))
+    rows = read_inputs(inputs)
+    asked = [Asked(**{**options.asked(), **row.told}) for row in rows]
+    for one in asked:
+        one.score_name()
+    check_options(options)
+    game = game_of_inputs(asked, chat, rows, how, options.store, trusted=options.trust_remote_code)
+    arguments = {"messages": str(file), "inputs": str(inputs), **how.written()}
+    explanation = explain_and_show(game, options, "prompt", arguments)
+    output, _ = consoles(options)
+    if len(rows) > 1:
+        print_over_inputs(
+            output, over_inputs(explanation, options.top, options.index, options.order)
+        )
+
+
+def _explain(arguments: PromptArguments, options: RunOptions, *, trusted: bool = False) -> None:
     checked = arguments.checked()
     check_options(options)
     output, _ = consoles(options)
-    with loading(arguments.endpoint or arguments.model):
-        game = _game(checked)
+    game = game_of_text(checked, options.store, trusted=trusted)
     plan = game.describe()
     output.print(
         f"[bold]Plan[/bold]     {plan['players']} players, {escape(plan['model'])}, "
@@ -154,34 +183,4 @@ def _explain(arguments: PromptArguments, options: RunOptions) -> None:
     )
     explain_and_show(game, options, "prompt", asdict(arguments))
     if arguments.endpoint is not None:
-        _print_record(output, game)
-
-
-def _game(arguments: PromptArguments) -> LensGame:
-    if arguments.endpoint is not None:
-        return endpoint_game(arguments)
-    from spexlens.models.zoo import load_model
-
-    return local_game(arguments, load_model(arguments.model))
-
-
-def _print_record(output: Console, game: LensGame) -> None:
-    """Print what the endpoint's values lack: answers that were not returned, noise of samples."""
-    from spexlens.lenses.endpoint.subject import EndpointSubject
-
-    assert isinstance(game.subject, EndpointSubject)
-    record, spent = game.subject.record(), game.spent()
-    told = f"{record.values} prompts asked"
-    if record.bounded:
-        told += f"; in {record.bounded} an answer was not among the tokens returned"
-    if record.partial:
-        told += f"; in {record.partial} spellings of one may not be"
-    if record.refused:
-        told += f"; {record.refused} brought no value and were left out"
-    if record.unanswered:
-        told += f"; {record.unanswered} samples held no answer"
-    if record.noise_variance:
-        told += f"; variance of the sampling noise {record.noise_variance:.3g}"
-    if spent:
-        told += f"; paid {spent}"
-    output.print(f"[bold]Endpoint[/bold] {told}", highlight=False)
+        print_record(output, game)

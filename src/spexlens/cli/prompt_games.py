@@ -2,67 +2,38 @@
 
 from __future__ import annotations
 
-import json
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
+from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from spexlens.cli.asked import Asked
+from spexlens.cli.running import loading
 from spexlens.errors import InvalidInputError
-from spexlens.lenses.endpoint.subject import find_on_refusal
-from spexlens.lenses.score_tables import ENDPOINT_SCORES, PROMPT_SCORES
 from spexlens.lenses.text.ablations import ABLATIONS
-from spexlens.lenses.text.segmenters import SEGMENTERS
+from spexlens.lenses.text.prompt import SLOT
+from spexlens.lenses.text.segmenters import SEGMENTERS, Segmenter
 
 if TYPE_CHECKING:
     from spexlens.lenses.base import LensGame
     from spexlens.models.pretrained.causal_lm import CausalLM
+    from spexlens.models.pretrained.seq2seq import Seq2SeqLM
 
 
 @dataclass(frozen=True)
-class PromptArguments:
+class PromptArguments(Asked):
     """What is asked of which model; `spexlens prompt --help` tells each."""
 
-    text: str
-    answers: tuple[str, str] | None = None
-    response: str | None = None
-    score: str | None = None
+    text: str = ""
     template: str = "{text}"
     segmenter: str = "words"
     absent: str = "remove"
     filler: str | None = None
-    model: str = "smollm2"
-    endpoint: str | None = None
     chat: bool = False
     system: str | None = None
-    key_variable: str = "OPENAI_API_KEY"
-    top_tokens: int | None = None
-    samples: int = 10
-    answer_tokens: int = 8
-    concurrency: int = 8
-    prices: tuple[float, float] | None = None
-    option: tuple[str, ...] | None = None
-    on_refusal: str = "raise"
 
     def checked(self) -> PromptArguments:
         """Choose the score; raise an error for options that do not go together."""
-        find_on_refusal(self.on_refusal)
-        self.options()
-        known = PROMPT_SCORES if self.endpoint is None else ENDPOINT_SCORES
-        given = [name for name in ("answers", "response") if getattr(self, name) is not None]
-        name = self.score
-        if name is None:
-            if not given:
-                raise InvalidInputError(
-                    "no score was given; needed --answers with two answers, --response with a "
-                    f"text, or --score with one of {', '.join(known)}."
-                )
-            name = given[0]
-        needed = known.find(name).needs
-        if given != ([] if needed is None else [needed]):
-            options = " and ".join(f"--{option}" for option in given) or "neither"
-            raise InvalidInputError(
-                f"{options} given for the score {name!r}; needed "
-                f"{'neither --answers nor --response' if needed is None else f'--{needed}'}."
-            )
+        name = self.score_name()
         of_tokenizer = SEGMENTERS.find(self.segmenter).of_tokenizer
         hidden = ABLATIONS.find(self.absent).edit is None
         if self.endpoint is not None and (of_tokenizer or hidden):
@@ -75,72 +46,73 @@ class PromptArguments:
                 "the score 'kl' reads the full prompt as well, which hiding from attention cannot "
                 "show; needed another score or another --absent."
             )
-        if self.endpoint is None and (self.chat or self.system is not None):
+        if self.system is not None and not self.chat:
+            raise InvalidInputError("--system is for chats; needed --chat beside it.")
+        if self.chat and self.endpoint is None and hidden:
             raise InvalidInputError(
-                "--chat and --system are for --endpoint; `spexlens context --chat` asks a model "
-                "here by its chat template."
+                f"--absent {self.absent} given for a chat of a model here; needed another one, or "
+                "a template of your own without --chat."
             )
-        return PromptArguments(**{**vars(self), "score": name})
-
-    def options(self) -> dict[str, Any]:
-        """Read further fields of a request to an endpoint; raise an error for what is no field."""
-        if self.option and self.endpoint is None:
-            raise InvalidInputError("--option is for --endpoint: a field of its requests.")
-        fields = {}
-        for given in self.option or ():
-            name, equals, text = given.partition("=")
-            if not (name.strip() and equals):
-                raise InvalidInputError(
-                    f"--option {given!r} given; needed name=value, such as top_p=0.9."
-                )
-            try:
-                fields[name.strip()] = json.loads(text)
-            except ValueError:
-                fields[name.strip()] = text
-        return fields
+        return replace(self, score=name)
 
     def chosen(self) -> Any:
         """Make the score of arguments that were checked."""
         assert self.score is not None
-        row = (PROMPT_SCORES if self.endpoint is None else ENDPOINT_SCORES)[self.score]
-        words = {None: (), "answers": self.answers, "response": (self.response,)}[row.needs]
-        return row.make(*(words or ()), **{name: getattr(self, name) for name in row.settings})
+        return self.made_score(self.score)
 
 
-def local_game(arguments: PromptArguments, model: CausalLM) -> LensGame:
+def local_game(arguments: PromptArguments, model: CausalLM | Seq2SeqLM) -> LensGame:
     """Make the game of a model that runs here."""
     from spexlens.lenses.text.game import prompt_game
     from spexlens.lenses.text.segmenters import segmenter_of
 
+    segmenter = segmenter_of(arguments.segmenter, model.tokenizer)
+    if arguments.chat:
+        return _local_chat(arguments, model, segmenter)
     return prompt_game(
-        model, arguments.text, arguments.template, score=arguments.chosen(),
-        segmenter=segmenter_of(arguments.segmenter, model.tokenizer), absent=arguments.absent,
-        fillers=arguments.filler,
+        model, arguments.text, arguments.template, score=arguments.chosen(), segmenter=segmenter,
+        absent=arguments.absent, fillers=arguments.filler,
     )  # fmt: skip
 
 
-def endpoint_game(arguments: PromptArguments) -> LensGame:
-    """Make the game of a model behind an endpoint, which is asked the full prompt once."""
-    from spexlens.lenses.base import LensGame
-    from spexlens.lenses.endpoint.subject import EndpointSubject
+def _local_chat(
+    arguments: PromptArguments, model: CausalLM | Seq2SeqLM, segmenter: str | Segmenter
+) -> LensGame:
+    """Make the game of a text in the user's message, by the model's own chat template."""
+    from spexlens.lenses.text.chat import chat_game
     from spexlens.lenses.text.prompt import PromptLens
-    from spexlens.models.endpoint.client import Endpoint
+
+    lens = PromptLens(arguments.text, arguments.template, segmenter, arguments.absent)
+    before = len(arguments.template.partition(SLOT)[0])
+    spans = [(before + start, before + end) for start, end in lens.spans]
+    system = [] if arguments.system is None else [{"role": "system", "content": arguments.system}]
+    messages = [*system, {"role": "user", "content": lens.prompt}]
+    return chat_game(
+        model, messages, score=arguments.chosen(), within=[len(messages) - 1],
+        segmenter=lambda content: spans, absent=arguments.absent, fillers=arguments.filler,
+    )  # fmt: skip
+
+
+def endpoint_game(arguments: PromptArguments, store: Path | None = None) -> LensGame:
+    """Make the game of a model behind an endpoint; see `prepared_game`."""
+    from spexlens.cli.endpoint_games import prepared_game
+    from spexlens.lenses.text.prompt import PromptLens
 
     lens = PromptLens(
         arguments.text, arguments.template, arguments.segmenter, arguments.absent,
         arguments.filler,
     )  # fmt: skip
-    assert arguments.endpoint is not None
-    endpoint = Endpoint(
-        arguments.endpoint, arguments.model, arguments.chat, arguments.system,
-        key_variable=arguments.key_variable, concurrency=arguments.concurrency,
-        options=arguments.options(),
-    )  # fmt: skip
-    subject = EndpointSubject.prepare(
-        endpoint,
-        arguments.chosen(),
-        lens.prompt,
-        prices=arguments.prices,
-        on_refusal=find_on_refusal(arguments.on_refusal),
-    )
-    return LensGame(lens, subject)
+    endpoint = arguments.made_endpoint(chat=arguments.chat, system=arguments.system)
+    return prepared_game(arguments, lens, lens.prompt, arguments.chosen(), endpoint, store)
+
+
+def game_of_text(
+    arguments: PromptArguments, store: Path | None = None, *, trusted: bool = False
+) -> LensGame:
+    """Make the game of arguments that were checked, here or on an endpoint."""
+    with loading(arguments.endpoint or arguments.model):
+        if arguments.endpoint is not None:
+            return endpoint_game(arguments, store)
+        from spexlens.models.zoo import load_model
+
+        return local_game(arguments, load_model(arguments.model, trust_remote_code=trusted))

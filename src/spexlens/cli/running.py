@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import asdict, replace
+from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import typer
@@ -20,6 +21,7 @@ from spexlens.cli.printing import (
     shown_progress,
     write_results,
 )
+from spexlens.cli.terminal import Terminal, escape, escape_lines
 from spexlens.core.arguments import whole
 from spexlens.errors import InvalidInputError
 
@@ -52,14 +54,14 @@ def check_options(options: ShowOptions) -> None:
 
 def consoles(options: ShowOptions) -> tuple[Console, Console]:
     """Say where results are printed, and where progress is; the same with `--json`."""
-    progress = Console(stderr=True)
-    return (progress if options.json else Console()), progress
+    progress = Terminal(stderr=True)
+    return (progress if options.json else Terminal()), progress
 
 
 @contextmanager
 def loading(name: str) -> Iterator[None]:
     """Show a spinner while a model loads."""
-    with Console(stderr=True).status(f"loading {name}"):
+    with Terminal(stderr=True).status(f"loading {escape(name)}"):
         hide_loading_bars()
         yield
 
@@ -79,12 +81,21 @@ def explain_and_show(
         The command's other arguments, for config.toml.
     """
     explanation = explained(game, options)
-    with values_kept(options.out, game, explanation):
+    with values_kept(options.out, game, explanation) as paid:
+        paid.run = saved_first(explanation, options)
         explanation = with_removal(explanation, game, options)
         show(explanation, options)
         if options.out is not None:
             write_config(options.out / "config.toml", command, {**arguments, **asdict(options)})
     return explanation
+
+
+def saved_first(explanation: Explanation, options: RunOptions) -> Path | None:
+    """Save the run before its removal curve is measured, where there is a folder for it."""
+    if not options.removal or options.out is None:
+        return None
+    options.out.mkdir(parents=True, exist_ok=True)
+    return explanation.save(options.out / "run.json")
 
 
 def explained(game: Game, options: RunOptions) -> Explanation:
@@ -101,7 +112,7 @@ def explained(game: Game, options: RunOptions) -> Explanation:
         told = plan(
             game, _planned(budget, len(game.players)), store=store, gradients=_gradients(options)
         )
-        output.print(f"[bold]Plan[/bold]     {told}", highlight=False)
+        output.print(f"[bold]Plan[/bold]     {escape_lines(str(told))}", highlight=False)
         raise typer.Exit
     spent = game.spent if isinstance(game, Priced) else str
     engine = find_engine(options.engine)

@@ -2,21 +2,18 @@
 
 from __future__ import annotations
 
-import json
-import sys
 import time
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
 
 import numpy as np
 import typer
-from rich.console import Console
-from rich.markup import escape
 from rich.table import Table
 
 from spexlens.cli.options import ShowOptions, with_options
 from spexlens.cli.running import check_options, consoles
 from spexlens.cli.running import show as show_explanation
+from spexlens.cli.terminal import Terminal, escape, write_json
 from spexlens.core.decimals import decimals
 from spexlens.errors import InvalidInputError, SpexlensError
 
@@ -58,7 +55,7 @@ def report(
     """
     from spexlens.explanation.result import load
 
-    Console().print(f"[bold]Written[/bold]  {escape(str(load(run).report(out)))}", highlight=False)
+    Terminal().print(f"[bold]Written[/bold]  {escape(str(load(run).report(out)))}", highlight=False)
 
 
 @with_options
@@ -86,7 +83,7 @@ def compare(
     names = _short_names(runs)
     rows = compared_rows(explanations, options)
     if options.json:
-        sys.stdout.write(json.dumps({"runs": names, "interactions": rows}) + "\n")
+        write_json({"runs": names, "interactions": rows})
         return
     output, _ = consoles(options)
     index = _index(explanations, options)
@@ -101,7 +98,7 @@ def compare(
     output.print(table)
     for name, item in zip(names, explanations, strict=True):
         output.print(
-            f"[bold]{escape(name)}[/bold]  {escape(str(item.fidelity))}; {item.algorithm}, "
+            f"[bold]{escape(name)}[/bold]  {escape(str(item.fidelity))}; {escape(item.algorithm)}, "
             f"{item.calls} ablations",
             highlight=False,
         )
@@ -179,7 +176,7 @@ def bench(
              "terms": len(found.spectrum)}
         )  # fmt: skip
     if options.json:
-        sys.stdout.write(json.dumps(rows) + "\n")
+        write_json(rows)
         return
     table = Table(title=f"{len(explanation.masks)} ablations", title_justify="left")
     for column in ("algorithm", "R2 on unseen masks", "90 % interval", "terms", "seconds"):

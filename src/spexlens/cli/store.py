@@ -6,12 +6,11 @@ from pathlib import Path
 from typing import Annotated
 
 import typer
-from rich.console import Console
-from rich.markup import escape
 from rich.table import Table
 
 from spexlens.ablation.export import export as export_game
 from spexlens.ablation.store import Store
+from spexlens.cli.terminal import Terminal, escape, write_json
 from spexlens.errors import shown
 
 store = typer.Typer(
@@ -21,7 +20,7 @@ store = typer.Typer(
     rich_markup_mode=None,
     add_completion=False,
 )
-console = Console()
+console = Terminal()
 
 StorePath = Annotated[Path, typer.Argument(help="The store's file.")]
 GamePrefix = Annotated[
@@ -77,7 +76,7 @@ def info(path: StorePath, game: GamePrefix) -> None:
     )
     for name, text in lines:
         console.print(f"[bold]{name:<9}[/bold]{escape(text)}", highlight=False)
-    console.print_json(data=found.identity)
+    write_json(found.identity, indent=2)
 
 
 @store.command()

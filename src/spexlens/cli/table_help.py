@@ -17,15 +17,18 @@ from typer.core import TyperArgument, TyperCommand, TyperOption
 HOMES = {
     "ABLATIONS": "spexlens.lenses.text.ablations",
     "ALGORITHMS": "spexlens.algorithms.table",
+    "APIS": "spexlens.models.endpoint.apis",
     "COMPONENT_SCORES": "spexlens.lenses.components.scores",
     "ENDPOINT_SCORES": "spexlens.lenses.score_tables",
     "ENGINES": "spexlens.ablation.engines",
     "INDICES": "spexlens.indices.table",
+    "PART_KINDS": "spexlens.lenses.calls.lens",
     "PLOTS": "spexlens.plots.table",
     "PROMPT_SCORES": "spexlens.lenses.score_tables",
     "RULES": "spexlens.explanation.stopping",
     "SEGMENTERS": "spexlens.lenses.text.segmenters",
     "SITES": "spexlens.models.gating.sites",
+    "TRACE_FORMATS": "spexlens.lenses.calls.formats",
     "TRAINERS": "spexlens.trainers.table",
     "TRAINING_SCORES": "spexlens.lenses.training.scores",
 }

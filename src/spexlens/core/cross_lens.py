@@ -12,6 +12,7 @@ from numbers import Integral
 
 import numpy as np
 
+from spexlens._support.visible import visible
 from spexlens.core.decimals import decimals
 from spexlens.core.interactions import Z90, Interactions
 from spexlens.core.masks import FloatArray, IntArray
@@ -50,7 +51,7 @@ class LensEnergy:
     std_err: float | None
 
     def __str__(self) -> str:
-        text = f"{' × '.join(self.lenses)}: {self.share:.1%} of the variance explained"
+        text = f"{visible(' × '.join(self.lenses))}: {self.share:.1%} of the variance explained"
         if self.std_err is None:
             return text
         low, high = self.share - Z90 * self.std_err, self.share + Z90 * self.std_err
@@ -85,7 +86,7 @@ class Path:
 
     def __str__(self) -> str:
         written = decimals([self.effect])
-        text = f"{self.through} {self.kind} {written(self.effect)}"
+        text = f"{visible(self.through)} {self.kind} {written(self.effect)}"
         if self.std_err is None:
             return text
         half = Z90 * self.std_err
@@ -107,10 +108,16 @@ def as_blocks(blocks: Blocks, n: int) -> dict[str, range]:
     >>> as_blocks({"words": [0, 2], "heads": range(2, 5)}, 5)
     {'words': range(0, 2), 'heads': range(2, 5)}
     """
-    made = {
-        name: block if isinstance(block, range) else range(*map(int, block))
-        for name, block in blocks.items()
-    }
+    try:
+        made = {
+            name: block if isinstance(block, range) else range(*map(int, block))
+            for name, block in blocks.items()
+        }
+    except (TypeError, ValueError, OverflowError) as error:
+        raise InvalidInputError(
+            f"blocks {blocks!r} given; needed the name of each lens with a range, or with its "
+            "first player and the one after its last."
+        ) from error
     owners = np.zeros(n, dtype=np.int64)
     inside = all(0 <= block.start < block.stop <= n for block in made.values())
     for block in made.values() if inside else ():

@@ -14,6 +14,7 @@ from typing import Any, Protocol, runtime_checkable
 
 import numpy as np
 
+from spexlens._support.visible import half_a_character
 from spexlens.core.masks import (
     BoolArray,
     FloatArray,
@@ -343,6 +344,12 @@ def player_names(players: Sequence[str] | int) -> tuple[str, ...]:
         raise InvalidInputError(
             f"players = {players!r} given; needed a sequence of names, or how many there are."
         )
+    for number, name in enumerate(names):
+        if half_a_character(name):
+            raise InvalidInputError(
+                f"the name of player {number}, {name!r}, has half of a character, which stands "
+                "for a byte that is no text. Read the file with its right encoding."
+            )
     if not names:
         raise InvalidInputError(
             "no players were given (n = 0); needed at least one part that can be left out."

@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
+from spexlens._support.visible import visible
 from spexlens.core.arguments import whole
 from spexlens.core.masks import BoolArray, FloatArray, IntArray, read_only
 from spexlens.core.supports import Supports, terms_from_dict
@@ -176,9 +177,12 @@ class Interactions(Mapping[tuple[int, ...], float]):
         )
 
     def label(self, players: tuple[int, ...]) -> str:
-        """Return a set as text, for example `never × fails`; `∅` for the empty set."""
+        """Return a set as text, for example `never × fails`; `∅` for the empty set.
+
+        Control characters in names are written as codes.
+        """
         labels = self.labels()
-        return " × ".join(labels[i] for i in players) or "∅"
+        return " × ".join(visible(labels[i]) for i in players) or "∅"
 
     def to_dict(self) -> dict[tuple[int, ...], float]:
         """Return `{sorted tuple of players: effect}`, strongest first."""
@@ -222,8 +226,25 @@ class Interactions(Mapping[tuple[int, ...], float]):
 
     @staticmethod
     def from_json(text: str) -> Interactions:
-        """Invert `to_json`."""
-        data = json.loads(text)
+        """Invert `to_json`.
+
+        Raises
+        ------
+        InvalidInputError
+            For other JSON, or text that is none.
+        """
+        try:
+            return Interactions._from_data(json.loads(text))
+        except InvalidInputError:
+            raise
+        except (ValueError, TypeError, LookupError, OverflowError, RecursionError) as error:
+            raise InvalidInputError(
+                f"this text is no JSON of interactions ({type(error).__name__}: {error}); needed "
+                "that of Interactions.to_json."
+            ) from error
+
+    @staticmethod
+    def _from_data(data: Any) -> Interactions:
         supports = Supports.from_sets(data["sets"], len(data["players"]))
         if supports.sets() != [tuple(players) for players in data["sets"]]:
             raise InvalidInputError(
@@ -241,11 +262,12 @@ class Interactions(Mapping[tuple[int, ...], float]):
         )
 
     def __repr__(self) -> str:
-        head = f"Interactions({self.index}, {len(self)} sets over {len(self.players)} players)"
+        index, n = visible(self.index), len(self.players)
+        head = f"Interactions({index}, {len(self)} sets over {n} players)"
         rows = [f"{effect:+12.5g}  {name}" for name, effect in self._rows(_SHOWN_TEXT)]
         rest = len(self) - len(rows)
         more = [f"… and {rest} more"] if rest > 0 else []
-        return "\n".join([head, *rows, *more, *([self.note] if self.note else [])])
+        return "\n".join([head, *rows, *more, *([visible(self.note)] if self.note else [])])
 
     def _repr_html_(self) -> str:
         strongest = self.top(_SHOWN_HTML)
@@ -254,11 +276,12 @@ class Interactions(Mapping[tuple[int, ...], float]):
             for row, players in zip(strongest.ranking(), strongest, strict=False)
         )
         interval = "" if self.std_err is None else "<th>90 % interval</th>"
+        index, note = escape(visible(self.index)), escape(visible(self.note))
         legend = "" if self.std_err is None else "; ○ the 90 % interval holds zero"
         return (
-            f"<table><caption>{escape(self.index)}: {len(strongest)} of {len(self)} sets{legend}"
+            f"<table><caption>{index}: {len(strongest)} of {len(self)} sets{legend}"
             f"</caption><thead><tr><th>players</th><th>effect</th>{interval}<th></th></tr></thead>"
-            f"<tbody>{rows}</tbody></table>" + (f"<p>{escape(self.note)}</p>" if self.note else "")
+            f"<tbody>{rows}</tbody></table>" + (f"<p>{note}</p>" if note else "")
         )
 
     def _rows(self, limit: int) -> list[tuple[str, float]]:

@@ -15,6 +15,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
+from spexlens.core.calls import Call
 from spexlens.core.masks import BoolArray, FloatArray
 from spexlens.errors import InvalidInputError
 
@@ -22,6 +23,7 @@ Shape = tuple[int, ...]
 
 PARTS = {
     "inputs": "edited texts",
+    "calls": "edited calls of a chat model",
     "visible": "the visibility of tokens",
     "gates": "gates on components",
     "pictures": "edited pictures",
@@ -40,6 +42,8 @@ class Interventions:
     ----------
     inputs : tuple of str, optional
         The edited input text of every ablation.
+    calls : tuple of Call, optional
+        The edited messages and tools of every ablation.
     visible : bool array (m, tokens), optional
         The tokens of the text that the others may attend to.
     gates : float array (m, sites), optional
@@ -55,6 +59,7 @@ class Interventions:
     """
 
     inputs: tuple[str, ...] | None = None
+    calls: tuple[Call, ...] | None = None
     visible: BoolArray | None = None
     gates: FloatArray | None = None
     pictures: NDArray[np.float32] | None = None

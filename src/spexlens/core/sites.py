@@ -6,8 +6,8 @@ import re
 from collections.abc import Sequence
 from dataclasses import dataclass
 
-_SITE = re.compile(r"L(\d+)\.(.+)", re.DOTALL)
-_DIGITS = re.compile(r"(\d+)")
+_SITE = re.compile(r"L(\d{1,9})\.(.+)", re.DOTALL)
+_DIGITS = re.compile(r"(\d{1,9})")
 
 
 @dataclass(frozen=True)

@@ -8,7 +8,7 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from contextvars import ContextVar
 
-GRACE = 4.0
+GRACE = 3.0
 """Seconds in which what is under way may still come in, once a run must end."""
 
 

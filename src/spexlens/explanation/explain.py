@@ -4,9 +4,10 @@ from __future__ import annotations
 
 import math
 import platform
+import time
 from collections.abc import Sequence
 from dataclasses import replace
-from functools import cache
+from functools import cache, partial
 from importlib import metadata
 from typing import Any
 
@@ -22,7 +23,6 @@ from spexlens.ablation.progress import ProgressBar
 from spexlens.ablation.store import StoreLike
 from spexlens.algorithms.base import MIN_MASKS, Algorithm, Design, MaskDesign, suggested_budget
 from spexlens.algorithms.exact import Exact
-from spexlens.algorithms.index_design import IndexDesign
 from spexlens.algorithms.table import find_algorithm
 from spexlens.core.game import (
     Described,
@@ -34,7 +34,6 @@ from spexlens.core.game import (
     player_names,
     score_column,
 )
-from spexlens.core.interactions import Interactions
 from spexlens.core.masks import (
     BoolArray,
     FloatArray,
@@ -48,7 +47,9 @@ from spexlens.core.presence import contradicts, learn_keep_probability, presence
 from spexlens.errors import InvalidInputError
 from spexlens.explanation.baselines import measure_baselines, measured_baselines
 from spexlens.explanation.fidelity import Fidelity
+from spexlens.explanation.fitting import FitTime, fits_in
 from spexlens.explanation.gradients import asked_gradients, gradient_notes, take_gradients
+from spexlens.explanation.index_masks import first_masks
 from spexlens.explanation.index_reading import asked_index, check_masks_are_free, read_index
 from spexlens.explanation.judging import (
     baseline_notes,
@@ -65,17 +66,19 @@ from spexlens.explanation.planning import (
     exact_if_affordable,
     held_out_rows,
     warn_of_a_long_fit,
+    with_time_for_the_fit,
 )
 from spexlens.explanation.result import Explanation
 from spexlens.explanation.rounds import (
     SPENT,
+    Following,
     exact_if_complete,
     fit_round,
     round_sizes,
     rows_of_all,
     run_rounds,
 )
-from spexlens.explanation.stopping import Round, StoppingRule, curve_of
+from spexlens.explanation.stopping import Reading, Round, StoppingRule, curve_of
 
 _BASELINE_BUDGET = 32  # from here on, two calls go to the full and the empty input
 
@@ -114,8 +117,9 @@ def explain(
     rng : int, Generator or None
         Seeds everything; the same seed gives the same result.
     index : str, optional
-        Index that is asked for, such as "SV" or "SII": masks are of the sizes that it averages
-        over, and `Explanation.interactions()` gives it, read from the posterior without truncation.
+        Index that is asked for, such as "SV" or "SII": the first masks are of the sizes that it
+        averages over, the others those that the values so far say tell most of it.
+        `Explanation.interactions()` gives it, read from the posterior without truncation.
     order : int, optional
         Highest order of that index; by default 2, 1 for values.
     p : float or float array (n,), optional
@@ -145,7 +149,8 @@ def explain(
     batch_size : int
         Masks a call of the game.
     progress : callable or True, optional
-        `progress(done, total)`; True is a `ProgressBar()`, for terminals and notebooks.
+        `progress(done, total)`; True is a `ProgressBar()`, for terminals and notebooks. One with a
+        method `fit(share, seconds_left)` shows the fit too.
 
     Returns
     -------
@@ -191,36 +196,45 @@ def explain(
             f"design = {design!r} given with algorithm {chosen.name!r} and holdout = {holdout}; "
             "needed an algorithm that takes any masks, and holdout = 0."
         )
-    if asked is not None and asked[0].measure is not None and not chosen.exact:
-        design, p = IndexDesign(asked[0].measure(asked[1], asked[1])), 0.5
-    affords = allowed >= _BASELINE_BUDGET and not isinstance(design, IndexDesign)
+    follows = asked is not None and not chosen.exact and bool(asked[0].measures(asked[1]))
+    affords = allowed >= _BASELINE_BUDGET and not follows
     reserved = 2 if affords and chosen.any_masks and not enumerable(n, allowed) else 0
     draw = chosen.design if design is None else design
 
-    def masks_within(calls: int) -> Design:
+    def masks_within(calls: int) -> tuple[Design, Following | None]:
+        if asked is not None and follows:
+            return first_masks(*asked, n, calls, generator, holdout)
         drawn = draw(n, calls - reserved, generator, p)
         if chosen.exact or drawn.held_out:
-            return drawn
-        return replace(drawn, held_out=held_out_rows(holdout, len(drawn.masks)))
+            return drawn, None
+        return replace(drawn, held_out=held_out_rows(holdout, len(drawn.masks))), None
 
-    asks = asked_gradients(gradients, game, chosen, allowed, ours=isinstance(design, IndexDesign))
-    drawn = masks_within(allowed - asks.cost)
+    read = None if asked is None else partial(read_index, *asked, players=tuple(game.players))
+    asks = asked_gradients(gradients, game, chosen, allowed, ours=follows)
+    drawn, following = masks_within(allowed - asks.cost)
+    total = len(drawn.masks) if following is None else following.sizes[-1] + drawn.held_out
 
     check_needs(chosen)
-    warn_of_a_long_fit(chosen, n, len(drawn.masks))
     limits = budget if isinstance(budget, Budget) else Budget()
+    shown = ProgressBar() if progress is True else progress or None
+    if limits.seconds is None:
+        warned = warn_of_a_long_fit(chosen, n, total)
+    else:  # a fit that is too long will give way to a cheaper one
+        warned, limits = True, with_time_for_the_fit(limits, chosen, n)
+    fit_time = FitTime(shown, limits.seconds, time.monotonic(), warned)
     meter = Meter(
-        game, limits, len(drawn.masks) + asks.cost, batch_size=batch_size, engine=engine,
-        store=store, progress=ProgressBar() if progress is True else progress or None,
+        game, limits, total + asks.cost, batch_size=batch_size, engine=engine,
+        store=store, progress=shown, started=fit_time.started,
     )  # fmt: skip
-    with values_on_errors(meter.paid, "fitting"):
+    with values_on_errors(meter.paid, "fitting"), fits_in(fit_time):
         if asks.count:
             told = take_gradients(meter, drawn, asks)
             notes += (told.note,) if told.note else ()
             if told.sensitivities is None:
-                drawn = masks_within(allowed - meter.spent_on_gradients)
+                drawn, following = masks_within(allowed - meter.spent_on_gradients)
             drawn = replace(drawn, sensitivities=told.sensitivities)
-        rounds, reason = run_rounds(drawn, chosen, meter, rule, named)
+        rounds, reason = run_rounds(drawn, chosen, meter, rule, named, following, read)
+        meter.keep_nothing()
         last = rounds[-1] if chosen.exact else exact_if_complete(rounds[-1])
         curve = None if rule is None else curve_of(rounds)
         if rule is not None or reason is not None:
@@ -248,7 +262,7 @@ def explain(
             notes += game.notes()
         counts = allowed, meter.calls
         manifest = _manifest(game.describe() if isinstance(game, Described) else {})
-        reading = None if asked is None else read_index(*asked, last, tuple(game.players))
+        reading = read(last) if read is not None and last.reading is None else last.reading
         return _explained(
             game.players, last, notes + missing, counts, baselines, manifest, curve, reading
         )
@@ -265,6 +279,7 @@ def fit(
     order: int | None = None,
     p: float | FloatArray | None = None,
     holdout: float = 0.0,
+    progress: Progress | bool | None = None,
 ) -> Explanation:
     """Explain values that were already measured.
 
@@ -281,6 +296,8 @@ def fit(
     p : float or float array (n,), optional
         Keep probability that the masks were drawn with; learned from them by default, one a player
         where they differ.
+    progress : ProgressBar or True, optional
+        Shows how far the fit is: anything with a method `fit(share, seconds_left)`.
 
     Returns
     -------
@@ -323,7 +340,10 @@ def fit(
     held_out = 0 if chosen.exact else held_out_rows(holdout, len(masks))
     keep, told = _keep_probability(p, masks, drawn)
     design = Design(masks, p=keep, seed=seed, held_out=held_out, notes=told)
-    last = fit_round(chosen, design, array)
+    warned = warn_of_a_long_fit(chosen, design.n, len(array))
+    shown = ProgressBar() if progress is True else progress or None
+    with fits_in(FitTime(shown, told=warned)):
+        last = fit_round(chosen, design, array)
     if chosen.exact and repeats is not None:
         last = with_noise(last, repeats)
     reading = None
@@ -371,10 +391,10 @@ def _explained(
     baselines: dict[str, float],
     manifest: dict[str, Any],
     curve: LearningCurve | None = None,
-    reading: Interactions | None = None,
+    reading: Reading | None = None,
 ) -> Explanation:
     design, recovery = last.design, last.recovery
-    told = fidelity_notes(last.fidelity, exact=recovery.tuned.exact)
+    told = fidelity_notes(last.fidelity, exact=recovery.tuned.exact, asked=reading)
     score = score_column(last.values)
     tails, missed = tail_notes(score), baseline_notes(recovery.spectrum, baselines, score)
     constant = constant_notes(design.masks, tuple(players))
@@ -384,7 +404,9 @@ def _explained(
         spectrum=recovery.spectrum, fidelity=last.fidelity, algorithm=recovery.tuned.name,
         chosen=recovery.chosen, notes=notes, budget=calls[0], calls=calls[1],
         full_value=baselines.get("full"), empty_value=baselines.get("empty"), seed=design.seed,
-        curve=curve, manifest=manifest, asked=reading, sensitivities=design.sensitivities,
+        curve=curve, manifest=manifest,
+        asked=None if reading is None else reading.interactions,
+        sensitivities=design.sensitivities,
     )  # fmt: skip
 
 

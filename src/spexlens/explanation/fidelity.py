@@ -9,10 +9,12 @@ from typing import Any
 import numpy as np
 import scipy  # its submodules load on first use
 
+from spexlens._support.visible import visible
 from spexlens.algorithms.base import MIN_MASKS, Algorithm, Design
 from spexlens.core.game import score_column
 from spexlens.core.masks import FloatArray, IntArray
 from spexlens.core.units import Units
+from spexlens.core.work import stage
 from spexlens.proxies.folds import FOLDS, fold_rows, r2_score
 
 _LEAST_FREEDOM = 2.0
@@ -52,11 +54,11 @@ class Fidelity:
 
     def __str__(self) -> str:
         if math.isnan(self.r2):
-            return f"R2 undefined ({self.method})"
+            return f"R2 undefined ({visible(self.method)})"
         return (
             f"R2 {self.r2:.3f} [{self.r2_lower:.3f}, {self.r2_upper:.3f}], "
             f"linear {self.linear_r2:.3f} [{self.linear_lower:.3f}, {self.linear_upper:.3f}] "
-            f"({self.method}, {self.masks} masks)"
+            f"({visible(self.method)}, {self.masks} masks)"
         )
 
     def to_dict(self) -> dict[str, Any]:
@@ -227,8 +229,10 @@ def learning_slope(
 
     own = same = loss(predicted)
     if own_choices and len(truth) <= _OWN_CHOICE_ROWS:
-        same = loss(_refits(algorithm, design, values, parts))
-    fewer = loss(_refits(algorithm, design, values, [(fit, judge)]))
+        with stage(0.0, 0.65):
+            same = loss(_refits(algorithm, design, values, parts))
+    with stage(0.65, 1.0):
+        fewer = loss(_refits(algorithm, design, values, [(fit, judge)]))
     return 2 * min(0.0, same - fewer) + min(0.0, same - own)
 
 
@@ -241,9 +245,10 @@ def _refits(
     """Predict the rows to judge of each part by a refit to its rows to fit; others are NaN."""
     masks, fitted = design.masks[design.fitted], values[design.fitted]
     predicted = np.full(len(masks), np.nan)
-    for fit, judge in parts:
+    for number, (fit, judge) in enumerate(parts):
         part = design.take(fit)
-        predicted[judge] = algorithm.recover(part, fitted[fit]).spectrum(masks[judge])
+        with stage(number / len(parts), (number + 1) / len(parts)):
+            predicted[judge] = algorithm.recover(part, fitted[fit]).spectrum(masks[judge])
     return predicted
 
 

@@ -20,6 +20,7 @@ from spexlens.core.supports import Supports
 from spexlens.errors import InvalidInputError
 from spexlens.explanation.fidelity import Fidelity
 from spexlens.explanation.learning_curve import LearningCurve
+from spexlens.explanation.run_schema import checked_run
 
 FORMAT, VERSION = "spexlens.explanation", 2
 
@@ -53,25 +54,32 @@ def read_fields(path: str | os.PathLike[str]) -> dict[str, Any]:
     """
     try:
         data = json.loads(Path(path).read_text(encoding="utf-8"))
-    except (json.JSONDecodeError, UnicodeDecodeError) as error:
+    except (ValueError, RecursionError) as error:
         raise InvalidInputError(f"{path} is not a JSON file: {error}.") from error
-    if not isinstance(data, dict) or data.pop("format", None) != FORMAT:
+    if not isinstance(data, dict) or data.get("format") != FORMAT:
         raise InvalidInputError(
             f"{path} is not an explanation of spexlens (its format is not {FORMAT!r})."
         )
-    version = data.pop("version", None)
-    if not isinstance(version, int) or "players" not in data or "masks" not in data:
-        raise InvalidInputError(f"{path} is damaged: its version, players or masks are missing.")
+    version = data.get("version")
+    if not isinstance(version, int) or isinstance(version, bool):
+        raise InvalidInputError(f"{path} is damaged: its version is no whole number.")
     if version > VERSION:
         raise InvalidInputError(
-            f"{path} has version {version} of the format; this spexlens reads up to {VERSION}. "
-            "Update spexlens."
+            f"{path} has a version above {VERSION} of the format, the newest that this spexlens "
+            f"reads: {str(version)[:20]}. Update spexlens."
         )
-    n = len(data["players"])
-    curve, removal = data.get("curve"), data.get("removal")  # either may be missing
-    told = data.get("sensitivities")
-    values = np.array(data["values"], dtype=np.float64)
-    return data | {
+    try:
+        return _fields(checked_run(data))
+    except InvalidInputError as error:
+        raise InvalidInputError(f"{path} is damaged: {error}") from error
+
+
+def _fields(data: Mapping[str, Any]) -> dict[str, Any]:
+    """Make an explanation's fields of checked ones."""
+    n, values, asked = len(data["players"]), np.array(data["values"], np.float64), data["asked"]
+    told = data["sensitivities"]
+    return {
+        **data,
         "players": tuple(data["players"]),
         "masks": _unpacked(data["masks"], len(values), n),
         "sensitivities": None if told is None else _read_sensitivities(told, n),
@@ -79,14 +87,8 @@ def read_fields(path: str | os.PathLike[str]) -> dict[str, Any]:
         "spectrum": _read_spectrum(data["spectrum"], n),
         "fidelity": Fidelity.from_dict(data["fidelity"]),
         "notes": tuple(data["notes"]),
-        "curve": None if curve is None else LearningCurve.from_list(curve),
-        "manifest": data.get("manifest", {}),
-        "asked": None
-        if data.get("asked") is None
-        else Interactions.from_json(json.dumps(data["asked"])),
-        "removal": None
-        if removal is None
-        else {name: [(size, value) for size, value in line] for name, line in removal.items()},
+        "curve": None if data["curve"] is None else LearningCurve.from_list(data["curve"]),
+        "asked": None if asked is None else Interactions.from_json(json.dumps(asked)),
     }
 
 
@@ -94,8 +96,8 @@ def _packed(masks: BoolArray) -> str:
     return base64.b64encode(pack_masks(masks).tobytes()).decode("ascii")
 
 
-def _unpacked(text: str, count: int, n: int) -> BoolArray:
-    packed = np.frombuffer(base64.b64decode(text), dtype=np.uint8)
+def _unpacked(data: bytes, count: int, n: int) -> BoolArray:
+    packed = np.frombuffer(data, dtype=np.uint8)
     return unpack_masks(packed.reshape(count, -1), n)
 
 
@@ -118,9 +120,14 @@ def _spectrum_data(spectrum: FourierSpectrum) -> dict[str, Any]:
 
 
 def _read_spectrum(data: Mapping[str, Any], n: int) -> FourierSpectrum:
+    supports = Supports.from_sets(data["sets"], n)
+    given = [tuple(sorted(players)) for players in data["sets"]]
+    if supports.sets() != given:
+        raise InvalidInputError(
+            "spectrum.sets are not in canonical order (by order, then lexicographic)."
+        )
     errors = None if data["std_errors"] is None else np.array(data["std_errors"])
     p = np.array(data["p"]) if isinstance(data["p"], list) else data["p"]
-    supports = Supports.from_sets(data["sets"], n)
     return FourierSpectrum(supports, np.array(data["coefficients"], dtype=np.float64), errors, p)
 
 

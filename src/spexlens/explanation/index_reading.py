@@ -12,6 +12,7 @@ from math import comb
 
 import numpy as np
 
+from spexlens._support.cores import held_threads
 from spexlens.algorithms.base import Algorithm
 from spexlens.algorithms.offset import linear_part
 from spexlens.core.arguments import whole
@@ -22,13 +23,14 @@ from spexlens.core.supports import collect_terms
 from spexlens.core.units import Units
 from spexlens.errors import InvalidInputError
 from spexlens.explanation.planning import enumerable
-from spexlens.explanation.stopping import Round
+from spexlens.explanation.stopping import Reading, Round
 from spexlens.indices.table import Index, checked_order, compute_index, find_index
 from spexlens.proxies.index_posterior import IndexPosterior
 from spexlens.transforms.diagonal import Measure
 
 _MOST_SETS = 20_000  # of one order; beyond, of the strongest players
 _QUANTILES = (0.02, 0.98)
+_HIGHEST_MEASURED = 30  # order; beyond, one is of no use and takes long
 _UNSEEN = 0.25  # of an index's mass outside the sizes measured
 
 
@@ -63,7 +65,7 @@ def check_masks_are_free(index: str | None, algorithm: Algorithm, **given: objec
         )
 
 
-def read_index(row: Index, order: int, last: Round, players: tuple[str, ...]) -> Interactions:
+def read_index(row: Index, order: int, last: Round, players: tuple[str, ...]) -> Reading:
     """Read the index of all sets of up to `order` players from a run's masks and values.
 
     Of an order with more than 20,000 sets, those among the strongest players are read. Sets with a
@@ -75,9 +77,8 @@ def read_index(row: Index, order: int, last: Round, players: tuple[str, ...]) ->
     # An index of a linear function is its slopes: a multiple of the mean derivative is read apart.
     _, slopes = linear_part(design.sensitivities, design.masks, score)
     if last.recovery.tuned.exact or measure_of is None or score.min() == score.max():
-        return compute_index(last.spectrum, row.name, order, players)
+        return Reading(compute_index(last.spectrum, row.name, order, players))
     varied = np.flatnonzero(design.masks.any(axis=0) & ~design.masks.all(axis=0))
-    posterior = IndexPosterior.of(design.masks, score - design.masks @ slopes, design.seed)
     strength = np.zeros(design.n)
     terms: list[tuple[IntArray, FloatArray]] = []
     errors: list[FloatArray] = []
@@ -85,18 +86,21 @@ def read_index(row: Index, order: int, last: Round, players: tuple[str, ...]) ->
     if len(empty) and row.counts_empty_alone:
         terms.append((np.zeros((1, 0), dtype=np.int64), empty))
         errors.append(np.zeros(1))
-    for t in range(1, min(order, len(varied)) + 1):
-        group = _sets(varied, t, strength)
-        means, std_err = posterior.read(measure_of(t, order), group)
-        if t == 1:
-            means = means + slopes[group[:, 0]]
-            strength[varied] = np.abs(means)
-        terms.append((group, means * float(units.scale[0])))
-        errors.append(std_err * float(units.scale[0]))
+    with held_threads(len(score)):
+        posterior = IndexPosterior.of(design.masks, score - design.masks @ slopes, design.seed)
+        for t in range(1, min(order, len(varied)) + 1):
+            group = _sets(varied, t, strength)
+            means, std_err = posterior.read(measure_of(t, order), group)
+            if t == 1:
+                means = means + slopes[group[:, 0]]
+                strength[varied] = np.abs(means)
+            terms.append((group, means * float(units.scale[0])))
+            errors.append(std_err * float(units.scale[0]))
     supports, effects = collect_terms(design.n, terms)
     note = uncovered(row, order, design.masks)
     known = None if one_size(design.masks) else np.concatenate(errors)
-    return Interactions(supports, effects, row.name, players, known, note)
+    found = Interactions(supports, effects, row.name, players, known, note)
+    return Reading(found, posterior.r2)
 
 
 def part_of(asked: Interactions, row: Index, order: int | None) -> Interactions | None:
@@ -117,8 +121,8 @@ def part_of(asked: Interactions, row: Index, order: int | None) -> Interactions 
         return asked
     if own.measure is None or row.measure is None or order is None or order > most:
         return None
-    sizes = range(1, order + 1)
-    if row.has_empty or any(_differ(row.measure(t, order), own.measure(t, most)) for t in sizes):
+    wanted, read = _measures(row, order), _measures(own, most)
+    if row.has_empty or not (wanted and read) or any(map(_differ, wanted, read)):
         return None
     orders = asked.supports.orders()
     return replace(asked.select((orders > 0) & (orders <= order)), index=row.name)
@@ -137,10 +141,11 @@ def uncovered(row: Index, order: int, masks: BoolArray) -> str:
             f"all masks keep {int(masks[0].sum())} of {n} players: what every player adds alike "
             "cannot be seen, and effects have no intervals. Measure masks of other sizes too."
         )
-    if row.measure is None or enumerable(n, len(masks)):
+    measures = _measures(row, order)
+    if not measures or enumerable(n, len(masks)):
         return ""
     low, high = np.quantile(masks.mean(axis=1), _QUANTILES)
-    outside = max(_outside(row.measure(t, order), low, high, n) for t in range(1, order + 1))
+    outside = max(_outside(measure, low, high, n) for measure in measures)
     if outside <= _UNSEEN:
         return ""
     return (
@@ -148,6 +153,14 @@ def uncovered(row: Index, order: int, masks: BoolArray) -> str:
         f"{low:.0%} to {high:.0%} of the players: {outside:.0%} of its weight lies outside. Masks "
         f"of explain(game, index={row.name!r}) follow it."
     ).replace("%", " %")
+
+
+def _measures(row: Index, order: int) -> tuple[Measure, ...]:
+    """List an index's measures; () also where there are none so high."""
+    try:
+        return row.measures(order) if order <= _HIGHEST_MEASURED else ()
+    except InvalidInputError:
+        return ()
 
 
 def _outside(measure: Measure, low: float, high: float, n: int) -> float:

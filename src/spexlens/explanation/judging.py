@@ -19,6 +19,7 @@ from spexlens.explanation.fidelity import (
     exact_fidelity,
     learning_slope,
 )
+from spexlens.explanation.stopping import Reading
 from spexlens.proxies.folds import FOLDS
 
 _POOR_R2 = 0.3
@@ -52,8 +53,10 @@ def judge(recovery: Recovery, design: Design, values: FloatArray) -> Fidelity:
     )  # fmt: skip
 
 
-def fidelity_notes(fidelity: Fidelity, *, exact: bool) -> tuple[str, ...]:
-    """Tell an undefined R2, a judgement from few masks, a poor fit."""
+def fidelity_notes(
+    fidelity: Fidelity, *, exact: bool, asked: Reading | None = None
+) -> tuple[str, ...]:
+    """Tell an undefined R2, a judgement from few masks, a poor fit (of an index asked for: its)."""
     if np.isnan(fidelity.r2):
         return (f"R2 is undefined: {fidelity.method}.",)
     few: tuple[str, ...] = ()
@@ -61,6 +64,15 @@ def fidelity_notes(fidelity: Fidelity, *, exact: bool) -> tuple[str, ...]:
         few = (
             f"fidelity was judged on {fidelity.masks} masks only: take R2 and its interval as a "
             "rough indication, and raise the budget.",
+        )
+    if asked is not None and not np.isnan(asked.r2):
+        if asked.r2 >= _POOR_R2:
+            return few
+        return (
+            *few,
+            f"poor fit: the posterior that {asked.interactions.index} is read from has R2 "
+            f"{asked.r2:.2f} on masks not used for it. Do not trust single effects; raise the "
+            "budget, or merge players.",
         )
     if fidelity.r2 < _POOR_R2:
         return (

@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import math
 import warnings
+from dataclasses import replace
 
 import numpy as np
 
@@ -13,9 +15,11 @@ from spexlens.core.arguments import real
 from spexlens.core.masks import MAX_ENUMERATED_PLAYERS
 from spexlens.errors import InvalidInputError, SpexlensWarning
 from spexlens.explanation.fidelity import Fidelity
+from spexlens.explanation.fitting import KEPT, LONG_SECONDS, affordable, cheaper, fit_seconds
 from spexlens.explanation.stopping import Plateau, StoppingRule, as_rule
 
-_LONG_SECONDS, _LARGE_BYTES = 120, 2e9
+_LARGE_BYTES = 2e9
+_SPARE = 1.3  # times as long as expected a fit may take
 
 
 def allowed_calls(
@@ -81,18 +85,34 @@ def check_needs(algorithm: Algorithm) -> None:
         algorithm.check()
 
 
-def warn_of_a_long_fit(algorithm: Algorithm, n: int, ablations: int) -> None:
-    """Tell, before anything is measured, of a fit that takes minutes or gigabytes."""
+def warn_of_a_long_fit(algorithm: Algorithm, n: int, ablations: int) -> bool:
+    """Tell, before anything is measured, of a fit that takes minutes or gigabytes; say whether."""
     cost = algorithm.fit_cost(n, ablations)
-    if cost.seconds < _LONG_SECONDS and cost.memory < _LARGE_BYTES:
-        return
+    if cost.seconds < LONG_SECONDS and cost.memory < _LARGE_BYTES:
+        return False
+    seconds = fit_seconds(algorithm, n, ablations)
     warnings.warn(
         f"fitting {ablations:,} ablations of {n:,} players by {algorithm.name} may take about "
-        f"{cost.seconds / 60:.0f} minutes and {cost.memory / 1e9:.1f} GB once they are measured. A "
+        f"{seconds / 60:.0f} minutes and {cost.memory / 1e9:.1f} GB once they are measured. A "
         "smaller budget, or algorithm='lasso' or 'pairwise', takes less.",
         SpexlensWarning,
         stacklevel=3,
     )
+    return True
+
+
+def with_time_for_the_fit(budget: Budget, algorithm: Algorithm, n: int) -> Budget:
+    """Return a budget in seconds of which a part is kept for the fit; loads what that needs."""
+    seconds = budget.seconds
+    assert seconds is not None
+    usual = suggested_budget(n) if budget.calls is None else min(budget.calls, suggested_budget(n))
+    way = affordable(algorithm, n, max(usual, MIN_MASKS), seconds)
+    most = KEPT * seconds if not cheaper(way) else math.inf
+
+    def keep(masks: int) -> float:
+        return min(_SPARE * fit_seconds(way, n, max(masks, MIN_MASKS)), most)
+
+    return replace(budget, keep=keep)
 
 
 def _checked_budget(budget: int | str, n: int) -> int:

@@ -11,6 +11,7 @@ from types import MappingProxyType
 from typing import Any
 
 from spexlens._support.files import write_text
+from spexlens._support.visible import visible
 from spexlens.algorithms.base import Design
 from spexlens.algorithms.regression import Lasso
 from spexlens.core.game import as_values, score_column
@@ -19,7 +20,7 @@ from spexlens.core.masks import BoolArray, FloatArray, as_masks, read_only
 from spexlens.core.sensitivities import Sensitivities
 from spexlens.core.spectrum import FourierSpectrum
 from spexlens.core.units import Units
-from spexlens.errors import InvalidInputError
+from spexlens.errors import BlowUpError, InvalidInputError
 from spexlens.explanation.fidelity import Fidelity, compare
 from spexlens.explanation.file import read_fields, write_fields
 from spexlens.explanation.index_reading import part_of, uncovered
@@ -202,24 +203,63 @@ class Explanation:
         """
         return write_text(
             path,
-            _report("page").page(
+            _late("report.page").page(
                 self, interactions=interactions, manifest=manifest, text=text, spans=spans,
                 items=items, removal=self.removal if removal is None else removal,
             ),
         )  # fmt: skip
 
+    def plot(self, name: str | None = None, **options: Any) -> Any:
+        """Draw it with a plot of `spexlens.plots.PLOTS`.
+
+        Parameters
+        ----------
+        name : str, optional
+            By default the one that suits the players: a map of layers and heads, two sides for two
+            lenses, the text with arcs, else a graph, or bars where no sets of players are sure.
+        **options
+            Of the plot: `ax`, `k`, `sure`, …
+
+        Returns
+        -------
+        matplotlib Axes
+
+        Raises
+        ------
+        UnknownNameError
+            For no plot's name.
+        InvalidInputError
+            For a plot that this explanation has nothing for.
+        """
+        table = _late("plots.table")
+        row = table.suited(self) if name is None else table.PLOTS.find(name)
+        arguments = row.arguments(self)
+        if arguments is None:
+            raise InvalidInputError(
+                f"the plot {row.name} is of {row.of}, of which this explanation has none; needed "
+                "another, such as explanation.plot('bars')."
+            )
+        return row.draw(*arguments, **options)
+
     def __repr__(self) -> str:
         lines = [
-            f"Explanation of {len(self.players)} players by {self.algorithm}, "
+            f"Explanation of {len(self.players)} players by {visible(self.algorithm)}, "
             f"{self.calls} ablations, {len(self.spectrum)} terms",
             f"fidelity: {self.fidelity}",
-            *(f"note: {note}" for note in self.notes),
-            repr(self.interactions()),
+            *(f"note: {visible(note)}" for note in self.notes),
+            self._listed(),
         ]
         return "\n".join(lines)
 
+    def _listed(self) -> str:
+        """Write the interactions; or why they cannot be listed."""
+        try:
+            return repr(self.interactions())
+        except BlowUpError as error:
+            return str(error)
+
     def _repr_html_(self) -> str:
-        html: str = _report("notebook").fragment(self)
+        html: str = _late("report.notebook").fragment(self)
         return html
 
 
@@ -239,9 +279,9 @@ def as_explanation(given: object) -> Explanation:
     return given
 
 
-def _report(module: str) -> Any:
-    """Import a module of the report late, by name: it is built on explanations."""
-    return import_module(f"spexlens.report.{module}")
+def _late(module: str) -> Any:
+    """Import a module of the report or the plots late: they are built on explanations."""
+    return import_module(f"spexlens.{module}")
 
 
 def load(path: str | os.PathLike[str]) -> Explanation:
@@ -252,7 +292,4 @@ def load(path: str | os.PathLike[str]) -> Explanation:
     InvalidInputError
         When the file is no such explanation, or of a newer version.
     """
-    known = {item.name for item in fields(Explanation)}  # a later version may write others
-    return Explanation(
-        **{name: value for name, value in read_fields(path).items() if name in known}
-    )
+    return Explanation(**read_fields(path))

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from dataclasses import dataclass, replace
 
 import numpy as np
 
@@ -12,15 +13,32 @@ from spexlens.core.game import TableGame, answered
 from spexlens.core.masks import BoolArray, FloatArray, IntArray, mask_codes, mask_keys
 from spexlens.core.units import Units
 from spexlens.errors import AblationError, BudgetSpentError
-from spexlens.explanation.judging import judge
+from spexlens.explanation.fitting import recover_and_judge
 from spexlens.explanation.planning import enumerable
-from spexlens.explanation.stopping import Round, StoppingRule
+from spexlens.explanation.stopping import Reading, Round, StoppingRule
 
 GROWTH = 1.5
 SPENT = "the budget is spent"
 _FIRST = 48
 
 Measure = Callable[[BoolArray], FloatArray]
+
+
+@dataclass(frozen=True)
+class Following:
+    """How a design goes on once the values of its masks are known.
+
+    Attributes
+    ----------
+    sizes : tuple of int
+        Masks to fit after each step; the design has those of the first.
+    extend : callable
+        `(design, values of its fitted masks, count)` -> the design with up to `count` more masks
+        to fit, after the others.
+    """
+
+    sizes: tuple[int, ...]
+    extend: Callable[[Design, FloatArray, int], Design]
 
 
 def round_sizes(n: int, total: int) -> list[int]:
@@ -43,8 +61,7 @@ def fit_round(algorithm: Algorithm, design: Design, values: FloatArray) -> Round
     """Recover from all the design's values `(m,)` or `(m, q)`, and judge the result."""
     units = Units.of(values)
     computed = units.computed(values)
-    recovery = algorithm.recover(design, computed)
-    fidelity = judge(recovery, design, computed)
+    recovery, fidelity = recover_and_judge(algorithm, design, computed)
     return Round(design, values, recovery.in_units(units), fidelity)
 
 
@@ -86,6 +103,8 @@ def run_rounds(
     measure: Measure,
     rule: StoppingRule | None,
     otherwise: Algorithm | None = None,
+    following: Following | None = None,
+    read: Callable[[Round], Reading] | None = None,
 ) -> tuple[list[Round], str | None]:
     """Measure the first masks of a design, more, and more, until the rule says stop.
 
@@ -103,6 +122,10 @@ def run_rounds(
         None measures everything in one round.
     otherwise : Algorithm, optional
         Takes the place of one that cannot do without the masks that were refused.
+    following : Following, optional
+        Chooses masks from the values of those before, step by step; a rule judges every step.
+    read : callable, optional
+        Reads the index that was asked for, so that a rule can judge it.
 
     Returns
     -------
@@ -111,23 +134,35 @@ def run_rounds(
     reason : str, optional
         Why measuring stopped; None where the design was measured to its end.
     """
-    if rule is None:
+    if following is not None:
+        sizes = list(following.sizes)
+    elif rule is None:
         sizes = [len(design.masks) - design.held_out]
     else:
         sizes = round_sizes(design.n, len(design.masks) - design.held_out)
-    fitted, held_out = design.masks[design.fitted], design.masks[design.fitted.stop :]
     rounds: list[Round] = []
     try:
+        held_out = design.masks[design.fitted.stop :]
         judged = [measure(held_out)] if len(held_out) else []
         measured: list[FloatArray] = []
         done = 0
         for size in sizes:
-            measured.append(measure(fitted[done:size]))
-            done = size
-            rows = np.concatenate([np.arange(size), np.arange(len(fitted), len(design.masks))])
-            part = design if len(rows) == len(design.masks) else design.take(rows, len(held_out))
+            if following is not None and done:
+                design = following.extend(design, _joined(measured), size - done)
+            fitted = design.masks[design.fitted][:size]
+            measured.append(measure(fitted[done:]))
+            done = len(fitted)
+            if rule is None and size < sizes[-1]:
+                continue
+            rows = np.concatenate(
+                [np.arange(done), np.arange(design.fitted.stop, len(design.masks))]
+            )
+            whole = len(rows) == len(design.masks)
+            part = design if whole else design.take(rows, len(held_out))
             values = _joined(measured + judged)
             rounds.append(fit_answered(algorithm, part, values, otherwise))
+            if rule is not None and read is not None:
+                rounds[-1] = replace(rounds[-1], reading=read(rounds[-1]))
             if rule is not None and (reason := rule(rounds)):
                 return rounds, reason
     except BudgetSpentError as spent:

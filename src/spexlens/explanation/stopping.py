@@ -12,6 +12,7 @@ from typing import Any, Protocol
 
 from spexlens.algorithms.base import Design, Recovery
 from spexlens.core.arguments import real, whole
+from spexlens.core.interactions import Interactions
 from spexlens.core.masks import FloatArray
 from spexlens.core.spectrum import FourierSpectrum
 from spexlens.core.tables import Table
@@ -25,6 +26,21 @@ _PER_PLAYER = 2
 
 
 @dataclass(frozen=True, eq=False)
+class Reading:
+    """The index that a run was asked for, as its posterior has it.
+
+    Attributes
+    ----------
+    interactions : Interactions
+    r2 : float
+        Of the posterior, on masks not used for it; NaN where nothing is estimated.
+    """
+
+    interactions: Interactions
+    r2: float = math.nan
+
+
+@dataclass(frozen=True, eq=False)
 class Round:
     """A fit to the masks measured so far, and its judgement.
 
@@ -35,12 +51,15 @@ class Round:
         Of all the design's masks.
     recovery : Recovery
     fidelity : Fidelity
+    reading : Reading, optional
+        Of a run that was asked for an index.
     """
 
     design: Design
     values: FloatArray
     recovery: Recovery
     fidelity: Fidelity
+    reading: Reading | None = None
 
     @property
     def ablations(self) -> int:
@@ -120,7 +139,8 @@ class Stable:
         Share of them that must have been among the strongest of the round before, and of the one
         before that.
     index : str, optional
-        Index they are ranked by; by default that of `Explanation.interactions`.
+        Index they are ranked by; by default the one asked for, or that of
+        `Explanation.interactions`.
     """
 
     top: int = 10
@@ -138,14 +158,17 @@ class Stable:
         """Return a reason once two rounds in a row kept the strongest."""
         if len(rounds) < 3:
             return None
-        before, last, now = (self._strongest(item.spectrum) for item in rounds[-3:])
+        before, last, now = (self._strongest(item) for item in rounds[-3:])
         kept = min(len(now & last), len(now & before)) / max(len(now), 1)
         if now and kept >= self.share:
             return f"{kept:.0%} of the {len(now)} strongest were so in the last three rounds"
         return _nothing_varies(rounds)
 
-    def _strongest(self, spectrum: FourierSpectrum) -> set[tuple[int, ...]]:
-        return set(compute_index(spectrum, self.index).top(self.top))
+    def _strongest(self, item: Round) -> set[tuple[int, ...]]:
+        asked = item.reading
+        if asked is not None and self.index in (None, asked.interactions.index):
+            return set(asked.interactions.top(self.top))
+        return set(compute_index(item.spectrum, self.index).top(self.top))
 
 
 @dataclass(frozen=True)

@@ -22,7 +22,7 @@ import numpy as np
 
 from spexlens.core.arguments import whole
 from spexlens.core.interactions import Interactions
-from spexlens.core.masks import FloatArray, IntArray
+from spexlens.core.masks import FloatArray
 from spexlens.core.spectrum import FourierSpectrum, as_spectrum
 from spexlens.core.supports import Supports
 from spexlens.core.tables import Table
@@ -62,7 +62,7 @@ from spexlens.indices.shapley import (
     shapley_taylor_defined,
 )
 from spexlens.transforms.diagonal import Measure
-from spexlens.transforms.moebius import SubsetMap, rebase_map, spread_to_subsets
+from spexlens.transforms.moebius import SubsetMap, rebase_map, spread_by_size
 
 SetWeight = Callable[[int, int, int], Fraction]
 """(t, s, order) -> weight of a set of s players on a subset of t players."""
@@ -132,6 +132,17 @@ class Index:
     def description(self) -> str:
         """Its name in full."""
         return self.full_name
+
+    def measures(self, order: int) -> tuple[Measure, ...]:
+        """List its measures for sets of 1 to `order` players; () where it has none.
+
+        Raises
+        ------
+        InvalidInputError
+            For an order that is too high for them.
+        """
+        measure = self.measure
+        return () if measure is None else tuple(measure(t, order) for t in range(1, order + 1))
 
     @property
     def counts_empty_alone(self) -> bool:
@@ -307,14 +318,11 @@ def index_subset_map(
     set_weight = row.weight
     assert set_weight is not None
 
-    def weight(members: IntArray, rest: IntArray) -> FloatArray:
-        t, s = members.shape[2], members.shape[2] + rest.shape[2]
-        return np.full(
-            members.shape[:2], float(_fourier_weight(set_weight, row.basis, t, s, limit))
-        )
+    def weight(t: int, s: int) -> float:
+        return float(_fourier_weight(set_weight, row.basis, t, s, limit))
 
     first = 0 if row.has_empty else 1
-    return spread_to_subsets(supports, weight, min_order=first, max_order=order)
+    return spread_by_size(supports, weight, min_order=first, max_order=order)
 
 
 @cache

@@ -10,6 +10,10 @@ _HOMES = {
         "LensGame",
         "Subject",
     ),
+    "spexlens.lenses.calls.formats": ("TRACE_FORMATS", "Trace", "find_trace", "read_traces"),
+    "spexlens.lenses.calls.game": ("call_game", "trace_game"),
+    "spexlens.lenses.calls.inputs": ("InputsGame", "with_input"),
+    "spexlens.lenses.calls.lens": ("PART_KINDS", "CallLens", "Part"),
     "spexlens.lenses.components.game": (
         "ComponentLens",
         "GatedSubject",
@@ -39,6 +43,14 @@ _HOMES = {
         "FullModelKL",
         "TextLoss",
     ),
+    "spexlens.lenses.endpoint.answers": (
+        "exact_match",
+        "field_share",
+        "judged",
+        "pattern_share",
+        "similarity",
+    ),
+    "spexlens.lenses.endpoint.check": ("EndpointCheck", "check_endpoint"),
     "spexlens.lenses.endpoint.game": ("endpoint_game",),
     "spexlens.lenses.endpoint.response": ("EchoedLogProbability",),
     "spexlens.lenses.endpoint.samples": (
@@ -90,6 +102,14 @@ _HOMES = {
         "ABLATIONS",
         "Ablation",
         "resampled",
+    ),
+    "spexlens.lenses.text.answer_functions": (
+        "Equals",
+        "FieldEquals",
+        "Judged",
+        "Matches",
+        "SentenceEmbeddings",
+        "SimilarTo",
     ),
     "spexlens.lenses.text.attention": ("AttentionLens", "Attending"),
     "spexlens.lenses.text.chat": (

@@ -14,7 +14,9 @@ if in_notebook():  # transformers imports tqdm's notebook bars, which warn where
 
 _HOMES = {
     "spexlens.models.base": ("Classifier", "LanguageModel"),
+    "spexlens.models.endpoint.apis": ("APIS",),
     "spexlens.models.endpoint.client": ("Endpoint",),
+    "spexlens.models.endpoint.embeddings": ("EndpointEmbeddings",),
     "spexlens.models.endpoint.retry": ("RetryPolicy",),
     "spexlens.models.gating.replacement": ("REPLACEMENTS",),
     "spexlens.models.gating.sites": (
@@ -42,6 +44,7 @@ _HOMES = {
         "embeddings",
         "pooled",
     ),
+    "spexlens.models.pretrained.seq2seq": ("Seq2SeqLM",),
     "spexlens.models.pretrained.vision": (
         "VisionClassifier",
         "efficientnet_lite0",

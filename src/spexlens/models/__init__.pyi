@@ -1,6 +1,8 @@
 from spexlens.models.base import Classifier as Classifier
 from spexlens.models.base import LanguageModel as LanguageModel
+from spexlens.models.endpoint.apis import APIS as APIS
 from spexlens.models.endpoint.client import Endpoint as Endpoint
+from spexlens.models.endpoint.embeddings import EndpointEmbeddings as EndpointEmbeddings
 from spexlens.models.endpoint.retry import RetryPolicy as RetryPolicy
 from spexlens.models.gating.replacement import REPLACEMENTS as REPLACEMENTS
 from spexlens.models.gating.sites import NamedSites as NamedSites
@@ -22,6 +24,7 @@ from spexlens.models.pretrained.classifier import fit_probe as fit_probe
 from spexlens.models.pretrained.encoder import Encoder as Encoder
 from spexlens.models.pretrained.encoder import embeddings as embeddings
 from spexlens.models.pretrained.encoder import pooled as pooled
+from spexlens.models.pretrained.seq2seq import Seq2SeqLM as Seq2SeqLM
 from spexlens.models.pretrained.vision import VisionClassifier as VisionClassifier
 from spexlens.models.pretrained.vision import efficientnet_lite0 as efficientnet_lite0
 from spexlens.models.pretrained.weights import MODELS as MODELS

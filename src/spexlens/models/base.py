@@ -51,6 +51,15 @@ class LanguageModel(Protocol):
 
 
 @runtime_checkable
+class AnswersApart(Protocol):
+    """A language model whose answers are no continuation of the prompt's tokens."""
+
+    def answer_ids(self, answer: str, /) -> list[int]:
+        """Give the token ids of an answer."""
+        ...
+
+
+@runtime_checkable
 class DifferentiableLM(LanguageModel, Protocol):
     """A language model run here, whose scores have derivatives by the tokens of a prompt."""
 

@@ -9,6 +9,7 @@ from spexlens.plots.table import PLOTS
 
 _HOMES = {
     "spexlens.plots.axes": ("axes_or_new", "colour"),
+    "spexlens.plots.doubt": ("opacities", "tints"),
     "spexlens.plots.table": ("PLOTS", "NamedPlot"),
     **{
         home: tuple(row.name for row in PLOTS.values() if row.draw.__module__ == home)

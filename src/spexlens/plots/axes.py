@@ -6,6 +6,7 @@ import sys
 from typing import TYPE_CHECKING
 
 from spexlens._support.notebooks import in_notebook
+from spexlens._support.visible import visible
 from spexlens.errors import MissingExtraError
 from spexlens.plots.fonts import drawable
 
@@ -36,6 +37,12 @@ def axes_or_new(ax: Axes | None, width: float, height: float) -> Axes:
     figure = Figure(figsize=(width, height), layout="constrained")
     FigureCanvasAgg(figure)
     return figure.add_subplot()
+
+
+def say_nothing_is_joined(axes: Axes) -> None:
+    """Write where lines would be that no sets of players are shown."""
+    told = "no sets of two or more players were found"
+    axes.text(0.5, 0.5, told, ha="center", va="center", color=ink(), transform=axes.transAxes)
 
 
 def colour(effect: float) -> str:
@@ -78,6 +85,6 @@ def clip(label: str, length: int = _LABEL_LENGTH) -> str:
 
     `$` is not read as mathematics.
     """
-    line = drawable(" ".join(label.split()))
+    line = drawable(visible(" ".join(label.split())))
     text = line if len(line) <= length else line[: length - 1] + "…"
     return text.replace("$", r"\$")

@@ -11,6 +11,7 @@ from spexlens.core.cross_lens import Blocks, across, as_blocks
 from spexlens.core.interactions import Interactions, as_interactions
 from spexlens.errors import InvalidInputError
 from spexlens.plots.axes import axes_or_new, clip, colour, ink
+from spexlens.plots.doubt import opacities, shown, singles, tints
 from spexlens.plots.fonts import font_family
 
 if TYPE_CHECKING:
@@ -26,11 +27,12 @@ def bipartite(
     *,
     lenses: Sequence[str] | None = None,
     k: int = 30,
+    sure: bool = False,
     ax: Axes | None = None,
 ) -> Axes:
     """Draw the `k` strongest pairs across two lenses as lines between their two sides.
 
-    Width is strength; blue and solid is positive, vermilion and dashed negative, pale where the
+    Width is strength; blue and solid is positive, vermilion and dashed negative, faint where the
     90 % interval holds zero. A dot is as large as the player's own effect. Of a lens of more than
     40 players only those with a line are drawn. Players stand in their own order.
 
@@ -42,6 +44,8 @@ def bipartite(
     lenses : two names, optional
         Left and right side; needed where there are more than two lenses.
     k : int, default 30
+    sure : bool, default False
+        Leave out effects whose 90 % interval holds zero.
     ax : matplotlib Axes, optional
         New ones in a new figure by default.
 
@@ -61,7 +65,8 @@ def bipartite(
         raise InvalidInputError(
             f"{len(sides)} lenses to draw, {', '.join(sides)}; needed lenses=(left, right)."
         )
-    pairs = across(interactions, made, sides).top(k, order=2)
+    drawn = shown(interactions, sure=sure)
+    pairs = across(drawn, made, sides).top(k, order=2)
     joined = {player for members in pairs for player in members}
     columns = [
         [i for i in made[name] if i in joined or len(made[name]) <= _MOST_ROWS] for name in sides
@@ -86,7 +91,7 @@ def bipartite(
 
 def _draw_pairs(axes: Axes, pairs: Interactions, place: dict[int, tuple[int, float]]) -> None:
     largest = float(np.abs(pairs.effects).max(initial=0.0)) or 1.0
-    doubtful = pairs.holds_zero
+    faint = opacities(pairs)
     for row in pairs.ranking()[::-1].tolist():  # the strongest on top
         left, right = sorted(place[i] for i in pairs.supports.groups[0][row].tolist())
         effect = float(pairs.effects[row])
@@ -94,7 +99,7 @@ def _draw_pairs(axes: Axes, pairs: Interactions, place: dict[int, tuple[int, flo
             [left[0], right[0]], [left[1], right[1]], color=colour(effect),
             linewidth=0.5 + (_LINE - 0.5) * abs(effect) / largest,
             linestyle="-" if effect >= 0 else (0, (3, 1.5)),
-            alpha=0.25 if doubtful is not None and doubtful[row] else 0.8, zorder=1,
+            alpha=0.8 * faint[row], zorder=1,
         )  # fmt: skip
 
 
@@ -104,10 +109,10 @@ def _draw_players(
     if not place:
         return
     labels = interactions.labels()
-    own = np.array([interactions.get((player,), 0.0) for player in place])
+    own, visible = (each[list(place)] for each in singles(interactions))
     sizes = 12 + _DOT * np.abs(own) / (float(np.abs(own).max()) or 1.0)
     points = np.array(list(place.values()))
-    axes.scatter(points[:, 0], points[:, 1], s=sizes, c=[colour(x) for x in own], zorder=3)
+    axes.scatter(points[:, 0], points[:, 1], s=sizes, c=tints(own, visible), zorder=3)
     for player, (side, height) in place.items():
         axes.text(
             side + (-0.05, 0.05)[side], height, clip(labels[player]), fontsize=8, color=ink(),

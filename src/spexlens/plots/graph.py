@@ -9,7 +9,8 @@ import numpy as np
 from spexlens.core.interactions import Interactions, as_interactions
 from spexlens.core.masks import FloatArray
 from spexlens.errors import MissingExtraError
-from spexlens.plots.axes import axes_or_new, colour, ink
+from spexlens.plots.axes import axes_or_new, colour, ink, say_nothing_is_joined
+from spexlens.plots.doubt import opacities, shown, singles, tints
 from spexlens.plots.labels import place_labels
 
 if TYPE_CHECKING:
@@ -19,16 +20,21 @@ Place = dict[Any, FloatArray]
 _GAP = 1.5  # between unconnected parts, where an edge between two players is about 1
 
 
-def graph(interactions: Interactions, *, k: int = 20, ax: Axes | None = None) -> Axes:
+def graph(
+    interactions: Interactions, *, k: int = 20, sure: bool = False, ax: Axes | None = None
+) -> Axes:
     """Draw the `k` strongest sets of two or more players among the players they hold.
 
     A pair is a line, a larger set a star from a small square; width is strength, blue and solid is
-    positive, vermilion and dashed negative. The dot of a player is as large as its own effect.
+    positive, vermilion and dashed negative, faint where the 90 % interval holds zero. The dot of a
+    player is as large as its own effect.
 
     Parameters
     ----------
     interactions : Interactions
     k : int, default 20
+    sure : bool, default False
+        Leave out effects whose 90 % interval holds zero.
     ax : matplotlib Axes, optional
         New ones in a new figure by default.
 
@@ -42,24 +48,26 @@ def graph(interactions: Interactions, *, k: int = 20, ax: Axes | None = None) ->
     parts packed into rows.
     """
     interactions = as_interactions(interactions)
-    joint = interactions.select(interactions.supports.orders() >= 2).top(k)
+    joint = shown(interactions, sure=sure, least=2).top(k)
     players = sorted({player for members in joint for player in members})
     side = 3.0 + 0.75 * np.sqrt(max(len(players), 4))
     axes = axes_or_new(ax, side, side)
     axes.set_axis_off()
     if not players:
+        say_nothing_is_joined(axes)
         return axes
     place = _layout(joint)
     points = np.array(list(place.values()))
     low, high = points.min(axis=0) - 0.7, points.max(axis=0) + 0.7
     axes.set(xlim=(low[0], high[0]), ylim=(low[1], high[1]))
     largest = max(abs(effect) for effect in interactions.top(1).values()) or 1.0
-    for members, effect in joint.items():
-        _draw_set(axes, members, effect, place, largest)
-    own = np.array([interactions.get((player,), 0.0) for player in players])
+    faint = opacities(joint)[joint.ranking()]
+    for (members, effect), opacity in zip(joint.items(), faint, strict=True):
+        _draw_set(axes, members, effect, place, largest, opacity)
+    own, visible = (each[players] for each in singles(interactions))
     sizes = 30 + 300 * np.abs(own) / largest
     dots = np.array([place[player] for player in players])
-    axes.scatter(dots[:, 0], dots[:, 1], s=sizes, c=[colour(effect) for effect in own], zorder=3)
+    axes.scatter(dots[:, 0], dots[:, 1], s=sizes, c=tints(own, visible), zorder=3)
     ranked = np.argsort(-np.abs(own), kind="stable")
     labels = interactions.labels()
     names = [labels[players[i]] for i in ranked]
@@ -71,19 +79,26 @@ def graph(interactions: Interactions, *, k: int = 20, ax: Axes | None = None) ->
 
 
 def _draw_set(
-    axes: Axes, members: tuple[int, ...], effect: float, place: Place, largest: float
+    axes: Axes,
+    members: tuple[int, ...],
+    effect: float,
+    place: Place,
+    largest: float,
+    opacity: float,
 ) -> None:
     points = np.array([place[player] for player in members])
     if len(points) > 2:
         centre = place[members]
-        axes.scatter(centre[0], centre[1], s=16, c=colour(effect), marker="s", zorder=2)
+        axes.scatter(
+            centre[0], centre[1], s=16, c=colour(effect), marker="s", alpha=opacity, zorder=2
+        )
         strokes = [np.stack([centre, point]) for point in points]
     else:
         strokes = [points]
     for stroke in strokes:
         axes.plot(
             *stroke.T, color=colour(effect), linewidth=0.7 + 4.3 * abs(effect) / largest,
-            linestyle="-" if effect >= 0 else (0, (3, 1.5)), alpha=0.75, zorder=1,
+            linestyle="-" if effect >= 0 else (0, (3, 1.5)), alpha=0.75 * opacity, zorder=1,
         )  # fmt: skip
 
 

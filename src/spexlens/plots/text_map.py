@@ -9,6 +9,7 @@ import numpy as np
 from spexlens.core.interactions import Interactions, as_interactions
 from spexlens.core.masks import FloatArray
 from spexlens.plots.axes import axes_or_new, clip, colour
+from spexlens.plots.doubt import opacities, shown, singles
 from spexlens.plots.fonts import font_family
 
 if TYPE_CHECKING:
@@ -20,17 +21,22 @@ _SIZES = (11.0, 9.0, 7.5, 6.0, 5.0, 4.0)
 _STRONGEST_TINT = 0.55
 
 
-def text_map(interactions: Interactions, *, k: int = 12, ax: Axes | None = None) -> Axes:
+def text_map(
+    interactions: Interactions, *, k: int = 12, sure: bool = False, ax: Axes | None = None
+) -> Axes:
     """Write the players as running text, tinted by their own effects, and join interacting ones.
 
     A pair is an arc, a larger set a bracket with a post at each member; blue and solid is positive,
-    vermilion and dashed negative, width is strength.
+    vermilion and dashed negative, width is strength; tints and lines are faint where the 90 %
+    interval holds zero.
 
     Parameters
     ----------
     interactions : Interactions
     k : int, default 12
         How many of the strongest sets of two or more players are joined.
+    sure : bool, default False
+        Leave out effects whose 90 % interval holds zero.
     ax : matplotlib Axes, optional
         New ones in a new figure of the needed height by default. The text of given ones is made
         small enough to fit; resize them before, not after.
@@ -61,10 +67,9 @@ def text_map(interactions: Interactions, *, k: int = 12, ax: Axes | None = None)
     # Data coordinates are points, so that widths, heights and font sizes are in one unit.
     axes.set(xlim=(0, width), ylim=(-height, 0))
     places[:, 1] = -(places[:, 1] + 0.74) * _LINE * size
-    _write(axes, interactions, names, places, widths, size)
-    _join(
-        axes, interactions, places + np.stack([widths / 2, np.zeros(len(widths))], axis=1), k, size
-    )
+    _write(axes, shown(interactions, sure=sure), names, places, widths, size)
+    middles = places + np.stack([widths / 2, np.zeros(len(widths))], axis=1)
+    _join(axes, shown(interactions, sure=sure, least=2).top(k), middles, size)
     return axes
 
 
@@ -96,27 +101,29 @@ def _write(
 ) -> None:  # fmt: skip
     from matplotlib.patches import Rectangle
 
-    own = np.array([interactions.get((i,), 0.0) for i in range(len(names))])
+    own, opacity = singles(interactions)
     largest = float(np.abs(own).max(initial=0.0)) or 1.0
-    for name, (x, y), width, effect in zip(names, places, widths, own, strict=True):
+    for name, (x, y), width, effect, visible in zip(
+        names, places, widths, own, opacity, strict=True
+    ):
         axes.text(x, y, name, fontsize=size, va="center", family=font_family(), zorder=3)
         if effect:
-            share = _STRONGEST_TINT * abs(effect) / largest
+            share = _STRONGEST_TINT * visible * abs(effect) / largest
             corner, sides = (x - 0.08 * size, y - 0.72 * size), (width + 0.16 * size, 1.44 * size)
             box = Rectangle(corner, *sides, facecolor=colour(effect), alpha=share, linewidth=0)
             axes.add_patch(box)
 
 
-def _join(axes: Axes, interactions: Interactions, middles: FloatArray, k: int, size: float) -> None:
-    joint = interactions.select(interactions.supports.orders() >= 2).top(k)
+def _join(axes: Axes, joint: Interactions, middles: FloatArray, size: float) -> None:
     largest = max(map(abs, joint.values()), default=1.0) or 1.0
     top = 0.78 * size
     room = (_LINE - 1.9) * size
-    for rank, (members, effect) in enumerate(joint.items()):
+    faint = opacities(joint)[joint.ranking()]
+    for rank, ((members, effect), opacity) in enumerate(zip(joint.items(), faint, strict=True)):
         at = middles[list(members)] + [0, top]
         style: dict[str, Any] = {
             "color": colour(effect), "linewidth": 0.7 + 2.3 * abs(effect) / largest, "zorder": 2,
-            "linestyle": "-" if effect >= 0 else (0, (3, 1.5)), "alpha": 0.8,
+            "linestyle": "-" if effect >= 0 else (0, (3, 1.5)), "alpha": 0.8 * opacity,
         }  # fmt: skip
         if len(members) == 2 and at[0, 1] == at[1, 1]:
             _arc(axes, at, min(room, 0.6 * size + 0.12 * abs(at[1, 0] - at[0, 0])), style)
@@ -144,4 +151,6 @@ def _bracket(axes: Axes, at: FloatArray, height: float, top: float, style: dict[
     for x, y in at[~here]:
         end = y if y < beam else y - 2 * top
         axes.plot(centre + (x - centre) * ease, np.linspace(beam, end, 40), **style)
-    axes.plot(centre, beam, marker="o", markersize=4, color=style["color"], zorder=3)
+    axes.plot(
+        centre, beam, marker="o", markersize=4, color=style["color"], alpha=style["alpha"], zorder=3
+    )

@@ -9,6 +9,7 @@ import numpy as np
 from spexlens.core.arguments import whole
 from spexlens.core.interactions import Z90, Interactions, as_interactions
 from spexlens.plots.axes import axes_or_new, clip, colour, ink, shade
+from spexlens.plots.doubt import opacities, shown
 from spexlens.plots.fonts import font_family
 
 if TYPE_CHECKING:
@@ -16,18 +17,22 @@ if TYPE_CHECKING:
 
 
 def upset(
-    interactions: Interactions, *, k: int = 15, min_order: int = 3, ax: Axes | None = None
-) -> Axes:
+    interactions: Interactions, *, k: int = 15, min_order: int = 3, sure: bool = False,
+    ax: Axes | None = None,
+) -> Axes:  # fmt: skip
     """Draw which players the `k` strongest sets of at least `min_order` players hold.
 
     A column of joined dots is a set, the bar above it its effect, with its 90 % interval where
-    there are standard errors (Lex et al. 2014, UpSet: visualization of intersecting sets).
+    there are standard errors, faint where that holds zero (Lex et al. 2014, UpSet: visualization of
+    intersecting sets).
 
     Parameters
     ----------
     interactions : Interactions
     k : int, default 15
     min_order : int, default 3
+    sure : bool, default False
+        Leave out effects whose 90 % interval holds zero.
     ax : matplotlib Axes, optional
         New ones in a new figure by default.
 
@@ -38,7 +43,7 @@ def upset(
     """
     interactions = as_interactions(interactions)
     least = whole("min_order", min_order)
-    chosen = interactions.select(interactions.supports.orders() >= least).top(k)
+    chosen = shown(interactions, sure=sure, least=least).top(k)
     players = sorted({player for members in chosen for player in members})
     row = {player: number for number, player in enumerate(players)}
     height, bars_height = 0.26 * max(len(players), 3), 1.7
@@ -54,20 +59,23 @@ def upset(
     columns = np.arange(len(chosen))
     for number in range(0, len(players), 2):
         dots.axhspan(number - 0.5, number + 0.5, color=shade(), alpha=0.4, zorder=0)
-    for column, (members, effect) in enumerate(chosen.items()):
+    faint = opacities(chosen)[chosen.ranking()]
+    for column, ((members, effect), opacity) in enumerate(zip(chosen.items(), faint, strict=True)):
         rows = [row[player] for player in members]
         dots.plot(
             [column] * len(rows), rows, color=colour(effect), marker="o", markersize=6,
-            linewidth=2, linestyle="-" if effect >= 0 else (0, (2, 1)), zorder=2,
+            linewidth=2, linestyle="-" if effect >= 0 else (0, (2, 1)), alpha=opacity, zorder=2,
         )  # fmt: skip
     whiskers = None
     if chosen.std_err is not None:
         whiskers = Z90 * chosen.std_err[chosen.ranking()]
     effects = list(chosen.values())
-    bars.bar(
+    drawn = bars.bar(
         columns, effects, yerr=whiskers, color=[colour(effect) for effect in effects], width=0.65,
         error_kw={"ecolor": ink(), "elinewidth": 1},
     )  # fmt: skip
+    for bar, opacity in zip(drawn, faint, strict=True):
+        bar.set_alpha(float(opacity))
     bars.axhline(0, color=ink(), linewidth=0.8)
     bars.set_ylabel(f"{interactions.index} effect")
     bars.tick_params(labelbottom=False, bottom=False)

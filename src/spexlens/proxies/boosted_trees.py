@@ -6,17 +6,19 @@ splitting at an absolute gain), so results do not depend on the units of the gam
 
 from __future__ import annotations
 
-import os
+from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from functools import partial
 from itertools import product
-from threading import Event
+from threading import Event, Lock
 from typing import Any
 
 import numpy as np
 
+from spexlens._support.cores import given_cores
 from spexlens.core.masks import BoolArray, FloatArray, IntArray
+from spexlens.core.work import current_work
 from spexlens.errors import MissingExtraError
 from spexlens.proxies.folds import fold_rows
 
@@ -89,8 +91,12 @@ def fit_trees(
     seed: int,
     threads: int = 1,
     stop: Event | None = None,
+    grown: Callable[[], None] | None = None,
 ) -> FittedTrees:
-    """Fit one ensemble to masks `(m, n)` and values `(m,)`; `stop` ends it with its next tree."""
+    """Fit one ensemble to masks `(m, n)` and values `(m,)`.
+
+    `stop` ends it with its next tree; `grown` is called after each, and may raise.
+    """
     lightgbm = load_lightgbm()
     offset, scale = float(values.mean()), float(values.std()) or 1.0
     data = lightgbm.Dataset(
@@ -114,9 +120,12 @@ def fit_trees(
     def go_on(_: Any) -> None:
         if stop is not None and stop.is_set():
             raise InterruptedError("the fit was stopped")
+        if grown is not None:
+            grown()
 
+    watched = stop is not None or grown is not None
     booster = lightgbm.train(
-        parameters, data, num_boost_round=settings.trees, callbacks=[go_on] if stop else []
+        parameters, data, num_boost_round=settings.trees, callbacks=[go_on] if watched else []
     )
     return FittedTrees(booster, settings.trees, offset, scale)
 
@@ -139,12 +148,22 @@ def search_trees(
     parts = fold_rows(len(values), folds, seed, groups)
     best: TreeSearch | None = None
     most = max(grid.trees)
-    stop = Event()
-    with ThreadPoolExecutor(threads or os.cpu_count() or 1) as pool:
+    stop, work, lock = Event(), current_work(), Lock()
+    expected = len(parts) * len(grid.depths) * len(grid.rates) * most
+    trees_grown = 0
+
+    def grown() -> None:
+        nonlocal trees_grown
+        with lock:
+            trees_grown += 1
+            if work is not None:
+                work.reach(trees_grown / expected)
+
+    with ThreadPoolExecutor(threads or given_cores()) as pool:
         try:
             for depth, rate in product(grid.depths, grid.rates):
                 settings = TreeSettings(depth, most, rate)
-                fit = partial(_fit_rows, masks, values, settings, seed=seed, stop=stop)
+                fit = partial(_fit_rows, masks, values, settings, seed=seed, stop=stop, grown=grown)
                 models = tuple(pool.map(fit, [rows for rows, _ in parts]))
                 for trees in grid.trees:
                     squared = [
@@ -161,9 +180,15 @@ def search_trees(
 
 
 def _fit_rows(
-    masks: BoolArray, values: FloatArray, settings: TreeSettings, rows: Any, seed: int, stop: Event
+    masks: BoolArray,
+    values: FloatArray,
+    settings: TreeSettings,
+    rows: Any,
+    seed: int,
+    stop: Event,
+    grown: Callable[[], None],
 ) -> FittedTrees:
-    return fit_trees(masks[rows], values[rows], settings, seed, stop=stop)
+    return fit_trees(masks[rows], values[rows], settings, seed, stop=stop, grown=grown)
 
 
 def _rows(masks: BoolArray) -> FloatArray:

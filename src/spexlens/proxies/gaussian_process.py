@@ -17,6 +17,7 @@ from spexlens.core.masks import BoolArray, FloatArray, IntArray, as_masks
 from spexlens.core.sensitivities import Sensitivities
 from spexlens.core.spectrum import FourierSpectrum, fourier_basis
 from spexlens.core.supports import Supports
+from spexlens.core.work import reached
 from spexlens.errors import InvalidInputError, shown
 from spexlens.proxies.arithmetic import arithmetic_for
 from spexlens.proxies.marginal_likelihood import Likelihood, Priors, maximise
@@ -165,6 +166,7 @@ class GaussianProcess:
         variances = prior.copy()
         numbers = np.arange(len(supports))
         for start in range(0, len(supports), _BLOCK):
+            reached(0.0)
             part = (numbers >= start) & (numbers < start + _BLOCK)
             columns = covariances(kernel, self.masks[rows], supports.select(part))
             variances[part] -= self.solver.quadratic(columns)

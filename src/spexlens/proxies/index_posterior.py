@@ -18,7 +18,7 @@ from math import comb, lgamma
 import numpy as np
 
 from spexlens.core.masks import BoolArray, FloatArray, IntArray
-from spexlens.proxies.folds import FOLDS, fold_rows
+from spexlens.proxies.folds import FOLDS, fold_rows, r2_score
 from spexlens.proxies.gaussian_process import (
     GaussianProcess,
     Hyperparameters,
@@ -48,7 +48,7 @@ _LENGTHS = (0.7, 1.5, 3.0, 6.0)  # players over which the mean of a size changes
 _VARIANCES = (0.3, 1.0, 3.0)  # of the means, as shares of the values'
 _PRIOR_DEGREES = 3  # with which the variance within a size is drawn to that within all
 _PRIOR_ROWS = 20  # that say that the processes count alike
-_STUDENT = 1.3  # of 90 % intervals from five folds, beside 1.645
+_FOLDED = 2.0  # of what folds are from the whole, squared; 4 in a jackknife without a posterior
 _MOST_JUDGED = 2000  # rows that decide how much each process counts
 _STRONGEST = 1.0  # more, in prior deviations, where nothing is known: see `Member.read`
 _TRUST = 0.1  # of a tenth of the rows: what a member's likelihood out of fold says of its errors
@@ -68,12 +68,15 @@ class Scale:
     Attributes
     ----------
     profile : float array (n + 1,)
+    doubt : float array (n + 1, n + 1)
+        Covariance of its errors.
     growth : Growth
     even : bool
         Whether all players are taken as nearly alike: few masks may make one look irrelevant.
     """
 
     profile: FloatArray
+    doubt: FloatArray
     growth: Growth
     even: bool = False
 
@@ -140,8 +143,8 @@ class Member:
         smooth = index_means(
             kernel, process.masks, process.alpha, measure, group, self.scale.growth
         )
-        level = self.process.mean * size_effect(self.scale.amplitude, t, measure)
-        level += size_effect(self.scale.profile, t, measure)
+        along = size_weights(len(self.scale.profile) - 1, t, measure)
+        level = float(along @ (process.mean * self.scale.amplitude + self.scale.profile))
         found: FloatArray = smooth + level + self.missed @ weights
         return found
 
@@ -162,7 +165,10 @@ class Member:
         left = prior - process.solver.quadratic(columns[process.solver.rows])
         unknown = np.clip(left / np.maximum(prior, np.finfo(np.float64).tiny), 0.0, 1.0)
         own = with_shrinkage(smooth, np.sqrt(unknown * prior), prior)
-        return own * (1 + _STRONGEST * unknown)
+        along = size_weights(len(amplitude) - 1, t, measure)
+        level = float(along @ self.scale.doubt @ along)
+        errors: FloatArray = np.sqrt((own * (1 + _STRONGEST * unknown)) ** 2 + max(level, 0.0))
+        return errors
 
 
 @dataclass(frozen=True, eq=False)
@@ -182,6 +188,8 @@ class IndexPosterior:
         1. Few rows do not tell a member that is right from one that is not.
     widening : float
         Factor on the standard errors, from the folds.
+    r2 : float
+        Of the stack on the rows that each fold left out.
     """
 
     members: tuple[Member, ...]
@@ -189,6 +197,7 @@ class IndexPosterior:
     weights: FloatArray
     trust: FloatArray
     widening: float
+    r2: float
 
     @staticmethod
     def of(masks: BoolArray, values: FloatArray, seed: int = 0) -> IndexPosterior:
@@ -239,16 +248,21 @@ class IndexPosterior:
             weights[kept] / weights[kept].sum(),
             trust[kept] / trust[kept].sum(),
             widening,
+            r2_score(values[some], weights @ means),
         )
 
     def read(self, measure: Measure, group: IntArray) -> tuple[FloatArray, FloatArray]:
-        """Read an index (`transforms.diagonal`) of sets `(K, t)`: means and errors, each `(K,)`."""
+        """Read an index (`transforms.diagonal`) of sets `(K, t)`: means and errors, each `(K,)`.
+
+        No error is below the root mean square of all: where few masks make a player look
+        irrelevant, its sets look better known than they are.
+        """
         means, errors = np.empty(len(group)), np.empty(len(group))
         size = max(_BLOCK, _ENTRIES // len(self.members[0].missed))
         for start, stop in _blocks(len(group), size):
             part = slice(start, stop)
             means[part], errors[part] = self._read(measure, group[part])
-        return means, errors
+        return means, np.maximum(errors, np.sqrt(np.square(errors).mean()))
 
     def _read(self, measure: Measure, group: IntArray) -> tuple[FloatArray, FloatArray]:
         weights = coalition_weights(self.members[0].process.masks, measure, group)
@@ -260,8 +274,23 @@ class IndexPosterior:
             self.weights @ np.stack([member.mean(measure, group, weights) for member in again])
             for again in self.folds
         ]
-        spread = _STUDENT**2 * (len(without) - 1) * np.var(without, axis=0)
+        spread = _FOLDED * np.square(np.stack(without) - mean).mean(axis=0)
         return mean, np.sqrt(own + spread)
+
+
+def members_of(masks: BoolArray, values: FloatArray, steps: int) -> list[Member]:
+    """Learn all processes of the stack from masks `(N, n)` and values `(N,)`, in so many steps."""
+    sizes = masks.sum(axis=1)
+    return [
+        Member.of(
+            masks,
+            values,
+            scale,
+            learn(masks, scale.inside(sizes, values), learning=scale.learning(steps)),
+            np.arange(len(masks)),
+        )
+        for scale in _scales(sizes, values, masks.shape[1])
+    ]
 
 
 def _blocks(count: int, size: int = _BLOCK) -> list[tuple[int, int]]:
@@ -269,14 +298,14 @@ def _blocks(count: int, size: int = _BLOCK) -> list[tuple[int, int]]:
 
 
 def _scales(sizes: IntArray, values: FloatArray, n: int) -> list[Scale]:
-    profile = size_profile(sizes, values, n)
+    profile, doubt = size_profile(sizes, values, n)
     growth = size_growth(sizes, values - profile[sizes], n)
-    none = np.zeros(n + 1)
+    none, sure = np.zeros(n + 1), np.zeros((n + 1, n + 1))
     return [
-        Scale(none, CONSTANT),
-        Scale(none, CONSTANT, even=True),
-        Scale(profile, CONSTANT),
-        Scale(profile, growth),
+        Scale(none, sure, CONSTANT),
+        Scale(none, sure, CONSTANT, even=True),
+        Scale(profile, doubt, CONSTANT),
+        Scale(profile, doubt, growth),
     ]
 
 
@@ -310,11 +339,11 @@ def size_growth(sizes: IntArray, rest: FloatArray, n: int) -> Growth:
     return best[1]
 
 
-def size_profile(sizes: IntArray, values: FloatArray, n: int) -> FloatArray:
-    """Estimate the mean value of masks of each size, `(n + 1,)`, from values `(N,)`.
+def size_profile(sizes: IntArray, values: FloatArray, n: int) -> tuple[FloatArray, FloatArray]:
+    """Estimate the mean value of masks of each size, `(n + 1,)`, and the covariance of its errors.
 
-    A Gaussian process over the sizes: the mean of each is known the better the more masks have it
-    and the less their values differ. The ends have one mask each, and are known.
+    A Gaussian process over the sizes of values `(N,)`: the mean of each is known the better the
+    more masks have it and the less their values differ. The ends have one mask each, and are known.
     """
     count = np.bincount(sizes, minlength=n + 1)
     used = count > 0
@@ -323,13 +352,13 @@ def size_profile(sizes: IntArray, values: FloatArray, n: int) -> FloatArray:
     pooled = float(within.sum()) / max(len(values) - int(used.sum()), 1)
     total = float(values.var())
     if total == 0:
-        return np.full(n + 1, float(values.mean()))
+        return np.full(n + 1, float(values.mean())), np.zeros((n + 1, n + 1))
     variance = (within + _PRIOR_DEGREES * pooled) / (np.maximum(count - 1, 0) + _PRIOR_DEGREES)
     noise = variance / np.maximum(count, 1)
     noise[[0, n]] = 0.0
     centre = float(values.mean())
     target, at = mean[used] - centre, np.arange(n + 1)
-    best = -np.inf, mean
+    best = -np.inf, mean, np.zeros((n + 1, n + 1))
     for length in _LENGTHS:
         shape = np.exp(-0.5 * ((at[:, None] - at) / length) ** 2)
         for share in _VARIANCES:
@@ -339,16 +368,17 @@ def size_profile(sizes: IntArray, values: FloatArray, n: int) -> FloatArray:
             half = np.linalg.solve(factor, target)
             likelihood = -0.5 * float(half @ half) - float(np.log(np.diag(factor)).sum())
             if likelihood > best[0]:
-                best = likelihood, centre + kernel[:, used] @ np.linalg.solve(noisy, target)
-    return np.asarray(best[1])
+                gain = np.linalg.solve(noisy, kernel[used]).T
+                best = likelihood, centre + gain @ target, kernel - gain @ kernel[used]
+    return best[1], best[2]
 
 
-def size_effect(profile: FloatArray, t: int, measure: Measure) -> float:
-    """Compute the index of a set of t players of a function of the size alone, `(n + 1,)`."""
-    others = len(profile) - 1 - t
-    steps = np.diff(profile, n=t)
-    weights = [comb(others, k) * measure.mass(k, others) for k in range(others + 1)]
-    return float(np.dot(weights, steps))
+def size_weights(n: int, t: int, measure: Measure) -> FloatArray:
+    """Weights `(n + 1,)` of a function of the size alone in the index of a set of t players."""
+    others = n - t
+    counts = np.array([comb(others, k) for k in range(others + 1)], dtype=np.float64)
+    weights: FloatArray = (counts * measure.masses(others)) @ np.diff(np.eye(n + 1), n=t, axis=0)
+    return weights
 
 
 def stack_weights(means: FloatArray, values: FloatArray, shares: FloatArray) -> FloatArray:

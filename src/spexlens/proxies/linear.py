@@ -13,11 +13,14 @@ import numpy as np
 from spexlens.core.masks import BoolArray, FloatArray, IntArray
 from spexlens.core.spectrum import FourierSpectrum, fourier_basis
 from spexlens.core.supports import Supports, collect_terms, term_matrix
+from spexlens.core.work import reached, stage
 from spexlens.proxies.folds import fold_rows
 
 MAX_FEATURES = 20_000
 MAX_ENTRIES = 4e7  # masks x features; the LASSO holds about three such matrices of 320 MB
 _SCREENED_ROWS = 256
+_LONG_STEP = 2e6  # masks x features from which a path is fitted in steps
+_STEPS = 8
 
 
 @dataclass(frozen=True)
@@ -108,11 +111,15 @@ def choose_penalty(
     }
     predicted = np.empty((len(pair_factors), alphas, len(values)))
     parts = fold_rows(len(values), folds, seed, groups)
-    for fit, judge in parts:
+    paths = len(parts) * len(pair_factors)
+    for fold, (fit, judge) in enumerate(parts):
+        reached(fold / len(parts))
         part = _features(masks[fit], values[fit], order, p, limit)
         judged = term_matrix(part.supports, fourier_basis(masks[judge], p)) - part.centre
         for number, factor in enumerate(pair_factors):
-            path = _lasso_path(part, values[fit], factor, strengths[factor])
+            done = fold * len(pair_factors) + number
+            with stage(done / paths, (done + 1) / paths):
+                path = _lasso_path(part, values[fit], factor, strengths[factor])
             predicted[number][:, judge] = (values[fit].mean() + judged @ path).T
     errors = (predicted - values) ** 2
     number, best = _least(errors.sum(axis=2))
@@ -197,7 +204,15 @@ def _lasso_path(
     # scikit-learn would check these again at every penalty, which takes longer than a small fit.
     features = np.asfortranarray(data.centred / scale, dtype=np.float64)
     centred = np.asarray(values - values.mean(), dtype=np.float64)
-    _, coefficients, _ = lasso_path(
-        features, centred, alphas=alphas, tol=1e-3, max_iter=2000, check_input=False
-    )
-    return np.asarray(coefficients / scale[:, None], dtype=np.float64)
+    found: list[FloatArray] = []
+    start = None
+    parts = 1 if features.size < _LONG_STEP else min(len(alphas), _STEPS)
+    for number, part in enumerate(np.array_split(alphas, parts)):
+        reached((number / parts) ** 2)  # the smaller a penalty, the longer its descent
+        _, coefficients, _ = lasso_path(
+            features, centred, alphas=part, tol=1e-3, max_iter=2000, check_input=False,
+            coef_init=start,
+        )  # fmt: skip
+        start = np.ascontiguousarray(coefficients[:, -1])
+        found.append(coefficients)
+    return np.asarray(np.concatenate(found, axis=1) / scale[:, None], dtype=np.float64)

@@ -25,6 +25,7 @@ import scipy  # its submodules load on first use
 from spexlens.core.masks import BoolArray, FloatArray, IntArray
 from spexlens.core.spectrum import fourier_basis
 from spexlens.core.supports import Supports
+from spexlens.core.work import reached
 from spexlens.proxies.arithmetic import Arithmetic, NumpyArithmetic
 from spexlens.transforms.kernel import (
     Direction,
@@ -322,7 +323,12 @@ def maximise(
     """
     units = likelihood.units()
 
+    steps = 0
+
     def objective(scaled: FloatArray) -> tuple[float, FloatArray]:
+        nonlocal steps
+        reached(steps / ((max_steps + 1) * len(starts)))
+        steps += 1
         value, gradient = likelihood(scaled * units)
         return value, gradient * units
 

@@ -21,6 +21,7 @@ import numpy as np
 import scipy  # its submodules load on first use
 
 from spexlens.core.masks import BoolArray, FloatArray, IntArray
+from spexlens.core.work import reached
 from spexlens.proxies.arithmetic import Arithmetic, NumpyArithmetic
 from spexlens.transforms.kernel import SpectralKernel, gram, gram_diagonal
 
@@ -180,6 +181,7 @@ class IterativeSolver:
         direction, size = ready, float(residual @ ready)
         goal = _TOLERANCE * float(np.linalg.norm(right))
         for _ in range(_MAX_ITERATIONS):
+            reached(0.0)
             if np.linalg.norm(residual) <= goal:
                 break
             image = self._multiply(direction, blocks)

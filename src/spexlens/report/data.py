@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
+from spexlens._support.visible import visible
 from spexlens.core.game import score_column
 from spexlens.core.interactions import Z90, Interactions
 from spexlens.core.masks import FloatArray
@@ -87,7 +88,7 @@ def view_data(interactions: Interactions, most: int = SETS_SHOWN) -> dict[str, A
         "effects": rounded(shown.effects[ranking]),
         "half": None if shown.std_err is None else rounded(Z90 * shown.std_err[ranking]),
         "left_out": len(larger) - len(strongest[:most]),
-        "note": interactions.note,
+        "note": visible(interactions.note),
     }
 
 

@@ -10,11 +10,13 @@ from collections.abc import Mapping, Sequence
 from itertools import pairwise
 from typing import Any
 
+from spexlens._support.visible import visible
 from spexlens.core.sites import site_grid
 from spexlens.errors import InvalidInputError
 
 NAME_LENGTH = 300
 _GAP_LENGTH = 4_000
+_KEPT = "\n\t\u200e\u200f\u061c"  # marks of direction change nothing beyond their neighbours
 _SLOT = "{text}"
 _ITEM_LENGTH = 1_000
 _IMAGE = re.compile(r"data:image/(png|jpeg|gif|webp);base64,[A-Za-z0-9+/=\s]+")
@@ -104,10 +106,12 @@ def recorded_prompt(
         lens = lens["pieces"]  # hidden from attention
     if not isinstance(lens, Mapping) or not {"text", "spans"} <= lens.keys():
         return None, None
-    text, spans = lens["text"], lens["spans"]
+    text, template = lens["text"], lens.get("template", _SLOT)
+    spans = _recorded_spans(lens["spans"])
+    if not isinstance(text, str) or not isinstance(template, str):
+        return None, None
     if tuple(text[start:end] for start, end in spans) != tuple(players):
         return None, None
-    template = lens.get("template", _SLOT)
     shift = max(template.find(_SLOT), 0)
     return (
         template.replace(_SLOT, text, 1) if _SLOT in template else text,
@@ -116,11 +120,21 @@ def recorded_prompt(
 
 
 def clipped(text: str, length: int = NAME_LENGTH) -> str:
-    """Write `text` as UTF-8 can hold it, cut after `length` characters with a count of the rest."""
-    text = text.encode("utf-8", "replace").decode("utf-8")
+    """Write control characters as codes, cut after `length` characters with a count of the rest."""
+    text = visible(text, keep=_KEPT)
     if len(text) <= length:
         return text
     return f"{text[:length]}… ({len(text) - length:,} more characters)"
+
+
+def _recorded_spans(given: Any) -> list[tuple[int, int]]:
+    """Read pairs of places in a text that stand one after another; [] of anything else."""
+    try:
+        spans = [(int(start), int(end)) for start, end in given]
+    except (TypeError, ValueError, OverflowError):
+        return []
+    edges = [0, *(edge for span in spans for edge in span)]
+    return spans if all(a <= b for a, b in pairwise(edges)) else []
 
 
 def _gaps(text: str, spans: Sequence[tuple[int, int]], n: int) -> list[str]:

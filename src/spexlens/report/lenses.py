@@ -17,6 +17,7 @@ from spexlens.core.cross_lens import (
 from spexlens.core.interactions import Interactions
 from spexlens.errors import InvalidInputError
 from spexlens.report.data import rounded, view_data
+from spexlens.report.layouts import clipped
 
 if TYPE_CHECKING:
     from spexlens.explanation.result import Explanation
@@ -82,7 +83,7 @@ def lenses_data(interactions: Interactions, blocks: Mapping[str, range]) -> dict
         told = view_data(crossing.select(crossing.supports.orders() == 2), PAIRS_SHOWN)
         sides.append({"lenses": [[*blocks].index(left), [*blocks].index(right)], **told})
     return {
-        "names": list(blocks),
+        "names": [clipped(name) for name in blocks],
         "blocks": [[block.start, block.stop] for block in blocks.values()],
         "sides": sorted(sides, key=lambda side: -max(map(abs, side["effects"]), default=0.0)),
         "does": rounded(total_effects(interactions)),

@@ -95,7 +95,7 @@ def verdict(explanation: Explanation) -> str:
     """Say in one sentence whether to trust the explanation, and whether interactions matter."""
     fidelity = explanation.fidelity
     if math.isnan(fidelity.r2):
-        return f"There is nothing to explain: {fidelity.method}."
+        return f"There is nothing to explain: {clipped(fidelity.method)}."
     told = f"It explains {percent(fidelity.r2)} of the variance of masks not used for the fit"
     if explanation.algorithm == "exact":
         told = "Every mask was measured: it is exact"

@@ -3,6 +3,7 @@
 from spexlens._support.doors import open_doors
 
 _HOMES = {
+    "spexlens.studies.inputs": ("InputEffects", "over_inputs"),
     "spexlens.studies.keep_probability": (
         "KeepProbability",
         "keep_probability",

@@ -1,3 +1,5 @@
+from spexlens.studies.inputs import InputEffects as InputEffects
+from spexlens.studies.inputs import over_inputs as over_inputs
 from spexlens.studies.keep_probability import KeepProbability as KeepProbability
 from spexlens.studies.keep_probability import keep_probability as keep_probability
 from spexlens.studies.levels import CoarseToFine as CoarseToFine

@@ -2,17 +2,19 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager
 from dataclasses import dataclass
 
 import numpy as np
 
 from spexlens.ablation.evaluate import Progress
+from spexlens.ablation.interruption import interrupts_held
 from spexlens.ablation.store import StoreLike
 from spexlens.algorithms.base import MIN_MASKS, Algorithm
 from spexlens.core.game import Game
 from spexlens.core.masks import FloatArray, Rng, as_generator
-from spexlens.errors import InvalidInputError
+from spexlens.errors import AblationError, InterruptedRunError, InvalidInputError
 from spexlens.explanation.explain import explain
 from spexlens.explanation.planning import enumerable
 from spexlens.explanation.result import Explanation
@@ -113,6 +115,9 @@ def explain_by_levels(
     ------
     InvalidInputError
         For no levels, or a budget of less than a few ablations a level.
+    AblationError
+        When the game of a level fails, with its masks and values. On this and any other error
+        after the first level, `levels` is the tuple of those that are done.
 
     Examples
     --------
@@ -139,21 +144,43 @@ def explain_by_levels(
     depths: tuple[int, ...] = (0,) * len(spans)
     done: list[Level] = []
     calls = 0
-    for depth in range(len(levels)):
-        allowed = (budget - calls) // (len(levels) - depth)
-        # Few pieces are measured exhaustively, whatever the algorithm is for the others.
-        chosen = "auto" if enumerable(len(spans), allowed) else algorithm
-        explanation = explain(
-            game_of(spans), allowed, chosen, generator, store=store, progress=progress
-        )
-        calls += explanation.calls
-        last = depth == len(levels) - 1
-        refined, kept = ((), ()) if last else _chosen(_energy(explanation), share, most, keep)
-        done.append(Level(spans, depths, explanation, refined))
-        if last or not refined:
-            break
-        spans, depths = _next(text, done[-1], levels[depth + 1], kept)
+    with _levels_on_errors(done):
+        for depth in range(len(levels)):
+            allowed = (budget - calls) // (len(levels) - depth)
+            # Few pieces are measured exhaustively, whatever the algorithm is for the others.
+            chosen = "auto" if enumerable(len(spans), allowed) else algorithm
+            explanation = explain(
+                game_of(spans), allowed, chosen, generator, store=store, progress=progress
+            )
+            calls += explanation.calls
+            last = depth == len(levels) - 1
+            refined, kept = ((), ()) if last else _chosen(_energy(explanation), share, most, keep)
+            done.append(Level(spans, depths, explanation, refined))
+            if last or not refined:
+                break
+            spans, depths = _next(text, done[-1], levels[depth + 1], kept)
     return CoarseToFine(tuple(done), calls)
+
+
+@contextmanager
+def _levels_on_errors(done: list[Level]) -> Iterator[None]:
+    """Put the levels that are done on every error and interruption within it, and say so."""
+    try:
+        yield
+    except BaseException as error:
+        if not done:
+            raise
+        with interrupts_held():
+            told = f"The levels before, {len(done)} of them, are on this error as .levels."
+            raised = error
+            if isinstance(error, KeyboardInterrupt) and not isinstance(error, AblationError):
+                last = done[-1].explanation
+                raised = InterruptedRunError("stopped between levels.", last.masks, last.values)
+            raised.levels = tuple(done)  # type: ignore[attr-defined]
+            raised.add_note(told)
+            if raised is error:
+                raise
+            raise raised from error
 
 
 def _energy(explanation: Explanation) -> FloatArray:

@@ -16,6 +16,7 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from spexlens.ablation.evaluate import Progress, evaluate
+from spexlens.ablation.interruption import values_on_errors
 from spexlens.ablation.store import StoreLike
 from spexlens.core.arguments import whole
 from spexlens.core.bootstrap import bootstrap
@@ -257,11 +258,12 @@ def pruning_curve(
     plain = [tuple(sorted(order[:keep].tolist())) for keep in counts]
     masks = masks_from_sets([range(n), *sets, *plain], n)
     values = evaluate(held_out, masks, store=store, progress=progress)
-    if values.ndim == 1 or values.shape[1] < 3:
-        raise InvalidInputError(
-            f"the held-out game has values of shape {values.shape}; needed (m, 1 + P), one column "
-            "a question and at least two questions, to tell how certain its means are."
-        )
+    with values_on_errors(lambda: (masks, values), "reading the curve"):
+        if values.ndim == 1 or values.shape[1] < 3:
+            raise InvalidInputError(
+                f"the held-out game has values of shape {values.shape}; needed (m, 1 + P), one "
+                "column a question and at least two questions, to tell how certain its means are."
+            )
     generator = as_generator(rng)
     steps = []
     for row, (share, keep) in enumerate(zip(shares, counts, strict=True)):

@@ -9,11 +9,14 @@ from typing import TYPE_CHECKING, Any, Protocol, runtime_checkable
 
 import numpy as np
 
-from spexlens.ablation.evaluate import BATCH_SIZE, evaluate, measure
+from spexlens.ablation.budget import Budget
+from spexlens.ablation.evaluate import BATCH_SIZE, measure
+from spexlens.ablation.interruption import values_on_errors
+from spexlens.ablation.meter import Meter
 from spexlens.ablation.store import StoreLike
 from spexlens.algorithms.influential_sets import best_sets, flipped, influential_set
 from spexlens.core.arguments import real, whole
-from spexlens.core.game import Game, as_game, score_column
+from spexlens.core.game import Game, answered, as_game, score_column
 from spexlens.core.masks import BoolArray, FloatArray
 from spexlens.errors import InvalidInputError
 from spexlens.explanation.result import Explanation, as_explanation
@@ -136,6 +139,7 @@ def measured_curve(
     """
     n, spectrum = len(as_game(game).players), as_explanation(explanation).spectrum
     whole("column", column, 0)
+    whole("column", column, 0)
     if isinstance(sizes, str) or not isinstance(sizes, Iterable):
         raise InvalidInputError(f"sizes = {sizes!r} given; needed numbers of players: (1, 2, 3).")
     sizes = [whole("sizes", size, most=n) for size in sizes]
@@ -148,12 +152,24 @@ def measured_curve(
     ends = np.array([np.ones(n, dtype=bool), np.zeros(n, dtype=bool)])
     masks = np.vstack([ends, flipped(base, chosen), flipped(base, alone)])
     measured = measure(game, masks, store=store, batch_size=batch_size)
-    values = measured.values.reshape(len(masks), -1)[:, column]
+    outputs = measured.values.reshape(len(masks), -1)
+    with values_on_errors(lambda: _known(masks, measured.values), "reading the curve"):
+        if column >= outputs.shape[1]:
+            raise InvalidInputError(
+                f"column = {column} given for a game of {outputs.shape[1]} values; needed 0 to "
+                f"{outputs.shape[1] - 1}."
+            )
+    values = outputs[:, column]
     full, empty, rest = float(values[0]), float(values[1]), values[2:]
     return Curve(
         direction, tuple(map(int, sizes)), tuple(chosen), tuple(alone),
         rest[: len(sizes)], rest[len(sizes) :], full, empty,
     )  # fmt: skip
+
+
+def _known(masks: BoolArray, values: FloatArray) -> tuple[BoolArray, FloatArray]:
+    known = answered(values)
+    return masks[known], values[known]
 
 
 @dataclass(frozen=True)
@@ -224,14 +240,15 @@ def flips(
     whole("largest", largest)
     whole("tries", tries)
     everything = np.ones((1, n), dtype=bool)
-    before = float(score_column(evaluate(game, everything, store=store))[0])
+    meter = Meter(game, Budget(), 1 + min(largest, n) * tries, store=store)
+    before = float(score_column(meter.needed(everything))[0])
     sign = -1.0 if before > threshold else 1.0
     found: list[Flip] = []
     for size in range(1, min(largest, n) + 1):
         sets = best_sets(explanation.spectrum, size, everything[0], sign, tries)
         masks = flipped(everything[0], sets)
         predicted = explanation.predict(masks)
-        after = score_column(measure(game, masks, store=store).values)  # NaN: refused, no flip
+        after = score_column(meter(masks))  # NaN: refused, no flip
         texts = edited_texts(game, masks)
         for row, players in enumerate(sets):
             smaller = any(set(flip.players) < set(players) for flip in found)

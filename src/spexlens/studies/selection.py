@@ -5,7 +5,10 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
+from spexlens.ablation.budget import Budget
 from spexlens.ablation.evaluate import BATCH_SIZE, Progress, evaluate
+from spexlens.ablation.interruption import values_on_errors
+from spexlens.ablation.meter import Meter
 from spexlens.algorithms.greedy import (
     base_mask,
     greedy_calls,
@@ -104,6 +107,8 @@ def greedy(
     ------
     InvalidInputError
         For a size, direction or objective that does not fit, or a budget too small.
+    AblationError
+        When the game fails or refuses a mask; the values of all rounds are on it.
 
     Examples
     --------
@@ -123,18 +128,17 @@ def greedy(
             f"budget = {budget} given; greedy selection of {size} among {n} players needs {calls} "
             "ablations. Select fewer, or use spexlens.explain, whose cost does not grow so."
         )
-    first = evaluate(game, base_mask(n, direction))
-    state = start(n, size, direction, objective, base=float(score_column(first)[0]))
-    done = 1
-    for _ in range(size):
-        masks, remaining = round_masks(state)
-        shown = None if progress is None else _shifted(progress, done, calls)
-        values = evaluate(game, masks, batch_size=batch_size, progress=shown)
-        state = take_best(state, remaining, score_column(values))
-        done += len(masks)
+    meter = Meter(game, Budget(), calls, batch_size=batch_size, progress=progress)
+    with values_on_errors(meter.paid, "selecting"):
+        first = meter.needed(base_mask(n, direction))
+        state = start(n, size, direction, objective, base=float(score_column(first)[0]))
+        for _ in range(size):
+            masks, remaining = round_masks(state)
+            state = take_best(state, remaining, score_column(meter.needed(masks)))
     return GreedySelection(
-        state.selected, state.gains, state.effects, state.base, direction, objective, names, done
-    )
+        state.selected, state.gains, state.effects, state.base, direction, objective, names,
+        meter.calls,
+    )  # fmt: skip
 
 
 def verify_minimal_set(game: Game, found: MinimalSet) -> float:
@@ -151,15 +155,13 @@ def verify_minimal_set(game: Game, found: MinimalSet) -> float:
     alone = set(found.players)
     kept = alone if found.kind == "sufficient" else set(range(n)) - alone
     masks = masks_from_sets([range(n), [], sorted(kept)], n)
-    full, empty, value = score_column(evaluate(game, masks)).tolist()
-    if full == empty:
-        raise InvalidInputError(
-            f"the game has the same value, {full}, with all players and with none, so no share of "
-            "its effect is defined."
-        )
+    values = evaluate(game, masks)
+    full, empty, value = score_column(values).tolist()
+    with values_on_errors(lambda: (masks, values), "verifying"):
+        if full == empty:
+            raise InvalidInputError(
+                f"the game has the same value, {full}, with all players and with none, so no share "
+                "of its effect is defined."
+            )
     share = (value - empty) / (full - empty)
     return float(share if found.kind == "sufficient" else 1 - share)
-
-
-def _shifted(progress: Progress, done: int, total: int) -> Progress:
-    return lambda step, _: progress(min(done + step, total), total)

@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
+from spexlens._support.cores import held_threads
 from spexlens.algorithms.base import MIN_MASKS, Algorithm, Design
 from spexlens.algorithms.table import find_algorithm
 from spexlens.core.arguments import whole
@@ -118,7 +119,9 @@ def stability(
                 explanation.masks[part], explanation.spectrum.p, explanation.seed,
                 sensitivities=explanation.sensitivities,
             )  # fmt: skip
-            spectrum = chosen.recover(design, values[part]).in_units(units).spectrum
+            with held_threads(half):
+                recovery = chosen.recover(design, values[part])
+            spectrum = recovery.in_units(units).spectrum
             for players in compute_index(spectrum, strongest.index, highest).top(top):
                 if players in counts:
                     counts[players] += 1

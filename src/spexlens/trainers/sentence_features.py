@@ -12,6 +12,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from spexlens._support.files import write_text, written
+from spexlens._support.visible import half_a_character
 from spexlens.errors import InvalidInputError, SpexlensWarning
 
 Embed = Callable[[Sequence[str]], NDArray[np.float32]]
@@ -41,11 +42,19 @@ def minilm(sentences: Sequence[str]) -> NDArray[np.float32]:
 
     Raises
     ------
+    InvalidInputError
+        For a text with half of a character.
     MissingExtraError, MissingModelError
         Without torch and transformers, or without the package of the weights.
     """
     from spexlens.models.pretrained.encoder import Encoder  # loads torch
 
+    for number, text in enumerate(sentences):
+        if half_a_character(text):
+            raise InvalidInputError(
+                f"text {number} has half of a character, which stands for a byte that is no text. "
+                "Read the file with its right encoding."
+            )
     encoder = Encoder.load("minilm")
     cut = encoder.cut(sentences)
     whole = encoder.tokenizer(list(sentences), verbose=False)["input_ids"]

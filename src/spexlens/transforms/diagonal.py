@@ -22,6 +22,7 @@ from math import factorial
 import numpy as np
 
 from spexlens.core.masks import FloatArray, read_only
+from spexlens.errors import InvalidInputError
 
 _NODES = 32
 _RADIUS = 0.01  # within which a derivative is taken: a hundred players make h change over 1 / 100
@@ -57,13 +58,15 @@ class Measure:
         """Integrate q^r: the index's Moebius weight of r further players."""
         return float(self.weights @ self.nodes**r)
 
-    def mass(self, k: int, others: int) -> float:
-        """Integrate `q^k (1 - q)^(others - k)`: the weight of each coalition of k others.
+    def masses(self, others: int) -> FloatArray:
+        """Integrate `q^k (1 - q)^(others - k)`, `(others + 1,)`: of a coalition of k others.
 
-        >>> round(density([1.0]).mass(1, 2), 9)  # Shapley: 1! 1! / 3!
-        0.166666667
+        >>> density([1.0]).masses(2).round(9)[1]  # Shapley: 1! 1! / 3!
+        np.float64(0.166666667)
         """
-        return float(self.weights @ (self.nodes**k * (1 - self.nodes) ** (others - k)))
+        k = np.arange(others + 1)[:, None]
+        found: FloatArray = (self.nodes**k * (1 - self.nodes) ** (others - k)) @ self.weights
+        return found
 
 
 def density(coefficients: Sequence[float]) -> Measure:
@@ -82,9 +85,20 @@ def atom(q: float, derivative: int = 0) -> Measure:
 
     >>> round(atom(0.5, derivative=1).moment(2), 9)
     1.0
+
+    Raises
+    ------
+    InvalidInputError
+        For a higher one, which floats do not hold.
     """
     if derivative == 0:
         return Measure(np.array([q]), np.array([1.0]))
+    if derivative >= _POINTS:
+        raise InvalidInputError(
+            f"the index needs derivative {derivative} at one keep probability; needed at most "
+            f"{_POINTS - 1}. Ask for a lower order, or read it from the spectrum: "
+            "explanation.interactions(index, order)."
+        )
     at = np.cos(np.pi * (np.arange(_POINTS) + 0.5) / _POINTS)
     powers = np.linalg.inv(np.vander(at, increasing=True))  # values -> coefficients
     return Measure(

@@ -30,6 +30,7 @@ import numpy as np
 from spexlens.core.masks import BoolArray, FloatArray, keep_probabilities, read_only
 from spexlens.core.spectrum import fourier_basis
 from spexlens.core.supports import Supports, evaluate_terms, term_matrix
+from spexlens.core.work import reached
 from spexlens.errors import InvalidInputError
 
 _LOG2 = float(np.log(2.0))
@@ -287,7 +288,10 @@ def coefficients(
 
     At tilt 0 this is `v_S * sum_j alpha_j phi_S(x_j)`.
     """
-    pieces = [alpha @ covariances(kernel, masks, part) for part in _pieces(supports)]
+    pieces = []
+    for part in _pieces(supports):
+        reached(0.0)
+        pieces.append(alpha @ covariances(kernel, masks, part))
     return np.concatenate([np.zeros(0), *pieces])
 
 

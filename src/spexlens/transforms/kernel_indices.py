@@ -127,16 +127,22 @@ def index_means(
         averages, ratios = _node_tables(kernel, measure.nodes, rate)
         shares = (factor * kernel.scale) * measure.weights[:, None] * alpha
         shares = shares * np.exp(_log_averages(averages, masks))
+        sums, singles = shares.sum(axis=1), shares @ own.T
         square = np.zeros((kernel.n, kernel.n))
-        for share, (absent, present) in zip(shares, ratios, strict=True):
-            basis = absent[:, None] + (present - absent)[:, None] * own
+        for share, every, some, (absent, present) in zip(
+            shares, sums, singles, ratios, strict=True
+        ):
+            # sum_x share (absent + differ x)_i (absent + differ x)_j, x being 0 or 1
+            differ = present - absent
             if t == 1:
-                total += (basis @ share)[group[:, 0]]
+                total += (absent * every + differ * some)[group[:, 0]]
             else:
-                square += (basis * share) @ basis.T
+                mixed = np.outer(absent, differ * some)
+                square += np.outer(absent, absent) * every + mixed + mixed.T
+                square += np.outer(differ, differ) * ((own * share) @ own.T)
         if t == 2:
             total += square[group[:, 0], group[:, 1]]
-        total += factor * (alpha @ _plain(kernel, masks, measure, group, rate))
+        total += factor * _plain(kernel, masks, measure, group, rate, alpha)[0]
     return total
 
 
@@ -219,7 +225,7 @@ def coalition_weights(masks: BoolArray, measure: Measure, group: IntArray) -> Fl
     members = np.zeros((len(masks), len(group)), dtype=np.intp)
     for column in group.T:
         members += masks[:, column]
-    mass = np.array([measure.mass(k, n - t) for k in range(n - t + 1)])
+    mass = measure.masses(n - t)
     sizes = np.arange(n + 1)[:, None] - np.arange(t + 1)  # others, by size and members
     signs = (-1.0) ** (t - np.arange(t + 1))
     table = np.where((sizes >= 0) & (sizes <= n - t), mass[np.clip(sizes, 0, n - t)] * signs, 0.0)
@@ -231,7 +237,7 @@ def coalition_weights(masks: BoolArray, measure: Measure, group: IntArray) -> Fl
 def coalition_energy(amplitude: FloatArray, measure: Measure, t: int) -> float:
     """Sum `amplitude(|x|)^2 weight_T(x)^2` over all masks, for a set of t players."""
     n = len(amplitude) - 1
-    mass = [measure.mass(k, n - t) for k in range(n - t + 1)]
+    mass = measure.masses(n - t).tolist()
     return float(
         sum(
             comb(t, c) * (comb(n - t, k) * mass[k]) * mass[k] * amplitude[c + k] ** 2
@@ -287,23 +293,34 @@ def _extra_families(kernel: SpectralKernel) -> list[tuple[Supports, FloatArray]]
 
 
 def _plain(
-    kernel: SpectralKernel, masks: BoolArray, measure: Measure, group: IntArray, rate: float
+    kernel: SpectralKernel,
+    masks: BoolArray,
+    measure: Measure,
+    group: IntArray,
+    rate: float,
+    alpha: FloatArray | None = None,
 ) -> FloatArray:
+    """Covariances `(N, K)` of the linear, constant and extra parts, or alpha times them."""
     basis = fourier_basis(masks, kernel.p)
+
+    def rows(matrix: FloatArray) -> FloatArray:
+        return matrix if alpha is None else alpha[None, :] @ matrix
+
     apart, within, constant = _plain_effects(kernel, measure, group.shape[1], rate)
     singles = kernel.linear * kernel.linear_shares
-    total = np.empty((len(masks), len(group)))
-    total[:] = ((singles * apart) @ basis + kernel.constant * constant)[:, None]
-    inner = (basis * (singles * (within - apart))[:, None]).T
+    own, every = rows(basis.T), rows(np.ones((len(masks), 1)))
+    total = np.empty((len(own), len(group)))
+    total[:] = (own @ (singles * apart))[:, None] + kernel.constant * constant * every
+    inner = own * (singles * (within - apart))
     if inner.any():
         for column in group.T:
             total += inner[:, column]
     if rate == 1.0:
         for supports, variances in _extra_families(kernel):
             along = index_map(supports, measure, kernel.p, group)
-            total += (term_matrix(supports, basis) * variances) @ along.T
+            total += rows(term_matrix(supports, basis) * variances) @ along.T
         for direction in kernel.directions:
             along = index_map(direction.supports, measure, kernel.p, group)
             shared = direction.variance * direction.values(masks, kernel.p)
-            total += np.outer(shared, along @ direction.coefficients)
+            total += rows(shared[:, None]) * (along @ direction.coefficients)
     return total

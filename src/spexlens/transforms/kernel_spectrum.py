@@ -15,6 +15,7 @@ import numpy as np
 
 from spexlens.core.masks import BoolArray, FloatArray, IntArray
 from spexlens.core.supports import Supports, collect_terms, row_keys
+from spexlens.core.work import reached
 from spexlens.transforms.kernel import SpectralKernel, coefficients, readings
 
 BEAM = 1000
@@ -59,6 +60,7 @@ def strongest_terms(
     levels = [np.zeros((1, 0), dtype=np.int64)]
     values = [np.zeros(0)]
     for order in range(1, min(max_order, kernel.n) + 1):
+        reached(0.0)
         if order == 1:
             level, read = np.arange(kernel.n, dtype=np.int64)[:, None], basis @ weighted
         elif order == 2:

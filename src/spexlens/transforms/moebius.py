@@ -7,9 +7,9 @@ errors go through the same numbers.
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
-from itertools import combinations
+from itertools import chain, combinations
 from math import comb
 from typing import TYPE_CHECKING
 
@@ -18,15 +18,18 @@ import numpy as np
 from spexlens.core.masks import FloatArray, IntArray, keep_probabilities, read_only
 from spexlens.core.spectrum import FourierSpectrum, MoebiusSpectrum
 from spexlens.core.supports import Supports, unique_rows
-from spexlens.errors import BlowUpError
+from spexlens.errors import BlowUpError, shown
 
 if TYPE_CHECKING:
     from scipy.sparse import csr_array
 
-MAX_SPREAD_TERMS = 10_000_000
+MAX_SPREAD_TERMS, MAX_SPREAD_MEMBERS = 10_000_000, 50_000_000
+_WRITABLE = 1e300
 
 SubsetWeight = Callable[[IntArray, IntArray], FloatArray]
 """(members of T `(k, P, t)`, members of S not in T `(k, P, s - t)`) -> weights `(k, P)`."""
+SizeWeight = Callable[[int, int], float]
+"""(t, s) -> weight."""
 
 
 @dataclass(frozen=True, eq=False)
@@ -71,30 +74,73 @@ def spread_to_subsets(
     Raises
     ------
     BlowUpError
-        When there are more than `MAX_SPREAD_TERMS` pairs of set and subset; names a largest set.
+        When there are more than `MAX_SPREAD_TERMS` pairs of set and subset, or their members are
+        more than `MAX_SPREAD_MEMBERS`; names a largest set.
     """
+
+    def weights(group: IntArray, chosen: IntArray) -> FloatArray:
+        return weight(group[:, chosen], group[:, _others(chosen, group.shape[1])])
+
+    parts = list(_parts(supports, min_order, max_order))
+    _guard(supports, parts, whole_sets=True)
+    return _spread(supports, parts, weights)
+
+
+def spread_by_size(
+    supports: Supports,
+    weight: SizeWeight,
+    *,
+    min_order: int = 0,
+    max_order: int | None = None,
+) -> SubsetMap:
+    """Make the map of `spread_to_subsets` for a weight that depends on sizes alone.
+
+    Subsets of sizes whose weight is zero are not listed.
+
+    Raises
+    ------
+    BlowUpError
+        As `spread_to_subsets`.
+    """
+
+    def weights(group: IntArray, chosen: IntArray) -> FloatArray:
+        return np.full((len(group), len(chosen)), weight(chosen.shape[1], group.shape[1]))
+
+    parts: list[_Part] = []
+    for part in _parts(supports, min_order, max_order):
+        if weight(part.size, part.group.shape[1]):
+            parts.append(part)
+            _guard(supports, parts)  # before the next weight, which may take long for a large set
+    return _spread(supports, parts, weights)
+
+
+@dataclass(frozen=True, eq=False)
+class _Part:
+    """The subsets of one size of the sets of one size, which have the term numbers `terms`."""
+
+    group: IntArray
+    terms: slice
+    size: int
+
+
+def _spread(
+    supports: Supports,
+    parts: Sequence[_Part],
+    weight: Callable[[IntArray, IntArray], FloatArray],
+) -> SubsetMap:
+    """Make the map; `weight` is of a group of sets `(k, s)` and of places in them `(P, t)`."""
     from scipy.sparse import csr_array  # 0.2 s to import: only where a map is built
 
-    _guard(supports, min_order, max_order)
     by_order: dict[int, list[tuple[IntArray, FloatArray, IntArray]]] = {}
-    for group, part in supports.slices():
-        order = group.shape[1]
-        top = order if max_order is None else min(order, max_order)
-        for size in range(min_order, top + 1):
-            chosen = np.array(list(combinations(range(order), size)), dtype=np.int64)
-            chosen = chosen.reshape(comb(order, size), size)
-            left = np.array(
-                [[i for i in range(order) if i not in set(row)] for row in chosen.tolist()],
-                dtype=np.int64,
-            ).reshape(len(chosen), order - size)
-            members = group[:, chosen]
-            weights = weight(members, group[:, left])
-            if not weights.any():  # structurally zero: absent, not an effect of zero
-                continue
-            columns = np.repeat(np.arange(part.start, part.stop), len(chosen))
-            by_order.setdefault(size, []).append(
-                (members.reshape(len(columns), size), np.ravel(weights), columns)
-            )
+    for part in parts:
+        chosen = _chosen(part.group.shape[1], part.size)
+        members, weights = part.group[:, chosen], weight(part.group, chosen)
+        if not weights.any():  # structurally zero: absent, not an effect of zero
+            continue
+        columns = np.repeat(np.arange(part.terms.start, part.terms.stop), len(chosen))
+        by_order.setdefault(part.size, []).append(
+            (members.reshape(len(columns), part.size), np.ravel(weights), columns)
+        )
     groups: list[IntArray] = []
     rows, columns_, data = [np.zeros(0, int)], [np.zeros(0, int)], [np.zeros(0)]
     offset = 0
@@ -176,17 +222,41 @@ def _moments(p: float | FloatArray, n: int) -> tuple[FloatArray, FloatArray]:
     return keep, np.sqrt(keep * (1 - keep))
 
 
-def _guard(supports: Supports, min_order: int, max_order: int | None) -> None:
-    total = 0
-    for group in supports.groups:
+def _chosen(order: int, size: int) -> IntArray:
+    """List the ways to choose `size` of `order` places, `(P, size)`."""
+    count = comb(order, size)
+    places = chain.from_iterable(combinations(range(order), size))
+    return np.fromiter(places, np.int64, count * size).reshape(count, size)
+
+
+def _others(chosen: IntArray, order: int) -> IntArray:
+    """List the places that were not chosen, `(P, order - size)`."""
+    left = np.ones((len(chosen), order), dtype=bool)
+    left[np.arange(len(chosen))[:, None], chosen] = False
+    return np.nonzero(left)[1].reshape(len(chosen), order - chosen.shape[1])
+
+
+def _parts(supports: Supports, min_order: int, max_order: int | None) -> Iterator[_Part]:
+    for group, terms in supports.slices():
         order = group.shape[1]
         top = order if max_order is None else min(order, max_order)
-        total += len(group) * sum(comb(order, size) for size in range(min_order, top + 1))
-    if total > MAX_SPREAD_TERMS:
-        largest = tuple(supports.groups[-1][0].tolist())
-        raise BlowUpError(
-            f"listing the subsets of {len(supports)} sets gives {total:.3g} terms, more than "
-            f"{MAX_SPREAD_TERMS:.0e}; a largest set is {largest}, of {len(largest)} players. "
-            "Truncate the spectrum (spectrum.up_to_order, spectrum.truncate) or ask for a lower "
-            "order."
-        )
+        for size in range(min_order, top + 1):
+            yield _Part(group, terms, size)
+
+
+def _guard(supports: Supports, parts: Sequence[_Part], *, whole_sets: bool = False) -> None:
+    """Refuse to list too many subsets, or too many players in them; sets where these are held."""
+    counts = [len(part.group) * comb(part.group.shape[1], part.size) for part in parts]
+    held = [part.group.shape[1] if whole_sets else part.size for part in parts]
+    members = sum(count * size for count, size in zip(counts, held, strict=True))
+    if sum(counts) <= MAX_SPREAD_TERMS and members <= MAX_SPREAD_MEMBERS:
+        return
+    largest = supports.groups[-1][0].tolist()
+    total = sum(counts)
+    told = f"{total:.3g}" if total < _WRITABLE else f"more than {_WRITABLE:.0e}"
+    raise BlowUpError(
+        f"listing the subsets of {len(supports)} sets gives {told} terms, more than "
+        f"{MAX_SPREAD_TERMS:.0e}, or than {MAX_SPREAD_MEMBERS:.0e} players in them; a largest set "
+        f"is ({shown(largest)}), of {len(largest)} players. Truncate the spectrum "
+        "(spectrum.up_to_order, spectrum.truncate) or ask for a lower order."
+    )

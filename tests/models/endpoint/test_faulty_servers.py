@@ -4,6 +4,7 @@ import os
 import signal
 import threading
 import time
+import traceback
 
 import numpy as np
 import pytest
@@ -23,7 +24,7 @@ from spexlens.lenses.endpoint.scores import NextTokenLogOdds
 from spexlens.models.endpoint.client import Endpoint, Request
 from spexlens.models.endpoint.retry import RetryPolicy
 from tests.endpoint_server import ChosenServer
-from tests.faulty_server import FAULTS, FaultyServer
+from tests.faulty_server import FAULTS, FaultyServer, right_answer
 
 QUICK = RetryPolicy(attempts=2, first_wait=0.01)
 
@@ -50,9 +51,21 @@ def test_every_fault_is_an_endpoint_error_in_time(fault):
         start = time.monotonic()
         with pytest.raises(EndpointError) as told:
             endpoint_of(server).ask(Request("a film", top=5))
-        assert time.monotonic() - start < 3
+        assert time.monotonic() - start < 8
     assert told.value.prompt == "a film"
     assert 1 <= server.requests <= QUICK.attempts + 1
+
+
+@pytest.mark.parametrize("fault", ["many objects", "many numbers"])
+def test_an_error_does_not_keep_the_answer_that_it_tells_of(fault):
+    with FaultyServer(fault) as server, pytest.raises(EndpointError) as told:
+        endpoint_of(server).ask(Request("a film", top=5))
+    error, held = told.value, []
+    while error is not None:
+        for frame, _ in traceback.walk_tb(error.__traceback__):
+            held += [value for value in frame.f_locals.values() if isinstance(value, dict)]
+        error = error.__cause__ or error.__context__
+    assert not any("choices" in value for value in held)
 
 
 @pytest.mark.parametrize("fault", SCORED)
@@ -115,6 +128,27 @@ def test_a_refusal_that_teaches_nothing_new_is_not_answered_again():
         with pytest.raises(EndpointError, match="temperature"):
             endpoint_of(server).ask(Request("a", top=5))
         assert server.requests == 2  # with the temperature and without
+
+
+def test_a_connection_that_was_left_between_two_requests_costs_no_attempt():
+    answers = []
+
+    def leaving(send):
+        if len(answers) == 1:  # the second request on the first connection
+            answers.append("none")
+            return
+        answers.append("right")
+        right_answer(send)
+
+    once = RetryPolicy(attempts=1)
+    with FaultyServer(leaving, a_connection=2) as server:
+        asked = [Request("a"), Request("b"), Request("c")]
+        replies = list(endpoint_of(server, retries=once, concurrency=1).run(asked))
+    assert [number for number, _ in replies] == [0, 1, 2]
+    assert answers == ["right", "none", "right", "right"]
+    with FaultyServer("cut") as server, pytest.raises(EndpointUnavailableError):
+        endpoint_of(server, retries=once).ask(Request("a"))
+    assert server.requests == 1  # a new connection that is cut is the server's answer
 
 
 def test_an_answer_may_be_as_large_as_is_allowed():

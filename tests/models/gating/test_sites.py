@@ -45,7 +45,10 @@ def test_other_kinds():
         (lambda m: sites.neurons(m, 0, [48]), "neurons 48 of layer 0"),
         (lambda m: sites.positions(m, [0, -1]), "all from the end"),
         (lambda m: sites.positions(m, []), "at least one"),
-        (lambda m: sites.heads(tiny_model("mamba")), r"looked for self_attn\.o_proj"),
+        (
+            lambda m: sites.heads(tiny_model("mamba")),
+            "linear layer that takes the heads side by side",
+        ),
     ],
 )
 def test_what_does_not_exist_is_told(find, told):

@@ -8,9 +8,10 @@ import torch
 import transformers
 from transformers import BertConfig, BertModel
 
-from spexlens.errors import InvalidInputError, UnknownNameError
+from spexlens.errors import InvalidInputError, SpexlensWarning, UnknownNameError
 from spexlens.models.pretrained.causal_lm import CausalLM
 from spexlens.models.pretrained.encoder import Encoder
+from spexlens.models.zoo import load_model
 from tests.tiny_models import (
     CLASSIFIERS,
     CONFIGS,
@@ -151,3 +152,38 @@ def test_code_that_a_model_brings_is_not_run_and_nothing_is_asked(tmp_path, monk
     with pytest.raises(InvalidInputError, match="brings code of its own, which is not run"):
         CausalLM.load(tmp_path)
     assert not (tmp_path / "ran").exists()
+
+
+_OWN_MODEL = """
+from transformers import LlamaConfig, LlamaForCausalLM
+open({ran!r}, "w").close()
+
+class Mine(LlamaConfig):
+    model_type = "mine"
+
+class M(LlamaForCausalLM):
+    config_class = Mine
+"""
+
+
+def test_code_that_a_model_brings_is_run_where_it_is_trusted_and_that_is_told(
+    tiny, tmp_path, monkeypatch
+):
+    monkeypatch.setattr("transformers.dynamic_module_utils.HF_MODULES_CACHE", str(tmp_path / "hf"))
+    own = tmp_path / "own_code"
+    tiny.model.save_pretrained(own)
+    tiny.tokenizer.save_pretrained(own)
+    config = json.loads((own / "config.json").read_text()) | {
+        "model_type": "mine",
+        "auto_map": {"AutoConfig": "mine.Mine", "AutoModelForCausalLM": "mine.M"},
+    }
+    (own / "config.json").write_text(json.dumps(config))
+    (own / "mine.py").write_text(_OWN_MODEL.format(ran=str(tmp_path / "ran")))
+    with pytest.raises(InvalidInputError, match="--trust-remote-code"):
+        CausalLM.load(own)
+    assert not (tmp_path / "ran").exists()
+    with pytest.warns(SpexlensWarning, match="can do whatever you can"):
+        model = load_model(own, trust_remote_code=True)
+    assert (tmp_path / "ran").exists()
+    assert type(model.model).__name__ == "M"
+    assert model.token_ids(PROMPTS) == tiny.token_ids(PROMPTS)

@@ -3,7 +3,7 @@
 import pytest
 import torch
 
-from spexlens.models.running.prefix import depends_on_length, prefix_cache
+from spexlens.models.running.prefix import depends_on_length, shared_prefix
 from tests.tiny_models import CONFIGS, tiny_model
 
 IDS = torch.randint(3, 20, (3, 16), generator=torch.Generator().manual_seed(0))
@@ -17,8 +17,9 @@ def test_what_follows_a_prefix_equals_a_whole_pass(architecture, length):
     model = tiny_model(architecture)
     whole = torch.cat([IDS[:1, :length].expand(3, -1), IDS[:, length:]], dim=1)
     expected = model(input_ids=whole).logits[:, length:]
-    cache = prefix_cache(model, whole[0, :length].tolist())
-    for rows in (3, 1):  # twice with one cache, and with another number of rows
+    prefix = shared_prefix(model, whole[0, :length].tolist())
+    for rows in (3, 1):  # twice with one prefix, and with another number of rows
+        cache = prefix.for_rows(rows)
         logits = model(input_ids=whole[:rows, length:], past_key_values=cache).logits
         torch.testing.assert_close(logits, expected[:rows], atol=1e-4, rtol=0)
 
@@ -26,19 +27,13 @@ def test_what_follows_a_prefix_equals_a_whole_pass(architecture, length):
 @torch.inference_mode()
 def test_passes_leave_the_cache_as_it_was():
     model = tiny_model("gemma2")
-    cache = prefix_cache(model, [5, 6, 7, 8, 9, 10])
+    cache = shared_prefix(model, [5, 6, 7, 8, 9, 10]).for_rows(3)
     before = [(layer.keys.clone(), layer.values.clone()) for layer in cache.layers]
     model(input_ids=IDS, past_key_values=cache)
     for layer, (keys, values) in zip(cache.layers, before, strict=True):
         assert torch.equal(layer.keys, keys)
         assert torch.equal(layer.values, values)
     assert cache.get_seq_length() == 6
-
-
-@pytest.mark.parametrize("architecture", ["mamba", "lfm2"])
-@torch.inference_mode()
-def test_a_recurrent_state_is_not_shared(architecture):
-    assert prefix_cache(tiny_model(architecture), [5, 6, 7]) is None
 
 
 def test_rotary_angles_that_change_with_the_length_are_known():

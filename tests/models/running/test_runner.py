@@ -9,7 +9,7 @@ ATTENTION = ["llama", "gpt2", "qwen2", "gemma2", "gemma3", "mistral", "gpt_neox"
 EXPECTED = {
     **dict.fromkeys(ATTENTION, (True, True, True)),
     "mamba": (True, False, True),
-    "lfm2": (True, False, True),
+    "lfm2": (True, True, True),
     "phi3": (False, False, True),
     "bert": (False, False, False),
 }

@@ -25,8 +25,9 @@ from spexlens.lenses.score import is_flat_at_full
 from spexlens.models.gating.replacement import RESAMPLE
 from spexlens.models.gating.runner import GatedRunner, gated_runner
 from spexlens.models.gating.sites import SITES, Site, named
-from spexlens.models.pretrained.causal_lm import CausalLM
+from spexlens.models.pretrained.causal_lm import CausalLM, as_causal
 from spexlens.models.pretrained.encoder import Encoder
+from spexlens.models.pretrained.generative import Generative
 
 
 @dataclass(frozen=True)
@@ -130,6 +131,10 @@ class GatedSubject:
         (gates,) = self.needs.take(interventions, self)
         return Slopes(gates=self.runner.slopes(gates, self.score.values).mean(axis=1))
 
+    def notes(self) -> tuple[str, ...]:
+        """Tell where heads of one layer do not add up."""
+        return self.runner.notes()
+
     def describe(self, interventions: Interventions, /) -> dict[str, Any]:
         """Tell model, score, what absent components become, and prompts; nothing is run."""
         kind = self.runner.replacement.kind
@@ -156,7 +161,7 @@ class GatedSubject:
 
 
 def component_game(
-    model: CausalLM | Encoder,
+    model: Generative | Encoder,
     questions: Sequence[Question | str],
     sites: str | Sequence[str] | Sequence[Site] = "heads",
     *,
@@ -204,11 +209,7 @@ def component_game(
     InvalidInputError
         For questions, sites, references or a model that do not fit.
     """
-    if not isinstance(model, (CausalLM, Encoder)):
-        raise InvalidInputError(
-            f"a {type(model).__name__} was given; needed a CausalLM or an Encoder, such as "
-            "CausalLM(model, tokenizer)."
-        )
+    model = model if isinstance(model, Encoder) else as_causal(model)
     asked = as_questions(questions)
     resolved = find_score(score).resolve(model, asked)
     lens = ComponentLens(_sites(model.model, sites))

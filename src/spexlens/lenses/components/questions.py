@@ -9,6 +9,7 @@ from pathlib import Path
 from typing import Any
 
 from spexlens.errors import InvalidInputError
+from spexlens.lenses.text.spans import as_text
 
 _KEYS = {"prompt", "answer", "wrong", "reference"}
 
@@ -43,6 +44,10 @@ class Question:
         if not isinstance(self.prompt, str) or not self.prompt.strip():
             raise InvalidInputError(f"the prompt {self.prompt!r} is empty; needed some text.")
         wrong = (self.wrong,) if isinstance(self.wrong, str) else tuple(self.wrong)
+        for name, text in (("prompt", self.prompt), ("answer", self.answer)):
+            as_text(text, name)
+        for text in (*wrong, *([] if self.reference is None else [self.reference])):
+            as_text(text, "wrong answer or reference")
         object.__setattr__(self, "wrong", wrong)
 
 
@@ -74,7 +79,7 @@ def read_questions(path: str | Path) -> tuple[Question, ...]:
         if line.strip():
             try:
                 questions.append(_question(json.loads(line)))
-            except (ValueError, TypeError) as error:
+            except (ValueError, TypeError, RecursionError) as error:
                 raise InvalidInputError(f"{path}, line {number}: {error}") from error
     if not questions:
         raise InvalidInputError(f"{path} has no lines; needed one JSON object a line.")

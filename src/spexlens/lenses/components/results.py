@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-import csv
-import io
 import json
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -12,6 +10,7 @@ from pathlib import Path
 import numpy as np
 
 from spexlens._support.files import write_text
+from spexlens._support.tables import csv_text
 from spexlens.core.interactions import Interactions
 from spexlens.core.masks import FloatArray
 from spexlens.core.spectrum import FourierSpectrum
@@ -175,11 +174,7 @@ def write_edges(path: str | Path, found: Sequence[Edge]) -> Path:
     if target.suffix == ".json":
         text = json.dumps(rows, indent=1, ensure_ascii=False) + "\n"
     elif target.suffix == ".csv":
-        buffer = io.StringIO()
-        writer = csv.DictWriter(buffer, _COLUMNS, lineterminator="\n")
-        writer.writeheader()
-        writer.writerows(rows)
-        text = buffer.getvalue()
+        text = csv_text([_COLUMNS, *([row[name] for name in _COLUMNS] for row in rows)], "\n")
     else:
         raise InvalidInputError(f"{target} given for edges; needed a name ending in .csv or .json.")
     return write_text(target, text)

@@ -10,6 +10,7 @@ from spexlens.lenses.base import LensGame
 from spexlens.lenses.endpoint.scores import EndpointScore, NextTokenLogOdds
 from spexlens.lenses.endpoint.subject import EndpointSubject, OnRefusal
 from spexlens.lenses.text.prompt import SLOT, PromptLens
+from spexlens.lenses.text.spans import as_text
 from spexlens.models.endpoint.client import Endpoint
 
 
@@ -85,6 +86,8 @@ def endpoint_game(
             )
         score = NextTokenLogOdds(answers[0], answers[1])
     assert score is not None
+    if system is not None:
+        as_text(system, "system message")
     endpoint = Endpoint(
         base_url, model, chat, system, key_variable=key_variable, concurrency=concurrency,
         options=options or {},

@@ -7,12 +7,14 @@ tokens. So a server is believed only after it was seen to agree with its own gen
 from __future__ import annotations
 
 from collections.abc import Sequence
+from contextlib import suppress
 from dataclasses import dataclass, field, replace
 from itertools import pairwise
 from typing import Any
 
 from spexlens.errors import EndpointError, EndpointUnavailableError, InvalidInputError
 from spexlens.lenses.endpoint.scores import Reading
+from spexlens.lenses.text.spans import as_text
 from spexlens.models.endpoint.client import ECHOES, UNKNOWN_FIELD, Echo, Endpoint, Request, Usage
 from spexlens.models.endpoint.replies import Reply, Token, check_log_probabilities
 
@@ -43,7 +45,7 @@ class EchoedLogProbability:
     usage: Usage = field(default=Usage(), compare=False)
 
     def __post_init__(self) -> None:
-        if not self.response.strip():
+        if not as_text(self.response, "response").strip():
             raise InvalidInputError(
                 f"the response {self.response!r} was given; needed a text of one word or more."
             )
@@ -111,9 +113,9 @@ def last_tokens(reply: Reply, text: str) -> tuple[Token, ...]:
         _end(reply.tokens[: len(reply.tokens) - generated], text)
         for generated in dict.fromkeys((reply.answer_tokens, 1, 0))
     ]
-    found = next((end for end in ends if "".join(token.text for token in end) == text), None)
+    found = next((end for end in ends if _content(end) == text.encode()), None)
     if found is None:
-        joined = "".join(token.text for token in ends[0])
+        joined = _content(ends[0]).decode("utf-8", "replace")
         raise ValueError(
             f"the reply's last tokens make {joined!r}, not {text!r}: the server does not echo, or "
             "the first word is joined with the prompt's end, which a space at the response's "
@@ -125,12 +127,17 @@ def last_tokens(reply: Reply, text: str) -> tuple[Token, ...]:
     return found
 
 
+def _content(tokens: Sequence[Token]) -> bytes:
+    return b"".join(token.content for token in tokens)
+
+
 def _end(tokens: tuple[Token, ...], text: str) -> tuple[Token, ...]:
     """Take the last tokens that are together as long as `text`, or longer."""
+    wanted = len(text.encode())
     length = count = 0
-    while length < len(text) and count < len(tokens):
+    while length < wanted and count < len(tokens):
         count += 1
-        length += len(tokens[-count].text)
+        length += len(tokens[-count].content)
     return tokens[len(tokens) - count :]
 
 
@@ -151,7 +158,7 @@ def right_echo(endpoint: Endpoint) -> Echo:
     # not, and at temperature 1 every server means the same by their probability.
     openings = [Request(text, max_tokens=_LENGTH, temperature=1.0, top=1) for text in _OPENINGS]
     generated = [_written(reply.tokens) for reply in _in_order(endpoint, openings)]
-    texts = ["".join(token.text for token in tokens) for tokens in generated]
+    texts = [_content(tokens).decode() for tokens in generated]
     problems = []
     failed: EndpointUnavailableError | None = None
     for echo in ECHOES:
@@ -188,8 +195,13 @@ def _in_order(endpoint: Endpoint, requests: Sequence[Request]) -> list[Reply]:
 
 
 def _written(tokens: Sequence[Token]) -> tuple[Token, ...]:
-    """Keep the tokens before an end-of-text token, which has no text and cannot be sent again."""
-    return tuple(token for token in tokens if token.text)
+    """Keep the tokens that can be sent again: before an end-of-text token, which has no text."""
+    shown = tuple(token for token in tokens if token.text)
+    for count in range(len(shown), 0, -1):  # the last one may be a part of a character
+        with suppress(UnicodeDecodeError):
+            _content(shown[:count]).decode()
+            return shown[:count]
+    return ()
 
 
 def _check_echo(generated: Sequence[Sequence[Token]], echoed: Sequence[Sequence[Token]]) -> None:

@@ -12,6 +12,7 @@ from typing import Any
 
 from spexlens.errors import EndpointError, InvalidInputError, shown
 from spexlens.lenses.endpoint.scores import REASONING_OFF, Reading
+from spexlens.lenses.text.spans import as_text
 from spexlens.models.endpoint.client import UNKNOWN_FIELD, Endpoint, Request, Usage
 from spexlens.models.endpoint.replies import Reply
 
@@ -90,7 +91,8 @@ class Samples:
                 "the endpoint's options hold a seed, with which servers give the same sample every "
                 "time, and the noise cannot be estimated; leave it out."
             )
-        for choices in (self.count, 1):
+        most = endpoint.most_choices or self.count
+        for choices in dict.fromkeys((min(self.count, most), 1)):
             chosen = replace(self, choices=choices)
             try:
                 replies = [reply for _, reply in endpoint.run(chosen.requests(prompt))]
@@ -187,7 +189,7 @@ def answer_share(
     >>> share.values([Reply((" Positive!", "It is positive"))]).value
     0.5
     """
-    if not answer.strip():
+    if not as_text(answer, "answer").strip():
         raise InvalidInputError(f"the answer {answer!r} was given; needed a word.")
     begins = re.compile(rf"[\W_]*{re.escape(answer.strip())}(?!\w)", re.IGNORECASE)
     name = f"share of answers that begin with {answer.strip()!r}"

@@ -15,7 +15,8 @@ from typing import Any, Protocol
 
 from spexlens.errors import EndpointError, InvalidInputError, SpexlensWarning
 from spexlens.lenses.score import ResolvedScore, Score
-from spexlens.models.endpoint.client import UNKNOWN_FIELD, Endpoint, Request, Usage
+from spexlens.lenses.text.spans import as_text
+from spexlens.models.endpoint.client import Endpoint, Request, Usage, refuses_top
 from spexlens.models.endpoint.reasoning import may_begin_a_tag
 from spexlens.models.endpoint.replies import Reply, Token, check_log_probabilities
 
@@ -95,7 +96,9 @@ class NextTokenLogOdds:
     can have there: that of the last one returned, or what all of them leave over, if that is less.
     One of which only some usual spellings (with and without a space, in lower case, capitals or a
     capital) are among them is given what was seen; each of the others could add as much. Both are
-    counted, and told; `Reading.low` and `high` are the bounds.
+    counted, and told; `Reading.low` and `high` are the bounds. Where the server gives a table by
+    text, in which tokens that look alike have one entry, the others of them can have all that is
+    left over.
 
     Parameters
     ----------
@@ -125,6 +128,8 @@ class NextTokenLogOdds:
                 raise InvalidInputError(
                     f"the {name} answer {given!r} was given; needed a word, or several."
                 )
+            for word in words:
+                as_text(word, f"{name} answer")
             object.__setattr__(self, name, given if isinstance(given, str) else words)
         if common := self._forms(self.positive) & self._forms(self.negative):
             raise InvalidInputError(
@@ -171,9 +176,12 @@ class NextTokenLogOdds:
                 _check_no_reasoning(endpoint.ask(replace(request, max_tokens=_SEEN)))
             reading = chosen.values([reply])
         except ValueError as error:
+            chats = "" if endpoint.chat or reply.alternatives else (
+                "; of some servers (Ollama, TGI) only chats hold any: chat=True (--chat)"
+            )  # fmt: skip
             raise InvalidInputError(
-                f"the endpoint cannot be scored by the probabilities of answers: {error}. Score "
-                "samples instead: answer_share(…)."
+                f"the endpoint cannot be scored by the probabilities of answers: {error}{chats}. "
+                "Score samples instead: answer_share(…)."
             ) from error
         if reading.bounded:
             likely = ", ".join(repr(token.text) for token in reply.alternatives[:8])
@@ -182,6 +190,7 @@ class NextTokenLogOdds:
                 f"{self.negative!r} are not among the {len(reply.alternatives)} tokens returned; "
                 f"the likeliest are {likely}. Choose answers among them, change the template so "
                 "that it asks for the answers, or raise `top` (--top-tokens)"
+                f"{_cut_off(reply, chosen.top)}"
             )
             if reading.bounded == 2:
                 raise InvalidInputError(f"{told}.")
@@ -195,7 +204,7 @@ class NextTokenLogOdds:
             try:
                 return chosen, endpoint.ask(*chosen.requests(prompt))
             except EndpointError as error:
-                fewer = error.status in UNKNOWN_FIELD and "logprob" in str(error).lower()
+                fewer = refuses_top(error.status, str(error))
                 if top in (self.top, _TOPS[-1]) or not fewer:
                     raise
         raise AssertionError("the last number returns or raises")
@@ -211,11 +220,13 @@ class NextTokenLogOdds:
         tokens = replies[0].alternatives[: self.top]
         if not tokens:
             raise ValueError(
-                "the reply holds no log-probabilities of next tokens"
-                + (", but NaN, null or -inf for them" if replies[0].numberless else "")
+                f"the reply holds no log-probabilities of next tokens{_instead(replies[0])}"
             )
         check_log_probabilities(tokens, together=True)
-        positive, negative = (self._seen(tokens, one) for one in (self.positive, self.negative))
+        merged = replies[0].by_text and len(tokens) + len(replies[0].numberless) < (self.top or 0)
+        positive, negative = (
+            self._seen(tokens, one, merged) for one in (self.positive, self.negative)
+        )
         return Reading(
             positive.value - negative.value,
             bounded=(positive.low == -math.inf) + (negative.low == -math.inf),
@@ -229,8 +240,11 @@ class NextTokenLogOdds:
             ),
         )
 
-    def _seen(self, tokens: Sequence[Token], answer: str | Sequence[str]) -> _Seen:
-        """Read the log-probability of an answer, and its bounds, off the tokens returned."""
+    def _seen(self, tokens: Sequence[Token], answer: str | Sequence[str], merged: bool) -> _Seen:
+        """Read the log-probability of an answer, and its bounds, off the tokens returned.
+
+        With `merged` others may have the texts of those returned, and be likelier than the last.
+        """
         forms = self._forms(answer)
         probabilities = [math.exp(token.log_probability or 0.0) for token in tokens]
         found = math.fsum(
@@ -241,7 +255,7 @@ class NextTokenLogOdds:
         left = max(_LEAST_MASS, 1.0 - math.fsum(probabilities))
         smallest = min(probability for probability in probabilities if probability > 0)
         unseen = self._spellings(answer) - {token.text for token in tokens}
-        most = found + min(left, len(unseen) * smallest)
+        most = found + (left if merged and found else min(left, len(unseen) * smallest))
         low = math.log(found) if found else -math.inf
         value = low if found else math.log(min(left, smallest))
         return _Seen(value, low, math.log(most) if most else low)
@@ -275,6 +289,29 @@ class _Seen:
     @property
     def is_partial(self) -> bool:
         return _LEAST_SHIFT < self.high - self.low < math.inf
+
+
+def _instead(reply: Reply) -> str:
+    """Tell what a reply without alternatives holds."""
+    if reply.numberless:
+        return ", but NaN, null or -inf for them"
+    if reply.ends[:1] == ("content_filter",):
+        return ", as the server's filter took its answer"
+    if reply.tokens:
+        return ", but of the token alone that was drawn"
+    return ""
+
+
+def _cut_off(reply: Reply, top: int | None) -> str:
+    """Tell where the tokens returned leave nothing over, fewer though they are than asked for."""
+    mass = math.fsum(math.exp(token.log_probability or 0.0) for token in reply.alternatives)
+    if top is None or len(reply.alternatives) >= top or mass < 1 - _LEAST_MASS:
+        return ""
+    return (
+        f"; these {len(reply.alternatives)} have a probability of 1 together, so the server gives "
+        "probabilities after its sampler has cut off the others: turn that off, with "
+        "options={'top_k': 0, 'top_p': 1, 'min_p': 0} or what the server has for it"
+    )
 
 
 def _check_no_reasoning(reply: Reply) -> None:

@@ -11,6 +11,7 @@ from typing import Any, Literal
 
 import numpy as np
 
+from spexlens.core.calls import Call
 from spexlens.core.interventions import Interventions, Needs
 from spexlens.core.masks import FloatArray, IntArray
 from spexlens.errors import (
@@ -46,7 +47,7 @@ class EndpointSubject:
     endpoint : Endpoint
     score : ResolvedEndpointScore
         Its `usage` is the measure of all estimates.
-    full_prompt : str
+    full_prompt : str or Call
         The prompt it was resolved on.
     prices : (float, float), optional
         Money for a million tokens of the prompt, and of the answer.
@@ -94,13 +95,18 @@ class EndpointSubject:
         It takes a few requests (one for `NextTokenLogOdds`), which are no part of a later budget.
         """
         find_on_refusal(on_refusal)
+        if isinstance(full_prompt, Call) and not endpoint.chat:
+            raise InvalidInputError(
+                "messages were given for an endpoint of completions, which takes one text; pass "
+                "chat=True (--chat)."
+            )
         resolved = score.resolve(endpoint, full_prompt)
         return EndpointSubject(endpoint, resolved, full_prompt, prices, details, on_refusal)
 
     @property
     def needs(self) -> Needs:
-        """Edited texts."""
-        return Needs({"inputs": ()})
+        """Edited texts, or edited calls where the full prompt is one."""
+        return Needs({"calls" if isinstance(self.full_prompt, Call) else "inputs": ()})
 
     @property
     def skips_refused(self) -> bool:

@@ -23,8 +23,9 @@ from spexlens.models.gating.reader import GatedReader
 from spexlens.models.gating.replacement import MEAN, refuse_resampling
 from spexlens.models.gating.runner import GatedRunner, gated_runner
 from spexlens.models.gating.sites import Site
-from spexlens.models.pretrained.causal_lm import CausalLM
+from spexlens.models.pretrained.causal_lm import CausalLM, as_causal
 from spexlens.models.pretrained.encoder import Encoder, pooled
+from spexlens.models.pretrained.generative import Generative
 
 try:
     import torch  # noqa: F401
@@ -85,6 +86,10 @@ class GatedPrompts:
         inputs, _ = self.needs.take(interventions, self)
         return self.model.count_tokens(inputs)
 
+    def notes(self) -> tuple[str, ...]:
+        """Tell where heads of one layer do not add up."""
+        return self.runner.notes()
+
     def describe(self, interventions: Interventions, /) -> dict[str, Any]:
         """Tell model, score, and what absent components become; nothing is run."""
         return {
@@ -103,7 +108,7 @@ class GatedPrompts:
 
 
 def gated_prompts(
-    model: CausalLM,
+    model: Generative,
     prompt: str,
     score: TextScore,
     sites: Sequence[Site],
@@ -135,6 +140,7 @@ def gated_prompts(
     InvalidInputError
         For a model, prompt, score, site or way of being absent that does not fit.
     """
+    model = as_causal(model)
     refuse_resampling(absent)
     runner = gated_runner(
         model.passes.alone(batch_tokens),

@@ -13,6 +13,7 @@ from typing import Any, Protocol
 
 import numpy as np
 
+from spexlens._support.cores import held_threads
 from spexlens.core.interventions import Interventions, Needs
 from spexlens.core.masks import FloatArray, IntArray, unique_masks
 from spexlens.errors import InvalidInputError, SpexlensWarning
@@ -103,7 +104,8 @@ class TrainedReader:
         readings, reading = self._readings(interventions)
         distinct, training = unique_masks(subsets)
         data = self._testing(readings)
-        trained = self.trainer.prepare(data).train(distinct, 0)
+        with held_threads(self.data.count):
+            trained = self.trainer.prepare(data).train(distinct, 0)
         values = self._scored(data).values(trained.outputs)
         absent = np.sum(self.data.class_counts(distinct) == 0, axis=1)
         empty = np.asarray(~distinct.any(axis=1))

@@ -241,7 +241,7 @@ class ChatLens:
 
 
 def chat_game(
-    model: ChatModel,
+    model: LanguageModel,
     messages: Sequence[Message],
     *,
     answers: tuple[str, str] | None = None,

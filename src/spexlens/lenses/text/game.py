@@ -22,6 +22,7 @@ from spexlens.models.base import Classifier, LanguageModel, SeveralClasses
 if TYPE_CHECKING:
     from spexlens.models.hiding.classifier import HidingClassifier
     from spexlens.models.pretrained.causal_lm import CausalLM
+    from spexlens.models.pretrained.seq2seq import Seq2SeqLM
 
 
 def prompt_game(
@@ -123,9 +124,15 @@ def _hiding(pieces: PromptLens, subject: ScoredLM | ScoredClassifier) -> LensGam
         check_hiding_from,
     )
     from spexlens.models.hiding.language_model import check_hiding, hidden_from
+    from spexlens.models.hiding.seq2seq import hidden_from_seq2seq
     from spexlens.models.pretrained.causal_lm import CausalLM
+    from spexlens.models.pretrained.seq2seq import Seq2SeqLM
 
     model = subject.model
+    if isinstance(model, Seq2SeqLM):
+        lens = _attention(pieces, model)
+        check_hiding_from(model, pieces.prompt, lens.owners >= 0)
+        return LensGame(lens, Attending(subject, hidden_from_seq2seq))
     if isinstance(model, HidingClassifier):
         lens = _attention(pieces, model)
         check_hiding_from(model, pieces.prompt, lens.owners >= 0)
@@ -140,6 +147,6 @@ def _hiding(pieces: PromptLens, subject: ScoredLM | ScoredClassifier) -> LensGam
     )
 
 
-def _attention(pieces: PromptLens, model: CausalLM | HidingClassifier) -> AttentionLens:
+def _attention(pieces: PromptLens, model: CausalLM | Seq2SeqLM | HidingClassifier) -> AttentionLens:
     tokens(model.tokenizer)  # an error for a tokenizer that does not tell offsets
     return AttentionLens.of(pieces, model.tokenizer, model.token_spans(pieces.prompt))

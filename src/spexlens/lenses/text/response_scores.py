@@ -13,7 +13,7 @@ from spexlens.errors import InvalidInputError
 from spexlens.lenses.text.scores import answer_tokens
 from spexlens.lenses.text.segmenters import sentences
 from spexlens.lenses.text.spans import Span, as_spans, as_text
-from spexlens.models.base import LanguageModel
+from spexlens.models.base import AnswersApart, LanguageModel
 
 
 @dataclass(frozen=True)
@@ -290,8 +290,9 @@ def _response_tokens(
 ) -> tuple[int, ...]:
     if not as_text(response, "response").strip():
         raise InvalidInputError(f"the response {response!r} is empty; needed at least one word.")
-    # An error, before anything is run, where both together are too long.
-    model.count_tokens([prompt + (" " if separator is None else separator) + response])
+    if not isinstance(model, AnswersApart):
+        # An error, before anything is run, where both together are too long.
+        model.count_tokens([prompt + (" " if separator is None else separator) + response])
     return answer_tokens(model, prompt, response, separator)
 
 

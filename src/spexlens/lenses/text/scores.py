@@ -23,7 +23,12 @@ from spexlens.core.slopes import Slopes, TokenSlopes
 from spexlens.errors import InvalidInputError, NoDerivativeError, SpexlensWarning
 from spexlens.lenses.score import ResolvedScore, Score, TellsSlopes, is_flat_at_full, is_smooth
 from spexlens.lenses.text.spans import as_text
-from spexlens.models.base import DifferentiableClassifier, DifferentiableLM, LanguageModel
+from spexlens.models.base import (
+    AnswersApart,
+    DifferentiableClassifier,
+    DifferentiableLM,
+    LanguageModel,
+)
 
 # Ends of a prompt after which no space is written: whitespace, an opening bracket, or a quote that
 # opens, which is told from one that closes by what stands before it.
@@ -86,7 +91,8 @@ class LogitDifference:
     separator : str, optional
         Stands between prompt and answer. By default a space, or nothing where the prompt ends in
         whitespace or an opening bracket or quote, or the answer begins with whitespace. Pass ""
-        for languages written without spaces.
+        for languages written without spaces. Of an encoder-decoder, whose answer stands alone,
+        nothing.
     """
 
     positive: str
@@ -167,6 +173,10 @@ def answer_tokens(
         raise InvalidInputError(
             f"the answer {answer!r} was given; needed a word that can follow the prompt."
         )
+    if isinstance(model, AnswersApart):
+        if not (apart := model.answer_ids((separator or "") + answer)):
+            raise InvalidInputError(f"the tokenizer of {model.name} has no token for {answer!r}.")
+        return tuple(apart)
     if separator is None:
         separator = "" if _JOINS.search(prompt) or answer[0].isspace() else " "
     before = model.encode(prompt)

@@ -111,7 +111,7 @@ def json_fields(text: str) -> list[Span]:
     """
     try:
         whole = json.loads(text)
-    except json.JSONDecodeError as error:
+    except (ValueError, RecursionError) as error:
         raise InvalidInputError(
             f"the text is no JSON ({error}); needed an object or an array for the segmenter "
             "'json_fields'."

@@ -14,6 +14,7 @@ from typing import Any
 
 import numpy as np
 
+from spexlens._support.cores import held_threads
 from spexlens.core.game import player_names
 from spexlens.core.interventions import Interventions
 from spexlens.core.masks import BoolArray, FloatArray, IntArray, as_masks, read_only
@@ -206,7 +207,9 @@ def training_subject(
             f"{len(chosen)} seeds given, but this trainer does not depend on a seed: each would "
             "give the same values. Leave seeds out."
         )
-    return TrainingSubject(trainer, data, trainer.prepare(data), resolved, chosen)
+    with held_threads(data.count):
+        retrainer = trainer.prepare(data)
+    return TrainingSubject(trainer, data, retrainer, resolved, chosen)
 
 
 def _as_pinned(pinned: BoolArray | None, count: int) -> BoolArray:

@@ -9,6 +9,7 @@ from typing import Any
 
 import numpy as np
 
+from spexlens._support.cores import held_threads
 from spexlens.core.interventions import Interventions, Needs
 from spexlens.core.masks import BoolArray, FloatArray, IntArray
 from spexlens.core.slopes import Slopes, cotangent
@@ -158,7 +159,8 @@ class TrainingSubject:
         """Train on the subsets `(m, N)` and score; counts and warns of nothing."""
         values, converged = [], np.ones(len(subsets), dtype=bool)
         for seed in self.seeds:
-            trained = self.retrainer.train(subsets, seed)
+            with held_threads(self.data.count):
+                trained = self.retrainer.train(subsets, seed)
             converged &= trained.converged
             values.append(self.score.values(trained.outputs))
         several = np.stack(values)

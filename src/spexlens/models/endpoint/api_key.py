@@ -23,11 +23,24 @@ class Key(httpx.Auth):
         Where it is None, or not set, no key is sent.
     base_url : str
         Where the requests go.
+    header, prefix : str
+        The header that holds it, and what stands before it there.
     """
 
-    def __init__(self, variable: str | None, base_url: str) -> None:
+    def __init__(
+        self,
+        variable: str | None,
+        base_url: str,
+        header: str = "Authorization",
+        prefix: str = "Bearer ",
+    ) -> None:
         self._variable = variable
         self._url = httpx.URL(base_url)
+        self._header, self._prefix = header, prefix
+
+    def sent(self, request: httpx.Request) -> str:
+        """Read the key off a request; "" for none."""
+        return str(request.headers.get(self._header, "")).removeprefix(self._prefix)
 
     def value(self) -> str:
         """Read the key; "" for none.
@@ -53,7 +66,7 @@ class Key(httpx.Auth):
     def auth_flow(self, request: httpx.Request) -> Generator[httpx.Request, httpx.Response, None]:
         """Put the key on the request; httpx calls this for every one."""
         if key := self.value():
-            request.headers["Authorization"] = f"Bearer {key}"
+            request.headers[self._header] = f"{self._prefix}{key}"
         yield request
 
 

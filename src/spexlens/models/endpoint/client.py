@@ -1,4 +1,4 @@
-"""Language models behind an OpenAI-compatible endpoint: vLLM, llama.cpp, hosted ones.
+"""Language models behind an endpoint: vLLM, llama.cpp, hosted ones; see `APIS` for the forms.
 
 The key is read from the environment at the moment a request is sent, and is kept nowhere.
 """
@@ -17,6 +17,7 @@ from queue import Empty, SimpleQueue
 from typing import Any, Literal
 
 from spexlens.core.arguments import whole
+from spexlens.core.calls import Call
 from spexlens.core.time_limit import time_limit
 from spexlens.errors import (
     EndpointError,
@@ -28,9 +29,10 @@ from spexlens.errors import (
     shown,
 )
 from spexlens.models.endpoint.api_key import Key, check_url
+from spexlens.models.endpoint.apis import Api, api_of, check_request
 from spexlens.models.endpoint.dialect import Dialect
 from spexlens.models.endpoint.line import Line
-from spexlens.models.endpoint.replies import Reply, read_reply
+from spexlens.models.endpoint.replies import Reply, ReplyError, read_reply
 from spexlens.models.endpoint.retry import Ask, Failure, Pace, RetryPolicy, Tries, post_json
 
 try:
@@ -50,6 +52,9 @@ UNKNOWN_FIELD = (400, 404, 422, 501)
 _REFUSED = (400, 413, 422, 451)
 _FILTER_WORDS = ("content", "flag", "moderat", "policy", "safety")
 
+# How servers call the log-probabilities that they refuse to give so many of (TGI: the second).
+_ABOUT_TOP = ("logprob", "top_n_tokens")
+
 _FIRST_ATTEMPTS = 4  # until a server has answered once: a wrong address is told within seconds
 _TICK = 0.1  # seconds between two looks at what is late
 _PARTING = 2.0  # seconds that threads whose connections were closed have to end
@@ -63,8 +68,9 @@ class Request:
 
     Attributes
     ----------
-    prompt : str
-        The prompt of a completion, or the user's message of a chat.
+    prompt : str or Call
+        The prompt of a completion, or the user's message of a chat; a `Call` holds all messages
+        and tools of a chat.
     max_tokens : int
         The longest answer; 0 for none.
     temperature : float
@@ -106,7 +112,7 @@ class Usage:
 
 @dataclass(frozen=True, eq=False)
 class Endpoint:
-    """A model behind an OpenAI-compatible endpoint.
+    """A model behind an endpoint.
 
     Parameters
     ----------
@@ -120,6 +126,7 @@ class Endpoint:
         A system message before it; chat only.
     key_variable : str or None, default "OPENAI_API_KEY"
         The environment variable that holds the key. Where it is not set, or None, no key is sent.
+        Where another API is spoken, the default is that API's own, such as "ANTHROPIC_API_KEY".
     concurrency : int, default 8
         Requests under way at the same time.
     requests_per_minute : float, optional
@@ -136,6 +143,8 @@ class Endpoint:
         Further fields of every request, such as `{"top_p": 0.9}`; None takes a field out. Not
         needed for `max_completion_tokens` or a fixed temperature: a server that refuses a request
         for these is asked again as it wants to be.
+    api : str, optional
+        A key of `APIS`; by default what the host is known to speak, or OpenAI's.
 
     Examples
     --------
@@ -155,9 +164,11 @@ class Endpoint:
     max_answer_bytes: int = 4_000_000
     retries: RetryPolicy = field(default_factory=RetryPolicy)
     options: Mapping[str, Any] = field(default_factory=dict)
+    api: str | None = None
     _pace: Pace = field(init=False, repr=False)
     _meter: _Meter = field(init=False, repr=False)
     _dialect: Dialect = field(init=False, repr=False)
+    _api: Api = field(init=False, repr=False)
 
     def __post_init__(self) -> None:
         check_url(self.base_url)
@@ -168,6 +179,14 @@ class Endpoint:
                 f"timeout = {self.timeout}, requests_per_minute = {self.requests_per_minute} "
                 "given; needed positive times and rates."
             )
+        api = api_of(self.base_url, self.api)
+        if api.chats_only and not self.chat:
+            raise InvalidInputError(
+                f"chat=False given for {self.base_url!r}: the API {api.name!r} knows chats only; "
+                "pass chat=True (--chat)."
+            )
+        if self.key_variable == "OPENAI_API_KEY":  # the default; no key goes to another company
+            object.__setattr__(self, "key_variable", api.key_variable)
         if self.system is not None and not self.chat:
             raise InvalidInputError(
                 "a system message was given for completions, which have none; pass chat=True, or "
@@ -184,6 +203,12 @@ class Endpoint:
         object.__setattr__(self, "_pace", Pace(self.requests_per_minute))
         object.__setattr__(self, "_meter", _Meter())
         object.__setattr__(self, "_dialect", Dialect(self.options))
+        object.__setattr__(self, "_api", api)
+
+    @property
+    def most_choices(self) -> int | None:
+        """The most answers that one request can ask for; None where no limit is known."""
+        return self._api.choices
 
     @property
     def name(self) -> str:
@@ -197,24 +222,37 @@ class Endpoint:
 
     def identity(self) -> dict[str, Any]:
         """Tell what makes values of two endpoints comparable, as JSON; the key plays no part."""
-        return {
+        facts = {
             "endpoint": self.base_url,
             "model": self.model,
             "chat": self.chat,
             "system": self.system,
             "options": dict(self.options),
         }
+        return facts if self._api.name == "openai" else {**facts, "api": self._api.name}
 
     def body(self, request: Request, /) -> dict[str, Any]:
-        """Write the JSON that is sent for a request, in the fields that the server wants."""
+        """Write the JSON that is sent for a request, in the fields that the server wants.
+
+        Raises
+        ------
+        InvalidInputError
+            For what the API cannot be asked: log-probabilities, or a call where no chat is spoken.
+        """
+        check_request(self._api, wants_log_probabilities=request.top is not None)
         body: dict[str, Any] = {
             "model": self.model,
             "max_tokens": request.max_tokens,
             "temperature": request.temperature,
         }
         if self.chat:
-            system = [] if self.system is None else [{"role": "system", "content": self.system}]
-            body["messages"] = [*system, {"role": "user", "content": request.prompt}]
+            body["messages"] = self._messages(request.prompt)
+            if isinstance(request.prompt, Call) and (tools := request.prompt.tools):
+                body["tools"] = tools
+        elif isinstance(request.prompt, Call):
+            raise InvalidInputError(
+                "messages were given for completions, which take one text; pass chat=True (--chat)."
+            )
         else:
             body["prompt"] = request.prompt
         if request.top is not None and self.chat:
@@ -229,10 +267,18 @@ class Endpoint:
             body["prompt_logprobs"] = 0  # of the prompt's own tokens, no others
         if "max_completion_tokens" in self.options:
             del body["max_tokens"]  # both together are refused
-        body |= self.options
-        return self._dialect.spoken(
-            {name: value for name, value in body.items() if value is not None}
-        )
+        if self._api.name == "openai":
+            body |= self.options
+            return self._dialect.spoken(
+                {name: value for name, value in body.items() if value is not None}
+            )
+        return _merged(self._api.write(self._dialect.spoken(body)), self.options)
+
+    def _messages(self, prompt: str) -> list[dict[str, Any]]:
+        system = [] if self.system is None else [{"role": "system", "content": self.system}]
+        if isinstance(prompt, Call):
+            return [*system, *prompt.messages]
+        return [*system, {"role": "user", "content": prompt}]
 
     def ask(self, request: Request, /) -> Reply:
         """Ask for the reply to one request; see `run`."""
@@ -260,7 +306,8 @@ class Endpoint:
         EndpointUnavailableError
             When it failed in a way that may pass, and all attempts are spent.
         """
-        key = Key(self.key_variable, self.base_url)
+        api = self._api
+        key = Key(self.key_variable, self.base_url, api.key_header, api.key_prefix)
         key.value()  # a key that cannot be sent is an error before the first request
         limit, stopped = time_limit(), threading.Event()
         waiting: SimpleQueue[tuple[int, Request]] = SimpleQueue()
@@ -282,7 +329,10 @@ class Endpoint:
             finally:
                 came.put(None)
 
-        lines = [Line(self.base_url, key) for _ in range(min(self.concurrency, len(requests)))]
+        lines = [
+            Line(self.base_url, key, api.headers)
+            for _ in range(min(self.concurrency, len(requests)))
+        ]
         threads = [
             threading.Thread(target=work, args=(line,), name="spexlens endpoint", daemon=True)
             for line in lines
@@ -339,7 +389,7 @@ class Endpoint:
         policy = self.retries
         most = _FIRST_ATTEMPTS if not self.usage.requests else policy.attempts
         policy = replace(policy, attempts=min(policy.attempts, request.attempts or most, most))
-        path = "/chat/completions" if self.chat else "/completions"
+        path = self._api.path(self.model, self.chat)
         asked_for = _TOKEN_BYTES * (request.top or 0) * max(1, request.max_tokens)
         ask = Ask(policy, self._pace, self.timeout, self.max_answer_bytes + asked_for, stopped)
         tries = Tries()
@@ -368,15 +418,25 @@ class Endpoint:
         return answer
 
     def _read(self, answer: Mapping[str, Any], request: Request) -> Reply:
+        told, kind = answer, EndpointError
         try:
-            return read_reply(answer)
+            told = self._api.read(answer)
+            return read_reply(told)
+        except ReplyError as error:
+            kind = RefusedPromptError if told.get("choices") == [] else EndpointError
+            message = (
+                f"the answer of {self.base_url} to the prompt {_beginning(request.prompt)} cannot "
+                f"be read: {error}."
+            )
         except (LookupError, TypeError, ValueError, AttributeError, OverflowError):
-            raise EndpointError(
+            message = (
                 f"the endpoint {self.base_url} answered the prompt {_beginning(request.prompt)} in "
-                f"a form that is not OpenAI's, with the fields {shown(sorted(answer))}. Is it an "
-                "OpenAI-compatible server? base_url usually ends in '/v1'.",
-                request.prompt,
-            ) from None
+                f"a form that is not {_OWNERS[self._api.name]}, with the fields "
+                f"{shown(sorted(answer))}. Does the server speak that API? base_url usually ends "
+                "in '/v1'; name another by api= (--api)."
+            )
+        # Here, as the frames of the error before would keep the answer, which may be large.
+        raise kind(message, request.prompt)
 
     @property
     def answered_as(self) -> tuple[str, ...]:
@@ -395,7 +455,7 @@ class Endpoint:
 
     def _advice(self, failure: Failure, request: Request) -> str:
         status = failure.status
-        if request.top is not None and status in UNKNOWN_FIELD and "logprob" in failure.reason:
+        if request.top is not None and refuses_top(status, failure.reason):
             return f" {_fewer(failure.reason, request.top)}"
         if status in (401, 403):
             if self.key_variable is None:
@@ -433,10 +493,21 @@ class _Meter:
             return first
 
 
+def refuses_top(status: int | None, reason: str) -> bool:
+    """Tell whether a refusal is about how many log-probabilities were asked for.
+
+    >>> refuses_top(422, "`top_n_tokens` must be >= 0 and <= 5. Given: 20")
+    True
+    """
+    return status in UNKNOWN_FIELD and any(name in reason.lower() for name in _ABOUT_TOP)
+
+
 def _fewer(reason: str, top: int) -> str:
     """Tell what to do where so many log-probabilities are refused; the reason may hold a limit."""
     told = (int(number) for number in re.findall(r"\d+", reason.partition(":")[2]))
     limit = max((number for number in told if 1 < number < top), default=None)
+    if limit is None and "support" in reason.lower():
+        return "Where a model gives none, use a score of samples: answer_share(…), --score share."
     wanted = "fewer" if limit is None else f"{limit}"
     return (
         f"{top} log-probabilities a token were asked for: ask for {wanted}, top={limit or '…'} "
@@ -453,5 +524,23 @@ def _kind(failure: Failure) -> type[EndpointError]:
     return EndpointError
 
 
+_OWNERS = {"openai": "OpenAI's", "anthropic": "Anthropic's", "gemini": "Gemini's"}
+
+
+def _merged(body: dict[str, Any], options: Mapping[str, Any]) -> dict[str, Any]:
+    """Put chosen fields into a body, those of an object into the object; None takes one out."""
+    merged = dict(body)
+    for name, value in options.items():
+        inner = merged.get(name)
+        if isinstance(value, Mapping) and isinstance(inner, Mapping):
+            merged[name] = _merged(dict(inner), value)
+        else:
+            merged[name] = value
+    return {name: value for name, value in merged.items() if value is not None}
+
+
 def _beginning(prompt: str) -> str:
+    if isinstance(prompt, Call):
+        told = [str(message.get("content") or "") for message in prompt.messages]
+        return f"of {len(told)} messages, the last {_beginning(told[-1] if told else '')}"
     return repr(prompt if len(prompt) <= 60 else f"{prompt[:60]}…")

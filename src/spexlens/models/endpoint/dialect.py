@@ -37,15 +37,28 @@ def _is_immaterial(body: Body) -> bool:
     return body.get("temperature") == 1 or bool(body.get("logprobs"))
 
 
+def _wants_above_0(told: str, body: Body) -> bool:
+    return "temperature" in told and "positive" in told and body.get("temperature") == 0
+
+
 _CHANGES = (
     _Change(
         "max_tokens",
         lambda told, body: "max_completion_tokens" in told and "max_tokens" in body,
         _renamed,
     ),
+    # At temperature 1 every server means the same by a probability; left out, it is what the
+    # server has for it, and some count it in.
     _Change(
         "temperature",
-        lambda told, body: "temperature" in told and _is_immaterial(body),
+        lambda told, body: _wants_above_0(told, body) and _is_immaterial(body),
+        lambda body: {**body, "temperature": 1.0} if _is_immaterial(body) else dict(body),
+    ),
+    _Change(
+        "temperature",
+        lambda told, body: (
+            "temperature" in told and _is_immaterial(body) and not _wants_above_0(told, body)
+        ),
         lambda body: _without(body, "temperature") if _is_immaterial(body) else dict(body),
     ),
 )

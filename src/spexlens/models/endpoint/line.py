@@ -33,6 +33,10 @@ class LargeError(Exception):
     """The answer has more bytes than were allowed."""
 
 
+class _LeftError(Exception):
+    """The server closed a connection between two requests."""
+
+
 @dataclass(frozen=True, eq=False)
 class Answer:
     """What a server sent: status, its reason in words, headers, and the whole body.
@@ -58,21 +62,24 @@ class Line:
     base_url : str
         A proxy that the environment names is used unless this machine itself is meant.
     key : Key
+    headers : mapping, optional
+        Further ones of every request.
     """
 
-    def __init__(self, base_url: str, key: Key) -> None:
+    def __init__(self, base_url: str, key: Key, headers: Mapping[str, str] | None = None) -> None:
+        self._key = key
         self._client = httpx.Client(
             base_url=base_url,
             auth=key,
             verify=_certificates(),
             trust_env=not is_loopback(base_url),
             limits=httpx.Limits(max_connections=1),
-            headers={"Accept-Encoding": "identity"},
+            headers={"Accept-Encoding": "identity", **(headers or {})},
         )
         self._lock = threading.Lock()
         self._socket: socket.socket | None = None  # a second handle of the connection
         self._ends = math.inf
-        self._cut = self._closed = False
+        self._cut = self._closed = self._new = False
 
     def post(self, path: str, content: bytes, seconds: float, most: int) -> Answer:
         """Send JSON and return the whole answer.
@@ -94,17 +101,12 @@ class Line:
         with self._lock:
             self._ends = time.monotonic() + seconds
             self._cut = self._closed
-        timeout = httpx.Timeout(seconds, connect=min(seconds, _CONNECT), pool=None)
         try:
-            with self._client.stream(
-                "POST", path, content=content, headers={"Content-Type": "application/json"},
-                timeout=timeout, extensions={"trace": self._note},
-            ) as response:  # fmt: skip
-                body = self._read(response, most)
-                key = response.request.headers.get("Authorization", "").removeprefix("Bearer ")
-                return Answer(
-                    response.status_code, response.reason_phrase, response.headers, body, key
-                )
+            try:
+                return self._post_once(path, content, seconds, most)
+            except _LeftError:  # as servers close an idle connection, which shows when it is used
+                left = max(self._ends - time.monotonic(), 0.001)
+                return self._post_once(path, content, left, most)
         except httpx.TimeoutException as error:
             raise LateError(type(error).__name__) from error
         except httpx.TransportError as error:
@@ -114,6 +116,11 @@ class Line:
         finally:
             with self._lock:
                 self._ends = math.inf
+
+    @property
+    def closed(self) -> bool:
+        """Whether it was hung up for good."""
+        return self._closed
 
     def cut_if_late(self, now: float) -> None:
         """Close the connection where its answer should be in by `now` (`time.monotonic`)."""
@@ -133,6 +140,26 @@ class Line:
         with self._lock:
             self._forget()
 
+    def _post_once(self, path: str, content: bytes, seconds: float, most: int) -> Answer:
+        """Send it; `_LeftError` where a connection of before was left by the server meanwhile."""
+        self._new = answered = False
+        timeout = httpx.Timeout(seconds, connect=min(seconds, _CONNECT), pool=None)
+        try:
+            with self._client.stream(
+                "POST", path, content=content, headers={"Content-Type": "application/json"},
+                timeout=timeout, extensions={"trace": self._note},
+            ) as response:  # fmt: skip
+                answered = True
+                body = self._read(response, most)
+                key = self._key.sent(response.request)
+                return Answer(
+                    response.status_code, response.reason_phrase, response.headers, body, key
+                )
+        except (httpx.NetworkError, httpx.RemoteProtocolError) as error:
+            if answered or self._new or self._cut:
+                raise
+            raise _LeftError from error
+
     def _read(self, response: httpx.Response, most: int) -> bytes:
         whole = bytearray()
         for part in _unpacked(response, most + 1):
@@ -147,6 +174,7 @@ class Line:
 
     def _note(self, event: str, told: Mapping[str, Any]) -> None:
         """Keep a handle of a connection that was just made (the trace of httpcore)."""
+        self._new |= "connect_tcp" in event
         if not event.endswith("connect_tcp.complete"):
             return
         made = told["return_value"].get_extra_info("socket")

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 from collections.abc import Mapping, Sequence
 from typing import Any
 
@@ -20,11 +21,13 @@ _TAGS = (
     ("<|channel|>analysis<|message|>", "<|channel|>final<|message|>"),
 )
 # Fields of a message that hold the reasoning, and names of parts of its content that do.
-_FIELDS = ("reasoning_content", "reasoning", "thinking")
+_FIELDS = ("reasoning_content", "reasoning", "thinking", "reasoning_details")
 
 
 def of_message(message: Mapping[str, Any]) -> tuple[str | None, str]:
     """Take the reasoning of a chat's message, None where nothing marks any, from its answer.
+
+    Calls of tools are part of the answer, each on a line of its own as `name(arguments)`.
 
     Examples
     --------
@@ -33,6 +36,9 @@ def of_message(message: Mapping[str, Any]) -> tuple[str | None, str]:
     >>> of_message({"content": [{"type": "thinking", "thinking": [{"type": "text", "text": "Hm"}]},
     ...                         {"type": "text", "text": "Yes"}]})
     ('Hm', 'Yes')
+    >>> of_message({"content": "Yes", "reasoning": None, "reasoning_details": [
+    ...     {"type": "reasoning.encrypted", "data": "gAAA"}]})
+    ('', 'Yes')
     """
     apart = [_plain(message[name]) for name in _FIELDS if message.get(name)]
     content = message.get("content")
@@ -40,7 +46,24 @@ def of_message(message: Mapping[str, Any]) -> tuple[str | None, str]:
         apart += [_plain(part) for part in content if _is_reasoning(part)]
         content = "".join(_plain(part) for part in content if not _is_reasoning(part))
     inside, answer = of_text(str(content or message.get("refusal") or ""))
+    if calls := message.get("tool_calls"):
+        answer = "\n".join([*([answer] if answer.strip() else []), *map(written_call, calls)])
     return (apart[0] if apart else inside), answer
+
+
+def written_call(call: Mapping[str, Any]) -> str:
+    """Write a call of a tool as `name(arguments)`, the arguments as JSON with sorted keys.
+
+    >>> written_call({"function": {"name": "add", "arguments": '{"b": 2,"a": 1}'}})
+    'add({"a": 1, "b": 2})'
+    """
+    function = call["function"]
+    given = function.get("arguments") or "{}"
+    try:
+        read = json.loads(given) if isinstance(given, str) else given
+    except ValueError:
+        return f"{function['name']}({given})"
+    return f"{function['name']}({json.dumps(read, ensure_ascii=False, sort_keys=True)})"
 
 
 def of_text(text: str) -> tuple[str | None, str]:

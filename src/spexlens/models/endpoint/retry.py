@@ -13,7 +13,7 @@ from datetime import UTC, datetime
 from email.utils import parsedate_to_datetime
 from typing import Any, TypeVar
 
-from spexlens.errors import InvalidInputError, MissingExtraError
+from spexlens.errors import EndpointError, InvalidInputError, MissingExtraError
 from spexlens.models.endpoint.line import Answer, LargeError, LateError, Line
 
 try:
@@ -235,6 +235,8 @@ def _post_once(
         reason += "." if unauthorized else f": {_beginning(answer, key)}."
         return Failure(reason, answer.status, passing=answer.status in _PASSING), asked
     with _READING:
+        if line.closed:  # another answer has ended the run: to read this one takes time
+            return Failure("the run has ended.", passing=True), 0.0
         try:
             told_object = json.loads(answer.content)
         except (ValueError, RecursionError):
@@ -242,7 +244,11 @@ def _post_once(
         if not isinstance(told_object, dict):
             reason = f"the server answered no JSON object: {_beginning(answer, key)}."
             return Failure(reason, answer.status, passing=True), asked
-        return _told_error(told_object, answer, key) or read(told_object), asked
+        try:
+            return _told_error(told_object, answer, key) or read(told_object), asked
+        except EndpointError as error:
+            told_object = None  # which the error's frames would keep, and may be large
+            raise error.with_traceback(None) from None
 
 
 # What errors without a number call themselves: of every prompt, and of this one.

@@ -20,15 +20,21 @@ except ImportError as error:
 ATTENTION = (
     "self_attn.o_proj", "attn.c_proj", "attn.out_proj", "self_attn.dense", "attention.dense",
     "self_attention.dense", "self_attn.out_proj", "attention.output.dense", "attention.out_lin",
-    "linear_attn.out_proj", "attn.Wo",
+    "linear_attn.out_proj", "attn.Wo", "norm_attn_norm.attn.out_proj",
+    "self_att.self_attention.attention_out", "temporal_block.o_proj", "linear_attn.o_proj",
+    "multi_head_attention.dense", "mixer.o_proj", "shared_transf.self_attn.o_proj",
+    "shared_transformer.self_attn.o_proj", "attn.attention.out_proj", "self_attn.o_a_proj",
 )  # fmt: skip
 MLP = (
     "mlp.down_proj", "mlp.c_proj", "mlp.fc_out", "mlp.fc2", "mlp.dense_4h_to_h", "fc2",
     "output.dense", "ffn.lin2", "feed_forward.w2", "feed_forward.down_proj", "mlp.Wo",
-    "ffn.down_proj", "mlp_block.down_proj", "mixer.down_proj",
+    "ffn.down_proj", "mlp_block.down_proj", "mixer.down_proj", "ffn.ffn.w_out", "ffn.2",
+    "feed_forward.output", "feed_forward.output.dense", "ff.layer_2",
+    "shared_transf.feed_forward.down_proj", "shared_transformer.feed_forward.down_proj",
 )  # fmt: skip
 # Whole blocks, of experts for the most part, whose output is no single projection's.
-EXPERTS = ("mlp", "feed_forward", "block_sparse_moe", "mixer")
+EXPERTS = ("mlp", "feed_forward", "block_sparse_moe", "ffn", "mixer")
+_AS_MODULES = "Gate its parts as named modules: spexlens.models.gating.sites.modules(model, names)."
 _INWARD = re.compile(r"(in|w?[qkv]|kv|qkv|z|gate?|[abgr])(_|$)", re.IGNORECASE)  # into attention
 # What attention modules call the columns of one head of their output, and the heads that keys have:
 # those of gated delta rules, of latent attention, and all others.
@@ -87,23 +93,52 @@ def find_blocks(model: Any) -> tuple[Block, ...]:
         )
     config = model.config.get_text_config()
     count = getattr(config, "num_hidden_layers", None)
-    lists = [
-        name
+    lists = {
+        name: len(module)
         for name, module in model.named_modules()
-        if isinstance(module, torch.nn.ModuleList) and len(module) == count
-    ]
-    if not lists:
+        if isinstance(module, torch.nn.ModuleList) and len(module)
+    }
+    inside = "" if model.config.is_encoder_decoder else _decoder_name(model)
+    fitting = [name for name, length in lists.items() if length == count]
+    # A tower for pictures can have as many layers; lists within layers (of experts, say) have
+    # longer names than the list of layers itself.
+    own = [name for name in fitting if name.startswith(inside)] or fitting
+    name = min(own, key=lambda name: name.count("."), default=None)
+    if name is None:
+        raise InvalidInputError(_no_layers(model, count, lists))
+    if beside := [n for n in own if n != name and n.rpartition(".")[0] == name.rpartition(".")[0]]:
         raise InvalidInputError(
-            f"{type(model).__name__} has no list of {count} layers (num_hidden_layers of its "
-            "config) among its modules; needed one to name heads, MLPs and layers. Gate its parts "
-            "as named modules: spexlens.models.gating.sites.modules(model, names)."
+            f"{type(model).__name__} keeps the parts of its layers in lists of their own "
+            f"({', '.join([name, *beside][:3])}); needed one list of whole layers to name heads, "
+            f"MLPs and layers. {_AS_MODULES}"
         )
-    # Lists within layers (of experts, say) have longer names than the list of layers itself.
-    name = min(lists, key=lambda name: name.count("."))
     return tuple(
         _block(config, layer, f"{name}.{layer}", module)
         for layer, module in enumerate(model.get_submodule(name))
     )
+
+
+def _no_layers(model: Any, count: Any, lists: dict[str, int]) -> str:
+    longest = max(lists, key=lambda name: lists[name] if "layers" in name else 0, default=None)
+    length = 0 if longest is None else lists[longest]
+    if longest is not None and isinstance(count, int) and length and count % length == 0:
+        return (
+            f"{type(model).__name__} counts {count} layers and has {longest} of {length}: a layer "
+            "is run several times in a pass, or holds several layers, so that one gate would "
+            f"close more than one component. Games of its text work. {_AS_MODULES}"
+        )
+    return (
+        f"{type(model).__name__} has no list of {count} layers (num_hidden_layers of its "
+        f"config) among its modules; needed one to name heads, MLPs and layers. {_AS_MODULES}"
+    )
+
+
+def _decoder_name(model: Any) -> str:
+    """Name the part of a model that reads text; empty where the model does not say."""
+    find = getattr(model, "get_decoder", None)
+    decoder = find() if find is not None else None
+    names = (f"{name}." for name, part in model.named_modules() if name and part is decoder)
+    return next(names, "")
 
 
 def _block(config: Any, layer: int, name: str, module: torch.nn.Module) -> Block:
@@ -189,7 +224,8 @@ def _width_in(module: Any) -> int:
     """Count a linear layer's inputs; GPT-2's `Conv1D` keeps its weight transposed; 0 for others."""
     if type(module).__name__ == "Conv1D":
         return int(module.weight.shape[0])
-    return int(getattr(module, "in_features", 0))
+    groups = getattr(module, "n_groups", 1)  # of a projection that takes heads in groups
+    return int(getattr(module, "in_features", 0)) * (groups if isinstance(groups, int) else 1)
 
 
 def _width_out(module: Any) -> int:

@@ -7,6 +7,7 @@ from typing import Any
 
 from spexlens.errors import InvalidInputError, MissingExtraError, shown
 from spexlens.models.gating.gates import Edit, HookPoint, edited, gate
+from spexlens.models.running.quantised import refuse_quantised
 
 try:
     import torch
@@ -35,12 +36,7 @@ def refuse_unfit(model: torch.nn.Module) -> None:
                 f"the weight {name} is on the meta device and has no numbers; load the model with "
                 "its weights."
             )
-        if not weight.is_floating_point():
-            raise InvalidInputError(
-                f"the weight {name} has dtype {weight.dtype}: the model is quantised, and its "
-                "layers may compute without the modules that gates hook. Load it in float32 or "
-                "bfloat16."
-            )
+    refuse_quantised(model, "components and their gates")
 
 
 def verify_gates(model: Any, points: Sequence[HookPoint], ids: Sequence[int]) -> None:
@@ -67,6 +63,12 @@ def verify_gates(model: Any, points: Sequence[HookPoint], ids: Sequence[int]) ->
 
         def counting(x: torch.Tensor, base: torch.Tensor | None) -> torch.Tensor:
             calls[point] += 1
+            if x.dim() == 4 and len(x) != len(gates):
+                raise InvalidInputError(
+                    f"{point.module} of {type(model).__name__} hands on {len(x)} residual streams "
+                    "before the texts of a batch; needed one that gates can act on text by text. "
+                    "Gate heads or MLPs instead."
+                )
             return edit(x, base)
 
         return counting

@@ -102,13 +102,18 @@ def early_layers(
             batch = [distinct[row] for row in rows]
             ids = torch.tensor(batch, device=model.device)
             full = stack(input_ids=ids)[0]
-            if len(outputs) != 1 or not isinstance(outputs[0], torch.Tensor):
+            given = outputs[0] if len(outputs) == 1 else None
+            if not isinstance(given, torch.Tensor) or len(given) != len(batch):
                 return None
-            hidden.update(zip(batch, outputs.pop(), strict=True))
+            hidden.update(zip(batch, given, strict=True))
+            outputs.clear()
     finally:
         handle.remove()
     early = EarlyLayers(names, hidden)
-    with early.left_out(model, batch):
-        short = stack(input_ids=ids)[0]
+    try:
+        with early.left_out(model, batch):
+            short = stack(input_ids=ids)[0]
+    except (LookupError, TypeError, ValueError, AttributeError):
+        return None  # a later layer takes more from them, such as their keys and values
     agrees = (short - full).abs().max() <= _ROUNDING * (full.max() - full.min())
     return early if bool(agrees) else None

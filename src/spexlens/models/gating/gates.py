@@ -144,15 +144,27 @@ def gate(
 
     def edit(x: torch.Tensor, base: torch.Tensor | None) -> torch.Tensor:
         shape = x.shape
-        x = x.reshape(len(gates), -1, shape[-1])  # some MLPs see (b t, d)
+        x = by_token(x, len(gates))
         factor = _factor(point, gates.to(x.dtype), x)
         gated = x * factor
         if replacement is not None or base is not None:
             other = 0.0 if replacement is None else replacement.to(x)
-            gated = gated + (1 - factor) * (other if base is None else base + other)
+            before = other if base is None else by_token(base, len(gates)) + other
+            gated = gated + (1 - factor) * before
         return gated.reshape(shape)
 
     return edit
+
+
+def by_token(x: torch.Tensor, rows: int) -> torch.Tensor:
+    """Shape what stands at a hook point as `(rows, t, d)`.
+
+    Some MLPs see `(b t, d)`; several residual streams side by side, and heads in groups, are
+    `(b, t, streams, d)`.
+    """
+    if x.dim() == 4:
+        return x.reshape(rows, x.shape[1], -1)
+    return x.reshape(rows, -1, x.shape[-1])
 
 
 def _factor(point: HookPoint, gates: torch.Tensor, x: torch.Tensor) -> torch.Tensor:

@@ -8,7 +8,7 @@ from dataclasses import dataclass
 from typing import Any
 
 from spexlens.errors import InvalidInputError, MissingExtraError, UnknownNameError
-from spexlens.models.gating.gates import Edit, HookPoint, edited, hook_points
+from spexlens.models.gating.gates import Edit, HookPoint, by_token, edited, hook_points
 from spexlens.models.gating.sites import Site, neurons
 
 try:
@@ -109,7 +109,7 @@ def activations(model: Any, points: Sequence[HookPoint], ids: Sequence[int]) -> 
 
     def record(number: int) -> Edit:
         def edit(x: torch.Tensor, base: torch.Tensor | None) -> torch.Tensor:
-            found[number] = (x if base is None else x - base).reshape(-1, x.shape[-1]).clone()
+            found[number] = by_token(x if base is None else x - base, 1)[0].clone()
             return x
 
         return edit

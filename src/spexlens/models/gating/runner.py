@@ -17,6 +17,7 @@ from spexlens.core.masks import FloatArray
 from spexlens.errors import InvalidInputError, MissingExtraError
 from spexlens.models.gating.checks import refuse_unfit, verify_gates
 from spexlens.models.gating.early_layers import EarlyLayers, early_layers, share_below
+from spexlens.models.gating.effects import norms_between, refuse_mixed_heads
 from spexlens.models.gating.gates import Edit, HookPoint, edited, gate, hook_points
 from spexlens.models.gating.replacement import (
     MEAN,
@@ -53,6 +54,8 @@ class GatedRunner:
     replacement : Replacement
     early : EarlyLayers or None
         What comes out of the layers below the first site for the prompts.
+    norms : tuple of str
+        Norms between the heads of a layer and the residual stream, where several are sites.
     """
 
     passes: Passes
@@ -60,6 +63,17 @@ class GatedRunner:
     sequences: tuple[tuple[int, ...], ...]
     replacement: Replacement
     early: EarlyLayers | None
+    norms: tuple[str, ...] = ()
+
+    def notes(self) -> tuple[str, ...]:
+        """Tell where what several components give does not add up."""
+        if not self.norms:
+            return ()
+        return (
+            f"a norm ({', '.join(self.norms)}) stands between the heads of a layer and the "
+            "residual stream: what they give does not add up there, and pairs within a layer can "
+            "come from the norm alone.",
+        )
 
     def run(self, gates: FloatArray, readout: Readout) -> FloatArray:
         """Gather what `readout` reads of every prompt under every row of gates.
@@ -263,7 +277,7 @@ def gated_runner(
     ------
     InvalidInputError
         For a model, site or reference that does not fit; see `refuse_unfit`, `verify_gates`,
-        `prepare_replacement`.
+        `refuse_mixed_heads`, `prepare_replacement`.
     """
     passes = passes.alone()
     model = passes.model
@@ -280,9 +294,27 @@ def gated_runner(
     if references is None and absent == MEAN:
         references = prompts
     with passes.state.lock, torch.inference_mode():
-        verify_gates(model, points, min(prompts, key=len))
+        shortest = min(prompts, key=len)
+        verify_gates(model, points, shortest)
+        _verify_heads(passes, points, shortest)
+        norms = _norms(passes, [point for point in points if len(point.sites) > 1], shortest)
         prepared = prepare_replacement(
             absent, model, points, prompts, references or (), rescale=rescale
         )
         early = early_layers(model, sites, prompts, passes.tokens)
-    return GatedRunner(passes, tuple(sites), prompts, prepared, early)
+    return GatedRunner(passes, tuple(sites), prompts, prepared, early, norms)
+
+
+def _norms(passes: Passes, points: Sequence[HookPoint], ids: Sequence[int]) -> tuple[str, ...]:
+    known, modules = passes.state.norms, tuple(point.module for point in points)
+    if modules not in known:
+        known[modules] = norms_between(passes.model, points, ids)
+    return known[modules]
+
+
+def _verify_heads(passes: Passes, points: Sequence[HookPoint], ids: Sequence[int]) -> None:
+    """Try by what moves that heads are heads; once for the same sites of a model."""
+    known = passes.state.heads
+    new = [point for point in points if point.sites not in known]
+    refuse_mixed_heads(passes.model, new, ids)
+    known.update(point.sites for point in new)

@@ -14,9 +14,24 @@ from typing import Any
 
 from spexlens.core.tables import Table
 from spexlens.errors import InvalidInputError, shown
-from spexlens.models.gating.blocks import ATTENTION, MLP, Block, find_blocks
+from spexlens.models.gating.blocks import Block, find_blocks
 
 INPUT, OUTPUT, UPDATE = "input", "output", "update"
+# What was not found, and why that can be.
+_NO_HEADS = (
+    "attention output projection",
+    "a linear layer that takes the heads side by side; state-space models have none, and attention "
+    "made of experts has one a head",
+)
+_NO_MLPS = (
+    "MLP",
+    "an output projection or a block of experts; recurrent layers can have neither",
+)
+_NO_NEURONS = (
+    "one list of neurons",
+    "an MLP with one output projection; a block of experts has several, and is a site as a whole "
+    "among sites.mlps(model)",
+)
 
 
 @dataclass(frozen=True)
@@ -59,22 +74,22 @@ def heads(model: Any, layers: Iterable[int] | None = None) -> tuple[Site, ...]:
     layers : iterable of int, optional
         All by default. Layers without attention have none.
     """
+    blocks = _blocks(model, layers)
     return _some(
-        model, "attention output projection", ATTENTION,
-        (site for block in _blocks(model, layers) for site in _head_sites(block, "H", block.heads)),
-    )  # fmt: skip
+        model,
+        _NO_HEADS,
+        (site for block in blocks for site in _head_sites(block, "H", block.heads)),
+    )
 
 
 def kv_groups(model: Any, layers: Iterable[int] | None = None) -> tuple[Site, ...]:
     """List the groups "L3.KV1" of heads that share a key and value head; see `heads`."""
+    blocks = _blocks(model, layers)
     return _some(
-        model, "attention output projection", ATTENTION,
-        (
-            site
-            for block in _blocks(model, layers)
-            for site in _head_sites(block, "KV", block.kv_heads)
-        ),
-    )  # fmt: skip
+        model,
+        _NO_HEADS,
+        (site for block in blocks for site in _head_sites(block, "KV", block.kv_heads)),
+    )
 
 
 def mlps(model: Any, layers: Iterable[int] | None = None) -> tuple[Site, ...]:
@@ -87,7 +102,7 @@ def mlps(model: Any, layers: Iterable[int] | None = None) -> tuple[Site, ...]:
         for block in _blocks(model, layers)
         if (module := block.mlp or block.experts) is not None
     )
-    return _some(model, "MLP output projection", MLP, sites)
+    return _some(model, _NO_MLPS, sites)
 
 
 def neurons(model: Any, layer: int, which: Iterable[int] | None = None) -> tuple[Site, ...]:
@@ -97,7 +112,7 @@ def neurons(model: Any, layer: int, which: Iterable[int] | None = None) -> tuple
     """
     (block,) = _blocks(model, [layer])
     if block.mlp is None:
-        return _some(model, "MLP output projection", MLP, ())
+        return _some(model, _NO_MLPS if block.experts is None else _NO_NEURONS, ())
     chosen = range(block.neurons) if which is None else list(which)
     if outside := [j for j in chosen if not 0 <= j < block.neurons]:
         raise InvalidInputError(
@@ -226,13 +241,13 @@ def _head_sites(block: Block, letter: str, count: int) -> list[Site]:
     ]  # fmt: skip
 
 
-def _some(model: Any, part: str, names: Sequence[str], sites: Iterable[Site]) -> tuple[Site, ...]:
+def _some(model: Any, part: tuple[str, str], sites: Iterable[Site]) -> tuple[Site, ...]:
     found = tuple(sites)
     if not found:
+        missing, needed = part
         raise InvalidInputError(
-            f"no {part} was found in the layers of {type(model).__name__}; looked for "
-            f"{', '.join(names)}, whose width the config's num_attention_heads divides. Gate its "
-            "parts as named modules: spexlens.models.gating.sites.modules(model, names)."
+            f"no {missing} was found in the layers of {type(model).__name__}; needed {needed}. "
+            "Gate its parts as named modules: spexlens.models.gating.sites.modules(model, names)."
         )
     return found
 

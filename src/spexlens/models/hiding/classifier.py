@@ -15,9 +15,13 @@ from spexlens.models.base import Classifier
 _ROUNDING = 1e-5  # of float32 logits, as a share of the largest
 
 
-@runtime_checkable
-class HidingClassifier(Classifier, Protocol):
-    """A classifier that can be told which tokens of a text its attention sees."""
+class HidingReader(Protocol):
+    """A model that can be told which tokens of a text its attention sees."""
+
+    @property
+    def name(self) -> str:
+        """For messages."""
+        ...
 
     @property
     def tokenizer(self) -> Any:
@@ -37,6 +41,11 @@ class HidingClassifier(Classifier, Protocol):
     ) -> FloatArray:
         """Compute logits `(m, k)` of token ids, t each where not all are `visible` `(m, t)`."""
         ...
+
+
+@runtime_checkable
+class HidingClassifier(HidingReader, Classifier, Protocol):
+    """A classifier that can be told which tokens of a text its attention sees."""
 
 
 @dataclass(frozen=True, eq=False)
@@ -88,8 +97,8 @@ class HiddenFromClassifier:
         return self.model.identity()
 
 
-def check_hiding_from(model: HidingClassifier, text: str, hideable: BoolArray) -> None:
-    """Refuse a classifier that does not read a text without its hidden tokens as is meant.
+def check_hiding_from(model: HidingReader, text: str, hideable: BoolArray) -> None:
+    """Refuse a model that does not read a text without its hidden tokens as is meant.
 
     The first and the last token that can be hidden are, each alone: exchanging it for another must
     change nothing then, and leaving the first one out, which moves the others, must change
@@ -97,7 +106,7 @@ def check_hiding_from(model: HidingClassifier, text: str, hideable: BoolArray) -
 
     Parameters
     ----------
-    model : HidingClassifier
+    model : HidingReader
     text : str
     hideable : bool array (t,)
         Which of the text's tokens can be hidden: not all.

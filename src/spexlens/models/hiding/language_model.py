@@ -14,6 +14,7 @@ from spexlens.errors import InvalidInputError, MissingExtraError
 from spexlens.models.pretrained.causal_lm import CausalLM
 from spexlens.models.running.attention import causal_masks, misreads_masks, weighed
 from spexlens.models.running.passes import Passes
+from spexlens.models.running.quantised import quantisation
 from spexlens.models.running.reading import Outputs, Read, Sequences, outputs_at
 from spexlens.models.running.tracing import Leaf
 
@@ -57,8 +58,13 @@ class HiddenTokens:
             return list(read(outputs).cpu().double().numpy())
 
         lengths = [len(ids)] * rows
+        # Rounded activations can depend on the batch, which no other model's do.
+        alone = quantisation(self.passes.model) and not self.passes.ways([ids, ids]).together
         values = self.passes.run(
-            lengths, lambda model: nullcontext(lambda batch: run(model, batch)), padded=False
+            lengths,
+            lambda model: nullcontext(lambda batch: run(model, batch)),
+            padded=False,
+            max_rows=1 if alone else None,
         )
         return np.stack(values)
 

@@ -82,6 +82,7 @@ class Pretrained:
         batch_tokens: int | None = None,
         prepacked: bool = True,
         compiled: bool = False,
+        trust_remote_code: bool = False,
     ) -> Self:
         """Load the model of a name in `weights.MODELS`, a folder, or a hub name `owner/name`.
 
@@ -94,6 +95,9 @@ class Pretrained:
             With several, such as ["cuda:0", "cuda:1"], each holds a copy of the model.
         batch_tokens, prepacked, compiled
             See the class.
+        trust_remote_code : bool, default False
+            Run code that the folder or repository brings: it can do whatever you can. Read it
+            before.
 
         Raises
         ------
@@ -106,7 +110,9 @@ class Pretrained:
         MissingExtraError
             When transformers is not installed.
         """
-        (model, *replicas), tokenizer = load_pretrained(cls.kind, name_or_path, dtype, device)
+        (model, *replicas), tokenizer = load_pretrained(
+            cls.kind, name_or_path, dtype, device, trust_remote_code
+        )
         return cls(
             model, tokenizer, str(name_or_path), batch_tokens, tuple(replicas), prepacked, compiled
         )

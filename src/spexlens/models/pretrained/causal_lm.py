@@ -14,7 +14,7 @@ from typing import Any
 
 from spexlens.core.masks import FloatArray
 from spexlens.errors import InvalidInputError, MissingExtraError, NoDerivativeError
-from spexlens.models.pretrained.base import Pretrained
+from spexlens.models.pretrained.generative import Generative
 from spexlens.models.pretrained.loading import CAUSAL_LM
 from spexlens.models.pretrained.prompt_tokens import PromptTokens
 from spexlens.models.running.reading import Outputs, Read, Reader
@@ -31,7 +31,7 @@ _MOST_ROWS = 64  # with derivatives, whose logits are kept
 
 
 @dataclass(frozen=True, eq=False)
-class CausalLM(Pretrained):
+class CausalLM(Generative):
     """A causal language model of transformers with its tokenizer.
 
     Parameters
@@ -103,72 +103,7 @@ class CausalLM(Pretrained):
         """Give the token ids of `text`; with `special_tokens` those that a prompt begins with."""
         return self.tokens.encode([text], special_tokens=special_tokens)[0]
 
-    def token_text(self, token_id: int) -> str:
-        """Tell the text of one token, its leading space included."""
-        return str(self.tokenizer.decode([token_id]))
-
-    # -- scores ----------------------------------------------------------------------------------
-
-    def next_token_logits(self, prompts: Sequence[str], token_ids: Sequence[int]) -> FloatArray:
-        """Compute the logits of some tokens as the next one after each prompt.
-
-        Parameters
-        ----------
-        prompts : sequence of str (m,)
-            Equal prompts are run once.
-        token_ids : sequence of int (k,)
-
-        Returns
-        -------
-        float array (m, k)
-
-        Raises
-        ------
-        InvalidInputError
-            For a prompt that is too long, one without tokens where the tokenizer has no BOS, or a
-            token id outside the vocabulary.
-        """
-        wanted = self._token_ids(token_ids)
-        return self._read(prompts, [], lambda outputs: outputs.logits[:, 0, wanted])
-
-    def next_token_log_probabilities(
-        self, prompts: Sequence[str], token_ids: Sequence[int]
-    ) -> FloatArray:
-        """Compute natural-log probabilities of some next tokens; see `next_token_logits`."""
-        wanted = self._token_ids(token_ids)
-
-        def read(outputs: Outputs) -> torch.Tensor:
-            return outputs.logits[:, 0].log_softmax(dim=-1)[:, wanted]
-
-        return self._read(prompts, [], read)
-
-    def continuation_log_probabilities(
-        self, prompts: Sequence[str], continuation_ids: Sequence[int]
-    ) -> FloatArray:
-        """Compute the natural-log probability of every token of a continuation, after each prompt.
-
-        Parameters
-        ----------
-        prompts : sequence of str (m,)
-        continuation_ids : sequence of int (t,)
-
-        Returns
-        -------
-        float array (m, t)
-            Of token j given the prompt and tokens 0 … j - 1; a row's sum is the log-probability of
-            the whole continuation.
-
-        Raises
-        ------
-        InvalidInputError
-            As `next_token_logits`, and for a prompt too long to be continued.
-        """
-        target = self._token_ids(continuation_ids)
-
-        def read(outputs: Outputs) -> torch.Tensor:
-            return outputs.logits.log_softmax(dim=-1)[:, range(len(target)), target]
-
-        return self._read(prompts, target[:-1], read)
+    # -- what is read ----------------------------------------------------------------------------
 
     def last_hidden(self, prompts: Sequence[str]) -> FloatArray:
         """Give what the unembedding reads after each prompt, `(m, d)`: the last token's state.
@@ -270,15 +205,6 @@ class CausalLM(Pretrained):
         new = self._reader().generate(sequences, max_new_tokens)
         return [str(self.tokenizer.decode(ids, skip_special_tokens=True)) for ids in new]
 
-    def _token_ids(self, token_ids: Sequence[int]) -> list[int]:
-        size = int(self.model.config.get_text_config().vocab_size)
-        wanted = [int(token) for token in token_ids]
-        if not wanted or min(wanted) < 0 or max(wanted) >= size:
-            raise InvalidInputError(
-                f"token ids {wanted} given; needed at least one, each within 0 … {size - 1}."
-            )
-        return wanted
-
     def _reader(self) -> Reader:
         return self.reader or Runner(self.passes, self.filler)
 
@@ -286,3 +212,19 @@ class CausalLM(Pretrained):
         """`read` of the outputs at the end of every prompt and at each of the tokens behind it."""
         sequences = [[*ids, *behind] for ids in self.tokens.sequences(prompts, len(behind))]
         return self._reader().read(sequences, 1 + len(behind), read)
+
+
+def as_causal(model: Any) -> CausalLM:
+    """Give a model that is a `CausalLM`; an error with what to do for another.
+
+    Raises
+    ------
+    InvalidInputError
+    """
+    if not isinstance(model, CausalLM):
+        raise InvalidInputError(
+            f"a {type(model).__name__} was given, whose parts are not ablated here; needed a model "
+            "of one part, a CausalLM such as GPT, Llama or Qwen. Of an encoder-decoder the words "
+            "of a prompt can be explained: prompt_game, `spexlens prompt`."
+        )
+    return model

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import hashlib
 import json
+from collections.abc import Iterator
 from typing import Any
 from weakref import WeakKeyDictionary
 
@@ -11,6 +12,7 @@ from spexlens.errors import MissingExtraError
 
 try:
     import torch
+    from torch.utils._python_dispatch import is_traceable_wrapper_subclass
 except ImportError as error:
     raise MissingExtraError("the identity of a model", "torch", "llm") from error
 
@@ -55,16 +57,37 @@ def weights_hash(model: torch.nn.Module) -> str:
     in place or replaced.
     """
     weights = model.state_dict(keep_vars=True)
-    state = tuple((name, weight.data_ptr(), _version(weight)) for name, weight in weights.items())
+    parts = [part for name in sorted(weights) for part in _plain(name, weights[name])]
+    state = tuple((name, weight.data_ptr(), _version(weight)) for name, weight, _ in parts)
     if model in _WEIGHTS and _WEIGHTS[model][0] == state:
         return _WEIGHTS[model][1]
     digest = hashlib.sha256()
-    for name in sorted(weights):
-        weight = weights[name].detach().cpu().contiguous()
-        digest.update(_json([name, str(weight.dtype), list(weight.shape)]).encode())
-        digest.update(weight.reshape(-1).view(torch.uint8).numpy())
+    for name, weight, about in parts:
+        numbers = weight.detach().cpu()
+        numbers = (numbers.dequantize() if numbers.is_quantized else numbers).contiguous()
+        digest.update(_json([name, str(weight.dtype), list(weight.shape), *about]).encode())
+        digest.update(numbers.reshape(-1).view(torch.uint8).numpy().data)
     _WEIGHTS[model] = state, digest.hexdigest()
     return digest.hexdigest()
+
+
+def _plain(name: str, weight: Any) -> Iterator[tuple[str, torch.Tensor, list[str]]]:
+    """Yield the plain tensors that a weight is made of, with what else is known of each.
+
+    Weights stored in few bits wrap several, or are tuples of them.
+    """
+    if is_traceable_wrapper_subclass(weight):
+        inner, context = weight.__tensor_flatten__()
+        for part in inner:
+            for found, tensor, about in _plain(f"{name}.{part}", getattr(weight, part)):
+                yield found, tensor, [*about, repr(context)]
+    elif isinstance(weight, torch.Tensor):
+        yield name, weight, []
+    elif isinstance(weight, (tuple, list)):
+        for number, part in enumerate(weight):
+            yield from _plain(f"{name}.{number}", part)
+    else:
+        yield name, torch.empty(0), [str(weight)]
 
 
 def tokenizer_hash(tokenizer: Any) -> str:

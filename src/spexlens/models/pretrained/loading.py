@@ -4,13 +4,20 @@ from __future__ import annotations
 
 import copy
 import inspect
+import warnings
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from spexlens.errors import InvalidInputError, MissingExtraError, shown
+from spexlens.errors import (
+    InvalidInputError,
+    MissingExtraError,
+    SpexlensError,
+    SpexlensWarning,
+    shown,
+)
 from spexlens.models.pretrained.weights import locate
 from spexlens.models.running.ways import sees_later_tokens
 
@@ -59,7 +66,9 @@ _MASKED = (
 
 def _no_causal_config(config: Any) -> str:
     if getattr(config, "is_encoder_decoder", False):
-        return f"{_TWO_PARTS}, such as GPT, Llama or Qwen"
+        return (
+            f"{_TWO_PARTS}, such as GPT, Llama or Qwen; or load it by Seq2SeqLM.load, for prompts"
+        )
     names = getattr(config, "architectures", None) or ()
     masked = any(name.endswith("ForMaskedLM") for name in names)
     return _MASKED if masked and not getattr(config, "is_decoder", False) else ""
@@ -67,6 +76,18 @@ def _no_causal_config(config: Any) -> str:
 
 def _no_causal_model(model: Any) -> str:
     return _MASKED if sees_later_tokens(model) else ""
+
+
+def _no_seq2seq_config(config: Any) -> str:
+    if getattr(config, "is_encoder_decoder", False):
+        return ""
+    return "it is no encoder-decoder. Load it by CausalLM.load"
+
+
+def _no_seq2seq_model(model: Any) -> str:
+    """Models of speech or pictures are encoder-decoders too."""
+    main = getattr(model.get_encoder(), "main_input_name", "input_ids")
+    return "" if main == "input_ids" else f"it reads {main}, not the tokens of a text"
 
 
 def _no_encoder_config(config: Any) -> str:
@@ -87,6 +108,13 @@ CAUSAL_LM = Kind(
     _no_causal_config,
     _no_causal_model,
 )
+SEQ2SEQ = Kind(
+    "AutoModelForSeq2SeqLM",
+    "encoder-decoder that writes text",
+    "Choose a model that was trained with a language-model head.",
+    _no_seq2seq_config,
+    _no_seq2seq_model,
+)
 ENCODER = Kind("AutoModel", "encoder", None, _no_encoder_config, _no_encoder_model)
 CLASSIFIER = Kind(
     "AutoModelForSequenceClassification",
@@ -95,9 +123,20 @@ CLASSIFIER = Kind(
 )
 
 
-_OWN_CODE = {
-    "trust_remote_code": False
-}  # left open, transformers asks on standard input, and runs it
+def is_encoder_decoder(name_or_path: str | Path, trust_remote_code: bool = False) -> bool:
+    """Tell by its config whether a model reads in one part and writes in another.
+
+    False also for what cannot be found or read: loading it says why.
+    """
+    try:
+        from transformers import AutoConfig
+
+        source = locate(name_or_path, "language model")
+        _check_hub(source)
+        config = AutoConfig.from_pretrained(source, trust_remote_code=trust_remote_code)
+    except (ImportError, OSError, ValueError, KeyError, SpexlensError):
+        return False
+    return bool(getattr(config, "is_encoder_decoder", False))
 
 
 def load_pretrained(
@@ -105,6 +144,7 @@ def load_pretrained(
     name_or_path: str | Path,
     dtype: str | torch.dtype,
     device: Device | Sequence[Device],
+    trust_remote_code: bool = False,
 ) -> tuple[tuple[Any, ...], Any]:
     """Load the model, once a device, and its tokenizer; see `Pretrained.load`."""
     chosen_dtype = _dtype(dtype)
@@ -118,22 +158,38 @@ def load_pretrained(
         raise MissingExtraError("loading a model", "transformers", "llm") from error
     source = locate(name_or_path, kind.noun)
     _check_hub(source)
+    # Left open, transformers asks on standard input, and runs it.
+    own_code = {"trust_remote_code": trust_remote_code}
+    if trust_remote_code:
+        warnings.warn(
+            f"code that {source!r} brings is run, and can do whatever you can: trust_remote_code "
+            "was given.",
+            SpexlensWarning,
+            stacklevel=4,
+        )
+    config: Any = None
     try:
         with _quiet(source):
-            config = transformers.AutoConfig.from_pretrained(source, **_OWN_CODE)
+            config = transformers.AutoConfig.from_pretrained(source, **own_code)
             _refuse(kind, source, config, kind.by_config(config))
-            tokenizer = transformers.AutoTokenizer.from_pretrained(source, **_OWN_CODE)
+            tokenizer = transformers.AutoTokenizer.from_pretrained(source, **own_code)
             model, report = getattr(transformers, kind.auto_class).from_pretrained(
-                source, dtype=chosen_dtype, output_loading_info=True, **_OWN_CODE
+                source, dtype=chosen_dtype, output_loading_info=True, **own_code
             )
     except InvalidInputError:
         raise
-    except (OSError, ValueError, KeyError) as error:
+    except (OSError, ValueError, KeyError, ImportError, RuntimeError, AttributeError) as error:
+        if method := _quantised_by(config):
+            raise InvalidInputError(
+                f"the weights of {source!r} are quantised ({method}) and cannot be loaded here: "
+                f"{error}. Install what it needs, or choose the model in float32 or bfloat16."
+            ) from error
+        if not isinstance(error, (OSError, ValueError, KeyError)):
+            raise
         if "trust_remote_code" in str(error):
             raise InvalidInputError(
-                f"{source!r} brings code of its own, which is not run. Read it, load the model "
-                "with transformers yourself, and give it to the class, such as "
-                "spexlens.models.CausalLM(model, tokenizer)."
+                f"{source!r} brings code of its own, which is not run. Read it; then "
+                "trust_remote_code=True (--trust-remote-code) runs it."
             ) from error
         if "Unrecognized configuration class" in str(error):  # and a list of all others
             _refuse(kind, source, config, f"transformers has none of the kind {config.model_type}")
@@ -145,10 +201,24 @@ def load_pretrained(
             f"{source!r} lacks {len(missing)} weights of a {kind.noun}: {shown(missing, 3)}. "
             f"{kind.remedy}"
         )
-    model = model.to(devices[0])
+    model = _moved(model, devices[0])
     _refuse(kind, source, model.config, kind.by_model(model))
-    copies = [copy.deepcopy(model).to(one) for one in devices[1:]]
+    copies = [_moved(copy.deepcopy(model), one) for one in devices[1:]]
     return (model, *copies), tokenizer
+
+
+def _quantised_by(config: Any) -> str:
+    """Name the method by which a model's weights are stored in few bits; "" for none."""
+    told = getattr(config, "quantization_config", None)
+    if told is None:
+        return ""
+    method = told.get("quant_method") if isinstance(told, dict) else told.quant_method
+    return str(getattr(method, "value", method) or "by a method that its config does not name")
+
+
+def _moved(model: Any, device: torch.device) -> Any:
+    """Put a model on a device; one that is there stays, as some quantised ones cannot be moved."""
+    return model if model.device == device else model.to(device)
 
 
 def _refuse(kind: Kind, source: str, config: Any, reason: str) -> None:

@@ -13,6 +13,7 @@ import numpy as np
 from spexlens.core.masks import BoolArray
 from spexlens.errors import MissingExtraError
 from spexlens.models.running.batching import evaluating
+from spexlens.models.running.quantised import reading
 
 try:
     import torch
@@ -20,6 +21,7 @@ except ImportError as error:
     raise MissingExtraError("attention masks", "torch", "llm") from error
 
 _SHORTEST = 4  # tokens on which a model is tried
+_NOT_TAKEN = (RuntimeError, ValueError, TypeError, LookupError, AttributeError, AssertionError)
 _FULL, _SLIDING = "full_attention", "sliding_attention"  # transformers' names of kinds of layers
 
 Mask = torch.Tensor | dict[str, torch.Tensor]
@@ -83,20 +85,21 @@ def misreads_masks(model: Any, prompt: list[int]) -> str:
     hidden, exchanged = all_seen.copy(), ids.clone()
     hidden[0, -2] = False
     exchanged[0, -2] = (ids[0, -2] + 1) % model.get_input_embeddings().num_embeddings
-    with torch.inference_mode(), evaluating(model):
+    with reading(model), evaluating(model):
         try:
             plain = model(input_ids=ids).logits[0, -1]
             shown, without, other = (
                 model(input_ids=tokens, attention_mask=causal_masks(seen, model)).logits[0, -1]
                 for tokens, seen in ((ids, all_seen), (ids, hidden), (exchanged, hidden))
             )
-        except (RuntimeError, ValueError, TypeError, IndexError, KeyError, AttributeError) as error:
+        except _NOT_TAKEN as error:
             return f"takes no attention mask of four dimensions ({error})"
     near = 1e-3 * float(plain.max() - plain.min()) or 1e-6
     same = bool((plain - shown).abs().max() <= near and (without - other).abs().max() <= near)
     if not same or bool((plain - without).abs().max() == 0):
         return (
             f"does not read {ids.shape[1]} tokens as its attention mask asks (a recurrent model, "
-            "perhaps, or one whose attention leaves out what is far)"
+            "perhaps, one whose attention leaves out what is far, or one that rounds what all "
+            "tokens give)"
         )
     return ""

@@ -12,7 +12,8 @@ from spexlens.errors import InvalidInputError, MissingExtraError
 from spexlens.models.running.attention import misreads_masks
 from spexlens.models.running.batching import batches, differentiating, evaluating
 from spexlens.models.running.prepacked import PackedLinears
-from spexlens.models.running.ways import PLAIN, Ways, find_ways, pads_alike
+from spexlens.models.running.quantised import reading
+from spexlens.models.running.ways import PLAIN, Ways, find_ways, generates_alike, pads_alike
 from spexlens.models.running.workers import Result, Run, TokenLimit, run_batches
 
 try:
@@ -41,10 +42,17 @@ class PassState:
         Of passes with derivatives, which hold every layer's activations.
     ways : Ways, optional
         Of a language model.
+    generates : (int, bool, bool)
+        Whether transformers generates the text of plain passes, of other lengths together and
+        alone, and at how many tokens that was tried.
     pads : bool
         Whether texts padded to one length, the padding masked, had the values they have alone.
     padding : float
         The largest share of padding for which that was tried; nothing was at 0.
+    heads : set
+        Sites that were found to be whole heads.
+    norms : dict
+        Norms behind output projections, by the names of these.
     attends : bool
         Whether attention masks of four dimensions were found to be read as is meant.
     attended : int
@@ -53,18 +61,24 @@ class PassState:
         Whether derivatives were held against differences.
     alone : bool
         Whether the model was found to refuse several texts in one pass.
+    causal : bool, optional
+        Whether the tokens of an encoder-decoder's answer were found to see no later ones.
     """
 
     lock: Any = field(default_factory=RLock)
     limit: TokenLimit = field(default_factory=TokenLimit)
     backward: TokenLimit = field(default_factory=TokenLimit)
     ways: Ways | None = None
+    generates: tuple[int, bool, bool] = (0, True, True)
+    heads: set[Any] = field(default_factory=set)
+    norms: dict[tuple[str, ...], tuple[str, ...]] = field(default_factory=dict)
     pads: bool = True
     padding: float = 0.0
     attends: bool = True
     attended: int = 0
     differentiated: bool = False
     alone: bool = False
+    causal: bool | None = None
     packed: PackedLinears | None = None
     compiled: dict[int, Any] = field(default_factory=dict)
 
@@ -148,7 +162,7 @@ class Passes:
 
         @contextmanager
         def ready(model: Any) -> Iterator[Run[Result]]:
-            mode = differentiating(model) if derivatives else torch.inference_mode()
+            mode = differentiating(model) if derivatives else reading(model)
             packed = nullcontext() if derivatives else self._packed(model)
             with mode, evaluating(model), packed, session(model) as run:
                 yield run
@@ -169,10 +183,12 @@ class Passes:
         if len(sequences) == tokens == 1:
             return PLAIN
         with self.state.lock:
-            if self.state.ways is None:
-                with torch.inference_mode(), evaluating(self.model):
-                    self.state.ways = find_ways(self.model, max(sequences, key=len))
-            ways = self.state.ways
+            before = self.state.ways
+            if before is None or not before.known(max(map(len, sequences))):
+                with reading(self.model), evaluating(self.model):
+                    found = find_ways(self.model, sequences)
+                self.state.ways = found if before is None else before.also(found)
+            ways = self.state.ways or PLAIN
         if tokens > 1 and not ways.causal:
             raise InvalidInputError(
                 f"a {type(self.model).__name__} lets tokens see those behind them; needed a "
@@ -180,6 +196,21 @@ class Passes:
                 "is_decoder=True, or score one token."
             )
         return ways
+
+    def generates(self, sequences: Sequence[Sequence[int]], filler: int) -> tuple[bool, bool]:
+        """Tell whether transformers may generate texts of other lengths together, or at all.
+
+        Tried on the shortest and the longest sequence, and again on longer ones.
+        """
+        pair = [min(sequences, key=len), max(sequences, key=len)]
+        with self.state.lock:
+            tokens, together, alone = self.state.generates
+            if alone and len(pair[1]) > tokens:
+                with reading(self.model), evaluating(self.model):
+                    together = together and generates_alike(self.model, pair, filler)
+                    alone = together or generates_alike(self.model, pair[1:], filler)
+                self.state.generates = (len(pair[1]), together, alone)
+            return together, alone
 
     def attends(self, ids: Sequence[int]) -> bool:
         """Whether a language model reads attention masks of four dimensions, tried on a prompt.
@@ -206,7 +237,7 @@ class Passes:
         with self.state.lock:
             # What little padding changes can be too little to be seen: more of it is tried anew.
             if self.state.pads and share > 2 * self.state.padding:
-                with torch.inference_mode(), evaluating(self.model):
+                with reading(self.model), evaluating(self.model):
                     self.state.pads = pads_alike(self.model, lengths, read)
                 self.state.padding = share
             return self.state.pads

@@ -17,6 +17,7 @@ from spexlens.errors import MissingExtraError
 
 try:
     import torch
+    from torch.utils._python_dispatch import is_traceable_wrapper_subclass as is_wrapped
     from transformers.pytorch_utils import Conv1D
 except ImportError as error:
     raise MissingExtraError("a causal language model", "transformers", "llm") from error
@@ -90,6 +91,7 @@ def _linears(model: Any) -> list[Any]:
         if type(module) in (torch.nn.Linear, Conv1D)
         and module is not head
         and isinstance(module.weight, torch.nn.Parameter)
+        and not is_wrapped(module.weight)  # stored in few bits
         and module.weight.device.type == "cpu"
         and module.weight.dtype in _TOLERANCE
         and "forward" not in vars(module)  # someone else's replacement stays

@@ -32,6 +32,9 @@ class Outputs:
     hidden: torch.Tensor | None
 
 
+CACHES = ("past_key_values", "cache_params")
+"""What models of transformers call the cache that they are given."""
+
 Sequences = Sequence[Sequence[int]]
 """Token ids of m prompts."""
 Read = Callable[[Outputs], torch.Tensor]
@@ -89,12 +92,14 @@ def outputs_at(
         picked.append(args[0][rows, columns])
         return (picked[-1], *args[1:])
 
-    options = {"use_cache": past is not None, "past_key_values": past}
+    options = {"use_cache": past is not None, **dict.fromkeys(CACHES, past)}
     parameters = inspect.signature(model.forward).parameters
     options = {name: value for name, value in options.items() if name in parameters}
     if mask is not None:  # a model without one must not drop it in silence
         options["attention_mask"] = mask
-    hook = None if head is None else head.register_forward_pre_hook(pick)
+    # Dynamically quantised layers round by the largest of all they are given: it must be all.
+    whole = head is None or callable(getattr(head, "weight", None))
+    hook = None if whole else head.register_forward_pre_hook(pick)
     try:
         logits = model(input_ids=input_ids, **options).logits
     finally:

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import inspect
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager, nullcontext
 from dataclasses import dataclass
@@ -13,9 +12,9 @@ import numpy as np
 from spexlens.core.masks import FloatArray
 from spexlens.errors import MissingExtraError
 from spexlens.models.running.batching import common_prefix, right_padded
-from spexlens.models.running.generation import greedy
+from spexlens.models.running.generation import greedy, greedy_by_passes
 from spexlens.models.running.passes import Passes
-from spexlens.models.running.prefix import prefix_cache
+from spexlens.models.running.prefix import SharedPrefix, shared_prefix
 from spexlens.models.running.reading import Outputs, Read, Sequences, outputs_at
 from spexlens.models.running.tracing import Leaf, WeighedTokens
 from spexlens.models.running.workers import Run
@@ -58,7 +57,7 @@ class Runner:
 
         @contextmanager
         def session(model: Any) -> Iterator[Run[FloatArray]]:
-            past = prefix_cache(model, distinct[0][:shared]) if shared else None
+            past = shared_prefix(model, distinct[0][:shared]) if shared else None
             with self.passes.compiling(model):  # not for the one pass of the prefix
                 yield lambda batch: self._values(
                     model, [distinct[row][shared:] for row in batch], tokens, read, past
@@ -68,7 +67,7 @@ class Runner:
             [len(ids) - shared + shared // _PREFIX_SHARE for ids in distinct],
             session,
             padded=ways.padded,
-            max_rows=self._most_rows(tokens),
+            max_rows=self._most_rows(tokens) if ways.together else 1,
         )
         rows = dict(zip(distinct, values, strict=True))
         return np.stack([rows[tuple(ids)] for ids in sequences])
@@ -88,17 +87,19 @@ class Runner:
     def generate(self, sequences: Sequences, max_new_tokens: int) -> list[list[int]]:
         """Find the most probable tokens after every sequence, end-of-text token included."""
         distinct = list(dict.fromkeys(map(tuple, sequences)))
-        # Padding goes before the prompts here: for models of attention alone, told positions.
-        parameters = inspect.signature(self.passes.model.forward).parameters
+        # Padding goes before the prompts there: for models of attention alone, told positions.
+        together, alone = self.passes.generates(distinct, self.filler)
+        find = greedy if alone else greedy_by_passes
 
         def run(model: Any, batch: list[int]) -> list[list[int]]:
-            return greedy(model, [distinct[row] for row in batch], self.filler, max_new_tokens)
+            return find(model, [distinct[row] for row in batch], self.filler, max_new_tokens)
 
         new = self.passes.run(
             [len(ids) + max_new_tokens for ids in distinct],
             lambda model: nullcontext(lambda batch: run(model, batch)),
-            padded="position_ids" in parameters and self.passes.ways(distinct).shared,
-            max_rows=self._most_rows(1),
+            padded=together if alone else self.passes.ways(distinct).padded,
+            # A batch of one length can be wrong too: RWKV mixes up the states of its rows.
+            max_rows=1 if alone and not together else self._most_rows(1),
         )
         texts = dict(zip(distinct, new, strict=True))
         return [texts[tuple(ids)] for ids in sequences]
@@ -113,9 +114,10 @@ class Runner:
         sequences: list[tuple[int, ...]],
         tokens: int,
         read: Read,
-        past: Any,
+        past: SharedPrefix | None,
     ) -> list[FloatArray]:
         ends = torch.tensor([len(ids) for ids in sequences], device=model.device)[:, None]
         columns = ends + torch.arange(-tokens, 0, device=model.device)
         ids = right_padded(sequences, self.filler, model.device)
-        return list(read(outputs_at(model, ids, columns, past)).cpu().double().numpy())
+        cache = None if past is None else past.for_rows(len(sequences))
+        return list(read(outputs_at(model, ids, columns, cache)).cpu().double().numpy())

@@ -27,7 +27,7 @@ function passing() {
 // -- the players and what joins them ---------------------------------------------------------------
 
 function showOverlay() {
-  const joint = passing().filter((set) => set.members.length >= 2);
+  const joint = joining(passing());
   const pointedAt = joint.filter((set) => set.members.includes(state.pointed)).slice(0, LISTED);
   const active = new Set(state.set === null ? pointedAt : [state.set]);
   const sets = [...new Set([...joint.slice(0, state.count), ...active])].filter((set) => set.members.length >= 2);

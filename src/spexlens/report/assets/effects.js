@@ -1,6 +1,7 @@
 // Effects of sets: unpacking, filtering, and how numbers and names are written.
 
 const MINUS = "\u2212";
+const NEGLIGIBLE = 0.01; // as in the pictures
 
 /** A number with its sign and four significant digits. */
 function signed(value, digits = 4) {
@@ -29,6 +30,12 @@ function passes(set, filters) {
   if (filters.order !== "" && set.members.length !== Number(filters.order)) return false;
   if (filters.sign !== "" && Math.sign(set.effect) !== Number(filters.sign)) return false;
   return !(filters.sure && set.doubtful);
+}
+
+/** The sets of two or more players that are drawn: a line for less would be as wide as for nothing. */
+function joining(sets) {
+  const least = NEGLIGIBLE * strongestOf(sets);
+  return sets.filter((set) => set.members.length >= 2 && Math.abs(set.effect) >= least);
 }
 
 function strongestOf(sets) {

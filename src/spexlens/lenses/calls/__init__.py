@@ -1,0 +1,1 @@
+"""Calls of chat models: their messages, tools and documents as players; calls that were logged."""
