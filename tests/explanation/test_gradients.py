@@ -7,6 +7,9 @@ import pytest
 
 import spexlens as sx
 from spexlens.ablation.plan import plan
+from spexlens.algorithms.base import Design
+from spexlens.algorithms.offset import linear_part, recover_around
+from spexlens.core.sensitivities import Sensitivities
 from spexlens.errors import AblationError, InvalidInputError, NoDerivativeError
 from spexlens.proxies.gaussian_process import Learning
 
@@ -181,3 +184,74 @@ def test_a_plan_tells_of_them():
     assert told.gradients == 8
     assert "8 derivatives" in str(told)
     assert plan(Smooth(), 100, calibrate=0, gradients=0).gradients == 0
+
+
+def test_saved_runs_keep_them(tmp_path):
+    found = run(Smooth())
+    again = sx.load(found.save(tmp_path / "run.json"))
+    np.testing.assert_array_equal(again.sensitivities.masks, found.sensitivities.masks)
+    np.testing.assert_array_equal(again.sensitivities.values, found.sensitivities.values)
+    plain = run(Smooth(), gradients=0)
+    assert plain.sensitivities is None
+    assert sx.load(plain.save(tmp_path / "run.json")).sensitivities is None
+
+
+def test_one_is_not_wasted_where_the_score_is_flat():
+    class Flat(Smooth):
+        flat_at_full = True
+
+    game = Flat()
+    found = run(game, 60)
+    assert len(game.at) == 1
+    assert not all(game.at[0])
+    kept = found.masks.sum(axis=1)
+    assert game.at[0].sum() == max(kept[kept < N])
+
+
+def test_an_index_leans_on_them():
+    game = Smooth()
+    truth = game.effects.copy()
+    truth[:2] += 1.5
+    errors = {}
+    for gradients in (0, 8):
+        found = run(Smooth(), 100, index="SV", gradients=gradients).interactions("SV")
+        told = np.array([found.to_dict().get((i,), 0.0) for i in range(N)])
+        errors[gradients] = np.mean((told - truth) ** 2)
+    assert errors[8] < 0.5 * errors[0]
+
+
+@pytest.mark.parametrize("algorithm", [sx.Lasso(), sx.Pairwise(alphas=5, pair_factors=(2.0,))])
+def test_a_fit_around_derivatives_is_that_of_what_they_leave(algorithm):
+    game = Smooth()
+    masks = np.random.default_rng(2).random((60, N)) < 0.5
+    values = np.column_stack([game(masks), masks[:, 0]])
+    told = Sensitivities(masks[:8], game.sensitivities(masks[:8]))
+    design = Design(masks, sensitivities=told)
+    found = recover_around(algorithm, design, values)
+    multiple, slopes = linear_part(told, masks, values[:, 0])
+    assert found.chosen["multiple of derivatives"] == multiple
+    left = algorithm.recover(Design(masks), values[:, 0] - masks @ slopes)
+    other = np.random.default_rng(3).random((200, N)) < 0.5
+    np.testing.assert_allclose(found.spectrum(other), left.spectrum(other) + other @ slopes)
+    plain = algorithm.recover(design, values)
+    truth = Smooth()(other)
+    assert np.mean((found.spectrum(other) - truth) ** 2) < 0.6 * np.mean(
+        (plain.spectrum(other) - truth) ** 2
+    )
+
+
+def test_derivatives_of_something_else_come_to_nothing():
+    game, rng = Smooth(), np.random.default_rng(4)
+    masks = rng.random((100, N)) < 0.5
+    values = game(masks)
+    multiples = [
+        abs(linear_part(Sensitivities(masks[:1], wrong[None]), masks, values)[0])
+        * np.std(masks @ wrong)
+        for wrong in rng.normal(size=(40, N))
+    ]
+    assert np.median(multiples) < 0.1 * values.std()
+    nothing = Design(masks, sensitivities=Sensitivities(masks[:1], np.zeros((1, N))))
+    same = recover_around(sx.Lasso(), nothing, values)
+    np.testing.assert_array_equal(
+        same.spectrum.coefficients, sx.Lasso().recover(nothing, values).spectrum.coefficients
+    )

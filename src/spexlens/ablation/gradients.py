@@ -7,7 +7,7 @@ from dataclasses import dataclass
 import numpy as np
 
 from spexlens.core.arguments import whole
-from spexlens.core.game import Differentiable, Game
+from spexlens.core.game import Differentiable, FlatAtFull, Game
 from spexlens.core.masks import BoolArray, FloatArray
 from spexlens.core.sensitivities import Sensitivities, SensitivityGame
 from spexlens.errors import InvalidInputError
@@ -57,9 +57,17 @@ def gradients_for(gradients: int | str, game: Game, ablations: int) -> int:
     return count
 
 
-def gradient_masks(masks: BoolArray, count: int) -> BoolArray:
-    """Choose where to differentiate: the full input for one, else the first `count` masks."""
-    return np.ones((1, masks.shape[1]), dtype=bool) if count == 1 else masks[:count]
+def gradient_masks(masks: BoolArray, count: int, game: Game | None = None) -> BoolArray:
+    """Choose where to differentiate: the full input for one, else the first `count` masks.
+
+    A game whose score is flat at the full input is asked at the mask that keeps the most instead.
+    """
+    if count != 1:
+        return masks[:count]
+    if isinstance(game, FlatAtFull) and game.flat_at_full:
+        least = masks[~masks.all(axis=1)]
+        return least[[int(least.sum(axis=1).argmax())]] if len(least) else masks[:1]
+    return np.ones((1, masks.shape[1]), dtype=bool)
 
 
 @dataclass(frozen=True, eq=False)

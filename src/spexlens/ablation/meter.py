@@ -67,6 +67,11 @@ class Meter:
         self.reused = 0
         self.spent_on_gradients = 0
 
+    @property
+    def game(self) -> Game:
+        """What is measured."""
+        return self._game
+
     def __call__(self, masks: BoolArray) -> FloatArray:
         """Measure values `(m,)` or `(m, q)` of masks `(m, n)`, NaN for refused ones: `measure`."""
         if self._started is None:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import warnings
 from dataclasses import dataclass, replace
+from functools import partial
 from typing import Any, ClassVar
 
 import numpy as np
@@ -14,9 +15,11 @@ from spexlens.algorithms.base import (
     Design,
     FitCost,
     Recovery,
+    UsesGradients,
     random_design,
 )
 from spexlens.algorithms.kernelspex import GRADIENTS_LEFT_OUT, GRADIENTS_USED, KernelSPEX
+from spexlens.algorithms.offset import recover_around
 from spexlens.algorithms.proxyspex import ProxySPEX
 from spexlens.algorithms.regression import Lasso, Pairwise
 from spexlens.core.game import score_column
@@ -177,8 +180,10 @@ def _recover_each(
     recoveries, notes = [], []
     for candidate, part in zip(candidates, _parts(candidates, design), strict=True):
         try:
+            own = isinstance(candidate, UsesGradients) and candidate.uses_gradients
+            recover = candidate.recover if own else partial(recover_around, candidate)
             with stage(*part):
-                recoveries.append(candidate.recover(design, values))
+                recoveries.append(recover(design, values))
         except MissingExtraError as error:
             note = f"auto left out {candidate.name}: {error}"
             warnings.warn(note, SpexlensWarning, stacklevel=4)

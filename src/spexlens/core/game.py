@@ -136,6 +136,16 @@ class Differentiable(Protocol):
 
 
 @runtime_checkable
+class FlatAtFull(Protocol):
+    """A game that can say that its score is at its top at the full input, so that it is flat."""
+
+    @property
+    def flat_at_full(self) -> bool:
+        """Whether derivatives at the full input are zero, as of a divergence from it."""
+        ...
+
+
+@runtime_checkable
 class Priced(Protocol):
     """A game whose ablations cost money."""
 

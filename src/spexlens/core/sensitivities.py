@@ -44,15 +44,22 @@ class Sensitivities:
 
     @property
     def mean(self) -> FloatArray:
-        """Over the masks, `(n,)`."""
-        mean: FloatArray = self.values.mean(axis=0)
+        """Over the masks at which a player is there to be weighed, `(n,)`."""
+        mean: FloatArray = self.values.sum(axis=0) / self._counts
         return mean
 
     @property
     def size(self) -> FloatArray:
-        """Root mean square over the masks, `(n,)`."""
-        size: FloatArray = np.sqrt((self.values**2).mean(axis=0))
+        """Root mean square over the same masks, `(n,)`."""
+        size: FloatArray = np.sqrt((self.values**2).sum(axis=0) / self._counts)
         return size
+
+    @property
+    def _counts(self) -> FloatArray:
+        # An absent head has a derivative; an absent word has none, which is told as exactly 0.
+        told = self.masks | (self.values != 0)
+        counts: FloatArray = np.maximum(told.sum(axis=0), 1).astype(np.float64)
+        return counts
 
     def scale(self, factor: float) -> Sensitivities:
         """Return those of `factor` times the score."""

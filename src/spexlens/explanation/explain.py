@@ -406,6 +406,7 @@ def _explained(
         full_value=baselines.get("full"), empty_value=baselines.get("empty"), seed=design.seed,
         curve=curve, manifest=manifest,
         asked=None if reading is None else reading.interactions,
+        sensitivities=design.sensitivities,
     )  # fmt: skip
 
 

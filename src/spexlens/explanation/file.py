@@ -13,7 +13,8 @@ import numpy as np
 
 from spexlens._support.files import write_text
 from spexlens.core.interactions import Interactions
-from spexlens.core.masks import pack_masks, unpack_masks
+from spexlens.core.masks import BoolArray, pack_masks, unpack_masks
+from spexlens.core.sensitivities import Sensitivities
 from spexlens.core.spectrum import FourierSpectrum
 from spexlens.core.supports import Supports
 from spexlens.errors import InvalidInputError
@@ -37,7 +38,8 @@ def write_fields(path: str | os.PathLike[str], fields: Mapping[str, Any]) -> Pat
         "spectrum": _spectrum_data(fields["spectrum"]),
         "removal": None if fields["removal"] is None else dict(fields["removal"]),
         "asked": None if fields["asked"] is None else json.loads(fields["asked"].to_json()),
-        "masks": base64.b64encode(pack_masks(fields["masks"]).tobytes()).decode("ascii"),
+        "masks": _packed(fields["masks"]),
+        "sensitivities": _sensitivities_data(fields["sensitivities"]),
     }
     return write_text(path, json.dumps(data, ensure_ascii=False, default=_plain) + "\n")
 
@@ -75,11 +77,12 @@ def read_fields(path: str | os.PathLike[str]) -> dict[str, Any]:
 def _fields(data: Mapping[str, Any]) -> dict[str, Any]:
     """Make an explanation's fields of checked ones."""
     n, values, asked = len(data["players"]), np.array(data["values"], np.float64), data["asked"]
-    packed = np.frombuffer(data["masks"], dtype=np.uint8)
+    told = data["sensitivities"]
     return {
         **data,
         "players": tuple(data["players"]),
-        "masks": unpack_masks(packed.reshape(len(values), -1), n),
+        "masks": _unpacked(data["masks"], len(values), n),
+        "sensitivities": None if told is None else _read_sensitivities(told, n),
         "values": values,
         "spectrum": _read_spectrum(data["spectrum"], n),
         "fidelity": Fidelity.from_dict(data["fidelity"]),
@@ -87,6 +90,24 @@ def _fields(data: Mapping[str, Any]) -> dict[str, Any]:
         "curve": None if data["curve"] is None else LearningCurve.from_list(data["curve"]),
         "asked": None if asked is None else Interactions.from_json(json.dumps(asked)),
     }
+
+
+def _packed(masks: BoolArray) -> str:
+    return base64.b64encode(pack_masks(masks).tobytes()).decode("ascii")
+
+
+def _unpacked(data: bytes, count: int, n: int) -> BoolArray:
+    packed = np.frombuffer(data, dtype=np.uint8)
+    return unpack_masks(packed.reshape(count, -1), n)
+
+
+def _sensitivities_data(told: Sensitivities | None) -> dict[str, Any] | None:
+    return None if told is None else {"masks": _packed(told.masks), "values": told.values}
+
+
+def _read_sensitivities(data: Mapping[str, Any], n: int) -> Sensitivities:
+    values = np.array(data["values"], dtype=np.float64)
+    return Sensitivities(_unpacked(data["masks"], len(values), n), values)
 
 
 def _spectrum_data(spectrum: FourierSpectrum) -> dict[str, Any]:

@@ -63,7 +63,7 @@ def take_gradients(meter: Meter, design: Design, asked: Asked) -> Told:
         Where a number of them was asked for and the game fails.
     """
     try:
-        return meter.gradients(gradient_masks(design.masks[design.fitted], asked.count))
+        return meter.gradients(gradient_masks(design.masks[design.fitted], asked.count, meter.game))
     except InterruptedRunError:
         raise
     except AblationError as error:

@@ -14,6 +14,7 @@ import numpy as np
 
 from spexlens._support.cores import held_threads
 from spexlens.algorithms.base import Algorithm
+from spexlens.algorithms.offset import linear_part
 from spexlens.core.arguments import whole
 from spexlens.core.game import score_column
 from spexlens.core.interactions import Interactions
@@ -73,6 +74,8 @@ def read_index(row: Index, order: int, last: Round, players: tuple[str, ...]) ->
     design, measure_of = last.design, row.measure
     units = Units.of(last.values)
     score = score_column(units.computed(last.values))
+    # An index of a linear function is its slopes: a multiple of the mean derivative is read apart.
+    _, slopes = linear_part(design.sensitivities, design.masks, score)
     if last.recovery.tuned.exact or measure_of is None or score.min() == score.max():
         return Reading(compute_index(last.spectrum, row.name, order, players))
     varied = np.flatnonzero(design.masks.any(axis=0) & ~design.masks.all(axis=0))
@@ -84,11 +87,12 @@ def read_index(row: Index, order: int, last: Round, players: tuple[str, ...]) ->
         terms.append((np.zeros((1, 0), dtype=np.int64), empty))
         errors.append(np.zeros(1))
     with held_threads(len(score)):
-        posterior = IndexPosterior.of(design.masks, score, design.seed)
+        posterior = IndexPosterior.of(design.masks, score - design.masks @ slopes, design.seed)
         for t in range(1, min(order, len(varied)) + 1):
             group = _sets(varied, t, strength)
             means, std_err = posterior.read(measure_of(t, order), group)
             if t == 1:
+                means = means + slopes[group[:, 0]]
                 strength[varied] = np.abs(means)
             terms.append((group, means * float(units.scale[0])))
             errors.append(std_err * float(units.scale[0]))

@@ -20,6 +20,7 @@ from spexlens.core.game import as_values, score_column
 from spexlens.core.interactions import Interactions, as_interactions
 from spexlens.core.masks import BoolArray, FloatArray, as_masks, read_only
 from spexlens.core.names import find_players
+from spexlens.core.sensitivities import Sensitivities
 from spexlens.core.spectrum import FourierSpectrum
 from spexlens.core.units import Units
 from spexlens.errors import BlowUpError, InvalidInputError
@@ -69,6 +70,8 @@ class Explanation:
         them; `dataclasses.replace(explanation, removal=curve.lines())` keeps a curve in the file.
     asked : Interactions, optional
         The index that the run was asked for (`explain(index=…)`), from the posterior itself.
+    sensitivities : Sensitivities, optional
+        Derivatives of the score that were taken (`explain(gradients=…)`).
     """
 
     players: tuple[str, ...]
@@ -88,6 +91,7 @@ class Explanation:
     manifest: Mapping[str, Any] = field(default_factory=dict)
     removal: Mapping[str, Sequence[tuple[int, float]]] | None = None
     asked: Interactions | None = None
+    sensitivities: Sensitivities | None = None
 
     def __post_init__(self) -> None:
         object.__setattr__(self, "masks", read_only(self.masks))

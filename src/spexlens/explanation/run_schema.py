@@ -59,6 +59,7 @@ def checked_run(data: Mapping[str, Any]) -> dict[str, Any]:
         "manifest": _tree,
         "removal": _optional(_removal),
         "asked": _optional(lambda given, at: _asked(given, at, players)),
+        "sensitivities": _optional(lambda given, at: _sensitivities(given, at, n)),
     }
     found = {name: check(_field(data, name), name) for name, check in fields.items()}
     for name, check in later.items():
@@ -245,6 +246,13 @@ def _asked(given: Any, at: str, players: list[str]) -> dict[str, Any]:
         "std_err": _optional(_list(_error, 0, len(sets)))(data.get("std_err"), f"{at}std_err"),
         "note": _text(data.get("note", ""), f"{at}note"),
     }
+
+
+def _sensitivities(given: Any, at: str, n: int) -> dict[str, Any]:
+    data = _table(given, at)
+    rows = _list(_list(_number, length=n), 1)(_field(data, "values", f"{at}."), f"{at}.values")
+    masks = _masks(len(rows) * -(-n // 8))
+    return {"masks": masks(_field(data, "masks", f"{at}."), f"{at}.masks"), "values": rows}
 
 
 def _tree(given: Any, at: str) -> dict[str, Any]:

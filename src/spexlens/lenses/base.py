@@ -8,7 +8,15 @@ from typing import Any, Protocol, runtime_checkable
 
 import numpy as np
 
-from spexlens.core.game import Described, Identified, Noted, Priced, Refusing, identity_of
+from spexlens.core.game import (
+    Described,
+    FlatAtFull,
+    Identified,
+    Noted,
+    Priced,
+    Refusing,
+    identity_of,
+)
 from spexlens.core.interventions import Interventions, Needs
 from spexlens.core.masks import BoolArray, FloatArray, IntArray, as_masks
 from spexlens.core.slopes import Slopes
@@ -172,6 +180,11 @@ class LensGame:
         ):
             return self.subject.sensitivity_cost
         return 0
+
+    @property
+    def flat_at_full(self) -> bool:
+        """Whether the score is at its top at the full input: a divergence from it."""
+        return isinstance(self.subject, FlatAtFull) and self.subject.flat_at_full
 
     def sensitivities(self, masks: BoolArray) -> FloatArray:
         """Return derivatives `(m, n)` of the score by every player's gate at masks `(m, n)`.

@@ -77,6 +77,21 @@ class TellsSlopes(Protocol):
         ...
 
 
+@runtime_checkable
+class Diverging(Protocol):
+    """A resolved score that may be a divergence from the full input's, at its top there."""
+
+    @property
+    def flat_at_full(self) -> bool:
+        """Whether it is."""
+        ...
+
+
+def is_flat_at_full(score: object) -> bool:
+    """Whether a resolved score has only zero derivatives at the full input, as far as it says."""
+    return isinstance(score, Diverging) and score.flat_at_full
+
+
 def is_smooth(score: object) -> bool:
     """Whether a resolved score has a derivative, as far as it says."""
     return score.smooth if isinstance(score, Jumping) else True

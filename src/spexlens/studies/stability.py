@@ -115,7 +115,10 @@ def stability(
     for _ in range(resamples // 2):
         rows = generator.permutation(len(explanation.masks))
         for part in (rows[:half], rows[half : 2 * half]):
-            design = Design(explanation.masks[part], explanation.spectrum.p, explanation.seed)
+            design = Design(
+                explanation.masks[part], explanation.spectrum.p, explanation.seed,
+                sensitivities=explanation.sensitivities,
+            )  # fmt: skip
             with held_threads(half):
                 recovery = chosen.recover(design, values[part])
             spectrum = recovery.in_units(units).spectrum

@@ -21,6 +21,7 @@ from spexlens.lenses.components.scores import (
     QuestionScore,
     find_score,
 )
+from spexlens.lenses.score import is_flat_at_full
 from spexlens.models.gating.replacement import RESAMPLE
 from spexlens.models.gating.runner import GatedRunner, gated_runner
 from spexlens.models.gating.sites import SITES, Site, named
@@ -103,6 +104,11 @@ class GatedSubject:
         (gates,) = self.needs.take(interventions, self)
         values = self.runner.run(gates, self.score.values)[:, :, 0]
         return np.column_stack([values.mean(axis=1), values])
+
+    @property
+    def flat_at_full(self) -> bool:
+        """Whether the score is a divergence from the full input's."""
+        return is_flat_at_full(self.score)
 
     @property
     def sensitivity_cost(self) -> int:

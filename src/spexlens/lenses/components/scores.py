@@ -54,12 +54,15 @@ class QuestionScore:
         Reads `(b, 1)`.
     smooth : bool, default True
         Whether it has a derivative; a share of right answers has none.
+    flat_at_full : bool, default False
+        Whether it is a divergence from the full model's outputs.
     """
 
     description: str
     facts: Mapping[str, Any]
     readout: Readout = field(repr=False)
     smooth: bool = True
+    flat_at_full: bool = False
 
     def values(self, model: Any, ids: Any, numbers: Sequence[int], /) -> Any:
         """Read a tensor `(b, 1)` off token ids `(b, t)` and the numbers of their questions."""
@@ -148,7 +151,9 @@ class FullModelDivergence:
         """Make the score from the full model's log-probabilities `(P, vocabulary)`."""
         from spexlens.lenses.components.readouts import minus_divergence
 
-        return QuestionScore(self.description, {"score": self.name}, minus_divergence(full))
+        return QuestionScore(
+            self.description, {"score": self.name}, minus_divergence(full), flat_at_full=True
+        )
 
 
 @dataclass(frozen=True)

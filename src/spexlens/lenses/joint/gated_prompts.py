@@ -17,7 +17,7 @@ from spexlens.core.interventions import Interventions, Needs
 from spexlens.core.masks import FloatArray, IntArray
 from spexlens.core.slopes import Slopes
 from spexlens.errors import InvalidInputError, MissingExtraError
-from spexlens.lenses.score import is_smooth
+from spexlens.lenses.score import is_flat_at_full, is_smooth
 from spexlens.lenses.text.scores import ResolvedTextScore, TextScore, text_slopes
 from spexlens.models.gating.reader import GatedReader
 from spexlens.models.gating.replacement import MEAN, refuse_resampling
@@ -64,6 +64,11 @@ class GatedPrompts:
         """Measure the score `(m,)` of every prompt under its gates."""
         inputs, gates = self.needs.take(interventions, self)
         return self.score.values(self.model.read_by(GatedReader(self.runner, gates)), inputs)
+
+    @property
+    def flat_at_full(self) -> bool:
+        """Whether the score is a divergence from the full input's."""
+        return is_flat_at_full(self.score)
 
     @property
     def sensitivity_cost(self) -> int:

@@ -110,6 +110,11 @@ class Attending:
         return replace(self.subject, model=seeing).evaluate(Interventions(inputs=texts))
 
     @property
+    def flat_at_full(self) -> bool:
+        """Whether the subject's score is a divergence from the full input's."""
+        return isinstance(self.subject, ScoredLM) and self.subject.flat_at_full
+
+    @property
     def sensitivity_cost(self) -> int:
         """Three ablations, of language models; 0 without derivatives, as of classifiers."""
         return self.subject.sensitivity_cost if isinstance(self.subject, ScoredLM) else 0

@@ -161,6 +161,8 @@ class PromptDivergence:
     prompt: str
     vocabulary: int
 
+    flat_at_full: ClassVar[bool] = True
+
     @property
     def description(self) -> str:
         """What it diverges from."""

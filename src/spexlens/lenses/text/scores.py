@@ -21,7 +21,7 @@ from spexlens.core.interventions import Interventions, Needs
 from spexlens.core.masks import FloatArray, IntArray
 from spexlens.core.slopes import Slopes, TokenSlopes
 from spexlens.errors import InvalidInputError, NoDerivativeError, SpexlensWarning
-from spexlens.lenses.score import ResolvedScore, Score, TellsSlopes, is_smooth
+from spexlens.lenses.score import ResolvedScore, Score, TellsSlopes, is_flat_at_full, is_smooth
 from spexlens.lenses.text.spans import as_text
 from spexlens.models.base import (
     AnswersApart,
@@ -222,6 +222,11 @@ class ScoredLM:
         """Measure the score after every edited input, `(m,)` or `(m, q)`."""
         (inputs,) = self.needs.take(interventions, self)
         return self.score.values(self.model, inputs)
+
+    @property
+    def flat_at_full(self) -> bool:
+        """Whether the score is a divergence from the full input's."""
+        return is_flat_at_full(self.score)
 
     @property
     def sensitivity_cost(self) -> int:
