@@ -132,9 +132,9 @@ def test_masks_of_any_container_are_the_same_and_a_frame_names_the_players(masks
 
 def test_one_mask_as_a_list_is_told_and_masks_as_lists_are_right():
     assert GAME([[True] * 6]).tolist() == [6]
-    for call in (GAME, EX.predict):
+    for call, mask in ((GAME, [True] * 6), (EX.predict, [True] * 5)):
         with pytest.raises(sx.InvalidInputError, match=r"put it in a list: \[mask\]"):
-            call([True] * 6)
+            call(mask)
 
 
 def test_a_function_of_one_mask_is_right_when_told_and_an_error_with_advice_when_not():

@@ -340,6 +340,7 @@ def test_predictions_are_asked_for_by_masks_one_mask_or_names():
     assert run.predict([True, False, True]) == pytest.approx(2.0)
     assert run.predict(["b[1]", "b[2]"]) == pytest.approx(-3.0)
     assert run.predict([]) == pytest.approx(1.0)
+    assert run.predict(np.zeros((0, 3), dtype=bool)).shape == (0,)
     assert run.to_frame("Moebius").equals(run.interactions("Moebius").to_frame())
     with pytest.raises(sx.errors.UnknownNameError, match="unknown player 'b'"):
         run.predict(["b"])

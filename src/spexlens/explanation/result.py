@@ -114,12 +114,17 @@ class Explanation:
         -------
         float array (m,), or a float for one mask
         """
-        if not isinstance(masks, np.ndarray) and all(isinstance(name, str) for name in masks):
-            one = np.zeros((1, len(self.players)), dtype=bool)
-            one[0, list(find_players(masks, self.players))] = True
-            return float(self.spectrum(one)[0])
-        array = np.asarray(masks)
-        return float(self.spectrum(array[None])[0]) if array.ndim == 1 else self.spectrum(array)
+        n = len(self.players)
+        named = isinstance(masks, list | tuple | set | frozenset)
+        parts: list[Any] = list(masks) if named or isinstance(masks, np.ndarray) else []
+        one = np.zeros((1, n), dtype=bool)
+        if named and all(isinstance(name, str) for name in parts):
+            one[0, list(find_players(parts, self.players))] = True
+        elif len(parts) == n and all(np.ndim(present) == 0 for present in parts):
+            one = as_masks([parts], n)
+        else:
+            return self.spectrum(as_masks(masks, n))
+        return float(self.spectrum(one)[0])
 
     def to_frame(self, index: str | None = None, order: int | None = None) -> pd.DataFrame:
         """Return the effects under an index as a pandas table; see `Interactions.to_frame`."""

@@ -149,7 +149,7 @@ def test_other_arguments_that_do_not_fit_are_told():
         component_game(lm(), QUESTIONS, absent="median")
     with pytest.raises(UnknownNameError, match="score 'f1'"):
         component_game(lm(), QUESTIONS, score="f1")
-    with pytest.raises(InvalidInputError, match="needed a CausalLM or an Encoder"):
+    with pytest.raises(InvalidInputError, match="needed a model of one part, a CausalLM"):
         component_game(tiny_model(), QUESTIONS)
     with pytest.raises(InvalidInputError, match="65 tokens"):
         component_game(lm(), [Question("a " * 65, "b")])
