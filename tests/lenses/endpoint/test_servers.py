@@ -59,7 +59,7 @@ def test_tgi_is_asked_for_as_many_tokens_as_it_gives(limit, found):
 
 
 def test_every_server_of_the_fixtures_stands_in_the_docs_and_says_where_its_shape_is_from():
-    page = Path(__file__).parents[3].joinpath("docs/endpoints.md").read_text()
+    page = Path(__file__).parents[3].joinpath("docs/servers.md").read_text()
     table = page[page.index("<!-- servers -->") :]
     for server in SERVERS:
         assert f"| {server} " in table
