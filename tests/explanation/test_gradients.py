@@ -214,9 +214,7 @@ def test_an_index_leans_on_them():
     truth[:2] += 1.5
     errors = {}
     for gradients in (0, 8):
-        found = run(
-            Smooth(), 60, index="SV", gradients=gradients
-        )  # 1.5 a player.interactions("SV")
+        found = run(Smooth(), 60, index="SV", gradients=gradients).interactions("SV")
         told = np.array([found.to_dict().get((i,), 0.0) for i in range(N)])
         errors[gradients] = np.mean((told - truth) ** 2)
     assert errors[8] < 0.5 * errors[0]
