@@ -11,7 +11,7 @@ from tests.fuzzed_files import ROUNDS
 
 
 @pytest.mark.parametrize("name", ROUNDS)
-@settings(max_examples=8, suppress_health_check=list(HealthCheck))
+@settings(max_examples=8, derandomize=True, suppress_health_check=list(HealthCheck))
 @given(data=st.data())
 def test_files_are_read_right_or_told(name, data):
     with tempfile.TemporaryDirectory() as folder:

@@ -7,6 +7,7 @@ import sqlite3
 import subprocess
 import sys
 import time
+import tracemalloc
 from contextlib import closing
 from pathlib import Path
 from tempfile import TemporaryDirectory
@@ -252,6 +253,22 @@ def test_a_damaged_row_is_told_measured_again_and_mended(store, shape, damage):
     assert (again.calls, again.reused) == (count, 8 - count)
     assert again.values.tobytes() == values.tobytes()
     assert measure(named(forbidden), masks, store=store).values.tobytes() == values.tobytes()
+
+
+def test_a_damaged_number_of_outputs_takes_no_memory(store):
+    masks = all_masks(3)
+    evaluate(named(), masks, store=store)
+    with closing(sqlite3.connect(store.path)) as db, db:
+        db.execute("UPDATE games SET outputs = ?", (2**24,))  # 128 MB a mask
+    tracemalloc.start()
+    with pytest.warns(SpexlensWarning, match="8 values of .* damaged"):
+        store.read(store.games()[0])
+    _, peak = tracemalloc.get_traced_memory()
+    tracemalloc.stop()
+    assert peak < 2**24
+    many = sx.FunctionGame(lambda m: np.zeros((len(m), 1_000_001)), 3, name="many")
+    with pytest.raises(sx.errors.SpexlensError, match="1,000,001 outputs a mask; a store holds"):
+        measure(many, masks[:1], store=store)
 
 
 def test_a_row_that_came_to_stand_elsewhere_is_no_value(store):

@@ -37,6 +37,8 @@ from spexlens.core.masks import (
 )
 from spexlens.errors import InvalidInputError, SpexlensWarning, StoreError, shown
 
+_MOST_OUTPUTS = 1_000_000  # 8 MB a mask: a larger number is damage
+
 
 @dataclass(frozen=True)
 class StoredGame:
@@ -313,6 +315,11 @@ class Shelf:
             When they cannot be written.
         """
         outputs = 0 if values.ndim == 1 else values.shape[1]
+        if outputs > _MOST_OUTPUTS:
+            raise InvalidInputError(
+                f"the game returns {outputs:,} outputs a mask; a store holds {_MOST_OUTPUTS:,} at "
+                "most. Return fewer, or do without a store."
+            )
         with told(self._path), transaction(self._db):
             known = self._outputs()
             if known not in (None, outputs):
@@ -359,7 +366,7 @@ def _number(db: sqlite3.Connection, path: Path, key: str) -> int | None:
 
 def _known_outputs(stored: Any) -> int | None:
     """Return a number of outputs; None where it is unknown, or damaged."""
-    return stored if isinstance(stored, int) and stored >= 0 else None
+    return stored if isinstance(stored, int) and 0 <= stored <= _MOST_OUTPUTS else None
 
 
 def _is_whole(key: Any, facts: Any) -> bool:
