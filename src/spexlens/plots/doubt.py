@@ -24,6 +24,12 @@ def opacities(interactions: Interactions) -> FloatArray:
     return np.where(doubtful, FAINT, 1.0)
 
 
+def with_opacity(interactions: Interactions) -> list[tuple[tuple[int, ...], float, float]]:
+    """List players, effect and opacity of every set, the strongest first."""
+    faint = opacities(interactions)[interactions.ranking()].tolist()
+    return [(*item, opacity) for item, opacity in zip(interactions.items(), faint, strict=True)]
+
+
 def shown(interactions: Interactions, *, sure: bool = False, least: int = 1) -> Interactions:
     """Select the effects of at least `least` players that a picture may show.
 

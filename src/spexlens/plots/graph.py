@@ -10,7 +10,7 @@ from spexlens.core.interactions import Interactions, as_interactions
 from spexlens.core.masks import FloatArray
 from spexlens.errors import MissingExtraError
 from spexlens.plots.axes import axes_or_new, colour, ink, say_nothing_is_joined
-from spexlens.plots.doubt import opacities, shown, singles, tints
+from spexlens.plots.doubt import shown, singles, tints, with_opacity
 from spexlens.plots.labels import place_labels
 
 if TYPE_CHECKING:
@@ -61,8 +61,7 @@ def graph(
     low, high = points.min(axis=0) - 0.7, points.max(axis=0) + 0.7
     axes.set(xlim=(low[0], high[0]), ylim=(low[1], high[1]))
     largest = max(abs(effect) for effect in interactions.top(1).values()) or 1.0
-    faint = opacities(joint)[joint.ranking()]
-    for (members, effect), opacity in zip(joint.items(), faint, strict=True):
+    for members, effect, opacity in with_opacity(joint):
         _draw_set(axes, members, effect, place, largest, opacity)
     own, visible = (each[players] for each in singles(interactions))
     sizes = 30 + 300 * np.abs(own) / largest

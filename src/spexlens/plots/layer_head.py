@@ -11,7 +11,7 @@ from spexlens.core.sites import site_grid
 from spexlens.errors import InvalidInputError
 from spexlens.errors import shown as told
 from spexlens.plots.axes import axes_or_new, clip, colour, diverging, ground, ink, shade
-from spexlens.plots.doubt import opacities, shown, singles
+from spexlens.plots.doubt import shown, singles, with_opacity
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
@@ -79,8 +79,7 @@ def layer_head(
 
 def _edges(axes: Axes, joint: Interactions, points: np.ndarray) -> None:
     largest = max(map(abs, joint.values()), default=1.0) or 1.0
-    faint = opacities(joint)[joint.ranking()]
-    for (members, effect), opacity in zip(joint.items(), faint, strict=True):
+    for members, effect, opacity in with_opacity(joint):
         at = points[list(members)].astype(float)
         centre = at.mean(axis=0)
         strokes = [at] if len(at) == 2 else [np.stack([centre, point]) for point in at]

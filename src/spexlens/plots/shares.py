@@ -12,7 +12,7 @@ from spexlens.core.interactions import Interactions, as_interactions
 from spexlens.core.masks import FloatArray
 from spexlens.errors import InvalidInputError
 from spexlens.plots.axes import axes_or_new, clip, ink
-from spexlens.plots.doubt import FAINT, opacities, shown, tints
+from spexlens.plots.doubt import FAINT, shown, tints, with_opacity
 from spexlens.plots.fonts import font_family
 
 if TYPE_CHECKING:
@@ -86,10 +86,9 @@ def _shares(interactions: Interactions) -> FloatArray:
     highest = int(interactions.supports.orders().max(initial=1))
     orders = min(max(highest, 1), len(_ORDERS))
     shares = np.zeros((2, orders, 2, interactions.supports.n))
-    faint = opacities(interactions)[interactions.ranking()] < 1
-    for (players, effect), doubtful in zip(interactions.items(), faint, strict=True):
+    for players, effect, opacity in with_opacity(interactions):
         if players:
-            place = int(effect < 0), min(len(players), orders) - 1, int(doubtful)
+            place = int(effect < 0), min(len(players), orders) - 1, int(opacity < 1)
             shares[(*place, list(players))] += effect / len(players)
     return shares
 
@@ -127,10 +126,9 @@ def beeswarm(
     _check_same(given)
     effects: dict[tuple[int, ...], list[tuple[float, float]]] = {}
     for each in given:
-        opacity = opacities(each)[each.ranking()]
-        for (players, effect), visible in zip(each.items(), opacity, strict=True):
+        for players, effect, visible in with_opacity(each):
             if players:
-                effects.setdefault(players, []).append((effect, float(visible)))
+                effects.setdefault(players, []).append((effect, visible))
     weight = {players: sum(abs(x) for x, _ in found) for players, found in effects.items()}
     rows = sorted(effects, key=lambda players: (-weight[players], len(players), players))[:k]
     axes = axes_or_new(ax, 7.0, 0.9 + 0.32 * max(len(rows), 3))

@@ -9,7 +9,7 @@ import numpy as np
 from spexlens.core.interactions import Interactions, as_interactions
 from spexlens.core.masks import FloatArray
 from spexlens.plots.axes import axes_or_new, clip, colour
-from spexlens.plots.doubt import opacities, shown, singles
+from spexlens.plots.doubt import shown, singles, with_opacity
 from spexlens.plots.fonts import font_family
 
 if TYPE_CHECKING:
@@ -118,8 +118,7 @@ def _join(axes: Axes, joint: Interactions, middles: FloatArray, size: float) -> 
     largest = max(map(abs, joint.values()), default=1.0) or 1.0
     top = 0.78 * size
     room = (_LINE - 1.9) * size
-    faint = opacities(joint)[joint.ranking()]
-    for rank, ((members, effect), opacity) in enumerate(zip(joint.items(), faint, strict=True)):
+    for rank, (members, effect, opacity) in enumerate(with_opacity(joint)):
         at = middles[list(members)] + [0, top]
         style: dict[str, Any] = {
             "color": colour(effect), "linewidth": 0.7 + 2.3 * abs(effect) / largest, "zorder": 2,

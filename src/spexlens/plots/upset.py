@@ -9,7 +9,7 @@ import numpy as np
 from spexlens.core.arguments import whole
 from spexlens.core.interactions import Z90, Interactions, as_interactions
 from spexlens.plots.axes import axes_or_new, clip, colour, ink, shade
-from spexlens.plots.doubt import opacities, shown
+from spexlens.plots.doubt import opacities, shown, with_opacity
 from spexlens.plots.fonts import font_family
 
 if TYPE_CHECKING:
@@ -59,8 +59,7 @@ def upset(
     columns = np.arange(len(chosen))
     for number in range(0, len(players), 2):
         dots.axhspan(number - 0.5, number + 0.5, color=shade(), alpha=0.4, zorder=0)
-    faint = opacities(chosen)[chosen.ranking()]
-    for column, ((members, effect), opacity) in enumerate(zip(chosen.items(), faint, strict=True)):
+    for column, (members, effect, opacity) in enumerate(with_opacity(chosen)):
         rows = [row[player] for player in members]
         dots.plot(
             [column] * len(rows), rows, color=colour(effect), marker="o", markersize=6,
@@ -74,7 +73,7 @@ def upset(
         columns, effects, yerr=whiskers, color=[colour(effect) for effect in effects], width=0.65,
         error_kw={"ecolor": ink(), "elinewidth": 1},
     )  # fmt: skip
-    for bar, opacity in zip(drawn, faint, strict=True):
+    for bar, opacity in zip(drawn, opacities(chosen)[chosen.ranking()], strict=True):
         bar.set_alpha(float(opacity))
     bars.axhline(0, color=ink(), linewidth=0.8)
     bars.set_ylabel(f"{interactions.index} effect")

@@ -12,7 +12,7 @@ from spexlens.core.interactions import Interactions, as_interactions
 from spexlens.errors import InvalidInputError
 from spexlens.indices.table import INDICES, find_index
 from spexlens.plots.axes import axes_or_new, clip, colour, ground, ink
-from spexlens.plots.doubt import opacities
+from spexlens.plots.doubt import with_opacity
 from spexlens.plots.fonts import font_family
 
 if TYPE_CHECKING:
@@ -155,10 +155,9 @@ def _steps(interactions: Interactions, k: int, base: float | None) -> tuple[floa
         )
     start = interactions.get((), 0.0) if base is None else float(base)
     strongest = interactions.top(k)
-    opacity = opacities(strongest)[strongest.ranking()]
     steps = [
-        _Step(strongest.label(players), effect, float(visible))
-        for (players, effect), visible in zip(strongest.items(), opacity, strict=True)
+        _Step(strongest.label(players), effect, opacity)
+        for players, effect, opacity in with_opacity(strongest)
     ]
     others = len(interactions) - len(strongest) - (() in interactions)
     if others > 0:
